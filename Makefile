@@ -1,0 +1,222 @@
+
+# Copyright (C) the nginx-sendgrid-amp authors
+
+# "make help" explains the targets and the variables
+
+
+NGINX_SOURCE_DIR ?= /usr/share/nginx/src
+NGINX_CONF_FLAGS ?=
+NGINX ?=	$(or $(shell command -v nginx 2> /dev/null),/usr/sbin/nginx)
+
+CFLAGS ?=	-g -O2 -fstack-protector-strong -Wformat -Wdate-time \
+		-D_FORTIFY_SOURCE=2
+LDFLAGS ?=	-Wl,-z,relro -Wl,-z,now
+
+UNIT_CFLAGS ?=	-g -O1 -fno-omit-frame-pointer
+UNIT_SANITIZE ?= $(eval UNIT_SANITIZE := $(unit_sanitize))$(UNIT_SANITIZE)
+
+PORT ?=		8080
+AMPLITUDE ?=
+API_KEY ?=
+
+DESTDIR ?=
+MODULES_DIR ?=	$(call nginx_path,modules-path,/usr/lib/nginx/modules)
+CONF_DIR ?=	$(patsubst %/,%,$(dir \
+		$(call nginx_path,conf-path,/etc/nginx/nginx.conf)))
+DOC_DIR ?=	/usr/share/doc/nginx-sendgrid-amp
+
+
+NAME =		ngx_http_sendgrid_amp_module
+MODULE =	build/$(NAME).so
+OBJS =		build/module/objs
+
+CORE =		$(wildcard src/core/*.c)
+TESTS =		$(wildcard t/unit/test_*.c)
+HELPERS =	$(filter-out $(TESTS),$(wildcard t/unit/*.c))
+
+UNITS =		$(TESTS:t/unit/%.c=build/unit/%)
+UNIT_OBJS =	$(CORE:src/core/%.c=build/unit/core/%.o) \
+		$(HELPERS:t/unit/%.c=build/unit/%.o)
+UNIT_CC =	$(CC) $(UNIT_CFLAGS) $(UNIT_SANITIZE) \
+		-Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror \
+		-Isrc/core -It/unit -MMD -MP
+
+
+# what a build was made with: if it changes, all is built anew
+
+MODULE_FLAGS =	$(CC) | $(CFLAGS) | $(LDFLAGS) | $(NGINX_SOURCE_DIR) \
+		| $(NGINX_CONF_FLAGS) | $(shell cat config \
+		"$(NGINX_SOURCE_DIR)/src/core/nginx.h" \
+		"$(NGINX_SOURCE_DIR)/conf_flags" 2> /dev/null | cksum)
+UNIT_FLAGS =	$(UNIT_CC)
+
+
+# the targets that install what they miss
+
+PACKAGES =	$(filter run test unit bench sanitize style,$(MAKECMDGOALS))
+
+
+# both compilers may lack the libraries of their sanitizers
+
+unit_sanitize =	$(shell t=$$(mktemp); \
+		echo 'int main(void) { return 0; }' | $(CC) \
+		-fsanitize=address,undefined -x c -o $$t - 2> /dev/null \
+		&& echo "-fsanitize=address,undefined" \
+		"-fno-sanitize-recover=all"; rm -f $$t)
+
+nginx_path =	$(or $(shell $(NGINX) -V 2>&1 \
+		| sed -n 's/.* --$(1)=\([^ ]*\).*/\1/p'),$(2))
+
+quote =		'$(subst ','\'',$(strip $(1)))'
+
+
+# variables of the command line are not meant for nginx's own Makefile
+
+MAKEOVERRIDES =
+unexport CFLAGS LDFLAGS
+
+.DEFAULT_GOAL =	all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY:		all module units packages run test unit bench sanitize style \
+		install clean help force
+
+
+all: module
+
+
+module: $(OBJS)/Makefile
+	@$(MAKE) --no-print-directory -C build/module/src \
+		-f ../objs/Makefile modules
+	@cmp -s $(OBJS)/$(NAME).so $(MODULE) || { \
+		cp $(OBJS)/$(NAME).so $(MODULE).new \
+		&& mv $(MODULE).new $(MODULE) && echo "built $(MODULE)"; }
+
+
+$(OBJS)/Makefile: build/module.flags .ci/configure
+	@NGINX_SOURCE_DIR="$(NGINX_SOURCE_DIR)" .ci/configure build/module \
+		--with-compat $(NGINX_CONF_FLAGS) --with-cc="$(CC)" \
+		--with-cc-opt="$(CFLAGS)" --with-ld-opt="$(LDFLAGS)" \
+		--add-dynamic-module=addon
+
+
+build/module.flags: force | packages
+	@mkdir -p build
+	@echo $(call quote,$(MODULE_FLAGS)) | cmp -s - $@ \
+		|| echo $(call quote,$(MODULE_FLAGS)) > $@
+
+
+units: $(UNITS)
+
+
+$(UNITS): build/unit/%: build/unit/%.o $(UNIT_OBJS)
+	$(CC) $(UNIT_CFLAGS) $(UNIT_SANITIZE) -o $@ $^ -lyajl -lcrypto
+
+
+build/unit/%.o: t/unit/%.c build/unit.flags
+	@mkdir -p $(@D)
+	$(UNIT_CC) -c -o $@ $<
+
+
+build/unit/core/%.o: src/core/%.c build/unit.flags
+	@mkdir -p $(@D)
+	$(UNIT_CC) -c -o $@ $<
+
+
+build/unit.flags: force | packages
+	@mkdir -p build
+	@echo $(call quote,$(UNIT_FLAGS)) | cmp -s - $@ \
+		|| echo $(call quote,$(UNIT_FLAGS)) > $@
+
+
+-include $(wildcard build/unit/*.d build/unit/core/*.d)
+
+
+packages:
+	@.ci/install $(PACKAGES)
+
+
+run: module
+	@NGINX="$(NGINX)" PORT="$(PORT)" AMPLITUDE="$(AMPLITUDE)" \
+		API_KEY="$(API_KEY)" .ci/demo
+
+
+test: module units
+	@NGINX="$(NGINX)" .ci/prove -r t
+
+
+unit: units
+	@.ci/prove -v t/000-unit.t
+
+
+bench: module
+	@NGINX="$(NGINX)" t/bench/run
+
+
+# nginx itself is needed with its sources here, and Debian ships headers only
+
+sanitize: units
+	@CC="$(CC)" NGINX_SOURCE_DIR="$(filter-out \
+		/usr/share/nginx/src,$(NGINX_SOURCE_DIR))" .ci/sanitize
+
+
+style: packages
+	@.ci/style
+
+
+# an existing configuration file is kept, the shipped one put beside it
+
+install: module
+	install -d "$(DESTDIR)$(MODULES_DIR)" "$(DESTDIR)$(CONF_DIR)" \
+		"$(DESTDIR)$(DOC_DIR)"
+	install -m 644 $(MODULE) "$(DESTDIR)$(MODULES_DIR)"
+	install -m 644 conf/nginx.conf LICENSE CHANGES \
+		"$(DESTDIR)$(DOC_DIR)"
+	@for f in sendgrid_amp_upstreams.conf sendgrid_amp_locations.conf; do \
+		to="$(DESTDIR)$(CONF_DIR)/$$f"; \
+		if [ -e "$$to" ] && ! cmp -s "conf/$$f" "$$to"; then \
+			echo "$$to was changed and is kept"; \
+			to="$$to.default"; \
+		fi; \
+		echo install -m 644 "conf/$$f" "$$to"; \
+		install -m 644 "conf/$$f" "$$to" || exit 1; \
+	done
+
+
+clean:
+	rm -rf build t/servroot*
+
+
+define HELP
+targets:
+
+  all       builds $(MODULE) (default)
+  run       starts nginx with the module and a stand-in for Amplitude, posts
+            a sample webhook and shows what arrives; Ctrl-C ends it
+  test      unit tests and tests with nginx: prove -r t
+  unit      unit tests of src/core only
+  bench     measures the module beside proxy_pass, Lua and njs
+  sanitize  the same tests with an nginx built with sanitizers
+  style     checks the C sources
+  install   installs the module and its configuration files
+  clean     removes what was built
+
+run, test, unit, bench, sanitize and style first install Debian packages that
+they miss, as root or with sudo; nothing is installed if nothing is missing.
+
+variables:
+
+  NGINX_SOURCE_DIR=dir  sources to build for, in place of those of nginx-dev
+  NGINX_CONF_FLAGS=...  options of nginx's configure to build with
+  NGINX=file            the nginx that runs, a build of the same sources
+  CC=, CFLAGS=, LDFLAGS=
+  UNIT_SANITIZE=        no sanitizers in the unit tests
+  PORT=8080             port of "make run"
+  AMPLITUDE=us|eu       "make run" sends to Amplitude itself
+  API_KEY=key           ... and posts its sample to this project
+  DESTDIR=, MODULES_DIR=, CONF_DIR=, DOC_DIR=
+endef
+export HELP
+
+help:
+	@echo "$$HELP"
