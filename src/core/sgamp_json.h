@@ -1,0 +1,56 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#ifndef _SGAMP_JSON_H_INCLUDED_
+#define _SGAMP_JSON_H_INCLUDED_
+
+
+#include "sgamp.h"
+
+
+/* JSON text, RFC 8259; what is read here has passed yajl already */
+
+typedef enum {
+    SGAMP_JSON_NONE = 0,
+    SGAMP_JSON_STRING, /* text is what stands between the quotes */
+    SGAMP_JSON_NUMBER,
+    SGAMP_JSON_TRUE,
+    SGAMP_JSON_OTHER /* false, null, an object or an array; no text */
+} sgamp_json_type_e;
+
+
+typedef struct {
+    sgamp_str_t        text;  /* a slice of the input */
+    sgamp_json_type_e  type;
+} sgamp_json_value_t;
+
+
+/* bytes as they are */
+void sgamp_json_write(sgamp_sink_t *sink, const u_char *p, size_t n);
+
+/*
+ * JSON text or a part of it that splits no escape: malformed UTF-8 becomes
+ * U+FFFD, one for each maximal subpart, and so does a lone surrogate escape
+ */
+void sgamp_json_copy(sgamp_sink_t *sink, const u_char *p, size_t n);
+
+/* any bytes as the inside of a JSON string, repaired likewise */
+void sgamp_json_escape(sgamp_sink_t *sink, const u_char *p, size_t n);
+
+void sgamp_json_decimal(sgamp_sink_t *sink, uint64_t n);
+
+/* the value that follows a key which ended just before p */
+void sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
+    const u_char *last);
+
+/*
+ * The next character of the inside of a JSON string, escapes decoded and
+ * faults read as U+FFFD; moves *p past it.  *p must be below last.
+ */
+uint32_t sgamp_json_next(const u_char **p, const u_char *last);
+
+
+#endif /* _SGAMP_JSON_H_INCLUDED_ */

@@ -1,0 +1,110 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#ifndef _SGAMP_PARSER_H_INCLUDED_
+#define _SGAMP_PARSER_H_INCLUDED_
+
+
+#include <yajl/yajl_parse.h>
+
+#include "sgamp.h"
+#include "sgamp_arena.h"
+
+
+/* names of top-level keys that an event is searched for */
+
+typedef struct {
+    sgamp_str_t  names[SGAMP_MAX_KEYS];
+    uint32_t     lengths[SGAMP_MAX_KEYS];  /* bits of the keys of a length */
+    unsigned     n;
+} sgamp_keys_t;
+
+
+/* one element of the webhook's array, valid while its handler runs */
+
+typedef struct {
+    sgamp_str_t  raw;                   /* the element as it was sent */
+    uint32_t     ends[SGAMP_MAX_KEYS];  /* offset past the last such key */
+    uint32_t     seen;                  /* bits of the keys that occurred */
+    unsigned     object:1;
+} sgamp_event_t;
+
+
+/* any return value but SGAMP_OK ends the parsing with it */
+typedef int (*sgamp_event_pt)(void *data, const sgamp_event_t *event);
+
+
+typedef enum {
+    SGAMP_PARSER_START = 0, /* byte order mark, white space */
+    SGAMP_PARSER_FIRST,     /* the first bracket is next */
+    SGAMP_PARSER_ARRAY,
+    SGAMP_PARSER_SINGLE, /* one event without an array */
+    SGAMP_PARSER_DONE    /* nothing but white space may follow */
+} sgamp_parser_state_e;
+
+
+/* offsets count the bytes of the webhook from 0 */
+
+typedef struct {
+    sgamp_arena_t         arena;
+    yajl_callbacks        callbacks;
+    yajl_handle           yajl;
+    const sgamp_keys_t   *keys;
+    sgamp_grow_t         *grow;
+    size_t                max_size;   /* bytes of an event, or of a gap */
+    sgamp_event_pt        handler;
+    void                 *data;
+
+    const u_char         *src;        /* what is being parsed */
+    uint64_t              base;       /* offset of src */
+    uint64_t              offset;     /* bytes before it were parsed */
+    uint64_t              mark;       /* where the element or gap begins */
+    uint64_t              element;    /* where the open element begins */
+    uint64_t              at;         /* where the fault is */
+    size_t                pending;    /* at least the bytes since a token */
+
+    sgamp_str_t           carry;      /* the open element between two feeds */
+    size_t                carry_size;
+    size_t                held;       /* the end of carry, not parsed yet */
+
+    sgamp_event_t         event;
+    sgamp_parser_state_e  state;
+    unsigned              depth;      /* open brackets of the element */
+    unsigned              bom;        /* bytes of the byte order mark */
+    int                   status;
+
+    unsigned              open:1;     /* inside an element */
+    unsigned              touched:1;  /* yajl has reported a token */
+    unsigned              last:1;     /* no more bytes will come */
+} sgamp_parser_t;
+
+
+/* returns the number of the key, or -1 when there are too many */
+int sgamp_keys_add(sgamp_keys_t *keys, const sgamp_str_t *name);
+
+/*
+ * The parser must not be moved after it was initialized, and needs
+ * sgamp_parser_done() whatever sgamp_parser_init() returned.  The keys, grow
+ * and reserve have to outlive it; reserve is as in sgamp_arena.h.
+ */
+int sgamp_parser_init(sgamp_parser_t *p, const sgamp_keys_t *keys,
+    size_t max_size, sgamp_event_pt handler, void *data, sgamp_grow_t *grow,
+    sgamp_str_t *reserve);
+
+/*
+ * Reads the next n bytes of a webhook, and calls the handler for each element
+ * that ends in them.  The result does not depend on how a webhook is cut.
+ * SGAMP_INVALID leaves the offset of the fault in p->at.
+ */
+int sgamp_parser_feed(sgamp_parser_t *p, const u_char *data, size_t n);
+
+/* to be called after the last byte */
+int sgamp_parser_finish(sgamp_parser_t *p);
+
+void sgamp_parser_done(sgamp_parser_t *p);
+
+
+#endif /* _SGAMP_PARSER_H_INCLUDED_ */

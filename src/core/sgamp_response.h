@@ -1,0 +1,125 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#ifndef _SGAMP_RESPONSE_H_INCLUDED_
+#define _SGAMP_RESPONSE_H_INCLUDED_
+
+
+#include <yajl/yajl_parse.h>
+
+#include "sgamp_arena.h"
+#include "sgamp_part.h"
+
+
+/*
+ * Answers of Amplitude's HTTP V2 and Batch APIs,
+ * https://amplitude.com/docs/apis/analytics/http-v2.
+ *
+ * Some of what they name is marked, a byte for each event of the request.
+ */
+
+#define SGAMP_RESPONSE_FIELDS     15   /* names of fields that are kept */
+#define SGAMP_RESPONSE_FIELD_LEN  64   /* bytes of such a name */
+#define SGAMP_RESPONSE_REJECTED   0x0f /* 1 and the number of the field */
+#define SGAMP_RESPONSE_THROTTLED  0x80
+
+
+/* what an answer leads to */
+
+typedef enum {
+    SGAMP_FORWARD = 0, /* all was accepted */
+    SGAMP_REFUSE,      /* none ever will be: the request itself is wrong */
+    SGAMP_REJECT,      /* those that are marked never will be */
+    SGAMP_HALVE,       /* some never will be, it is not known which */
+    SGAMP_THROTTLE,    /* those that are marked may be later */
+    SGAMP_HOLD,        /* all may be later, too many were sent */
+    SGAMP_RETRY        /* all may be later, or were */
+} sgamp_action_e;
+
+
+typedef struct {
+    u_char  data[SGAMP_RESPONSE_FIELD_LEN];
+    size_t  len;
+} sgamp_response_field_t;
+
+
+typedef enum {
+    SGAMP_RESPONSE_EMPTY = 0,
+    SGAMP_RESPONSE_JSON,  /* an object so far */
+    SGAMP_RESPONSE_OTHER, /* not to be parsed */
+    SGAMP_RESPONSE_BROKEN /* began as an object, and is none */
+} sgamp_response_body_e;
+
+
+/* the top-level keys that are looked at */
+
+typedef enum {
+    SGAMP_RESPONSE_UNKNOWN = 0,
+    SGAMP_RESPONSE_ERROR,
+    SGAMP_RESPONSE_MISSING_FIELD,
+    SGAMP_RESPONSE_INGESTED,
+    SGAMP_RESPONSE_EVENTS_WITH,
+    SGAMP_RESPONSE_SILENCED_EVENTS,
+    SGAMP_RESPONSE_THROTTLED_EVENTS,
+    SGAMP_RESPONSE_THROTTLED_USERS
+} sgamp_response_key_e;
+
+
+/* reads the body of an answer as it comes and keeps what it names */
+
+typedef struct {
+    sgamp_arena_t           arena;
+    yajl_handle             yajl;
+    sgamp_grow_t           *grow;
+    size_t                  size;        /* bytes so far */
+    size_t                  pending;     /* at least the bytes since a token */
+    sgamp_response_body_e   body;
+    sgamp_response_key_e    key;
+    unsigned                depth;
+
+    uint32_t                n;           /* events of the request */
+    u_char                 *marks;       /* n of them; NULL: none was named */
+    uint64_t               *users;       /* hashes of the ids that were named */
+    uint32_t                nusers;
+    uint32_t                nalloc;
+
+    /* what the events were rejected for, the last one for all others */
+    sgamp_response_field_t  fields[SGAMP_RESPONSE_FIELDS];
+    unsigned                nfields;
+    unsigned                field;       /* being read */
+
+    int64_t                 ingested;    /* events, -1 if it was not said */
+
+    unsigned                refused:1;   /* missing field, invalid key */
+    unsigned                rejected:1;  /* an event was named */
+    unsigned                touched:1;
+    unsigned                failed:1;    /* no memory to keep it */
+} sgamp_response_t;
+
+
+/*
+ * Starts to read the answer to a request of n events.  Needs
+ * sgamp_response_done(); grow and reserve have to outlive it.
+ */
+void sgamp_response_init(sgamp_response_t *rs, uint32_t n, sgamp_grow_t *grow,
+    sgamp_str_t *reserve);
+
+void sgamp_response_feed(sgamp_response_t *rs, const u_char *data, size_t n);
+
+/*
+ * What follows from an answer with this status line, 0 if there was none,
+ * whose body was read to what the connection said is its end, or was not
+ */
+sgamp_action_e sgamp_response_action(sgamp_response_t *rs, unsigned status,
+    unsigned complete, const sgamp_batch_t *batch, const sgamp_part_t *part);
+
+/* what the n-th event of the request was rejected for, may be empty */
+sgamp_str_t sgamp_response_field(const sgamp_response_t *rs, uint32_t n);
+
+void sgamp_response_done(sgamp_response_t *rs);
+
+
+#endif /* _SGAMP_RESPONSE_H_INCLUDED_ */
