@@ -1,0 +1,353 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#ifndef _NGX_HTTP_SENDGRID_AMP_H_INCLUDED_
+#define _NGX_HTTP_SENDGRID_AMP_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "sgamp_batch.h"
+#include "sgamp_digest.h"
+#include "sgamp_mapper.h"
+#include "sgamp_parser.h"
+#include "sgamp_part.h"
+#include "sgamp_response.h"
+
+
+/* what differs between versions of nginx */
+
+#if (nginx_version >= 1023000)
+#define ngx_http_sendgrid_amp_unlink(h)  (h)->next = NULL
+#else
+#define ngx_http_sendgrid_amp_unlink(h)
+#endif
+
+
+#define NGX_HTTP_SENDGRID_AMP_AUTH_OFF    0
+#define NGX_HTTP_SENDGRID_AMP_AUTH_BASIC  1
+
+#define NGX_HTTP_SENDGRID_AMP_FEED_SIZE   16384  /* bytes between two looks */
+
+
+/*
+ * Why a webhook is not answered with 200; of several reasons the last one in
+ * this order counts.  From REFUSED on nothing more is sent to Amplitude.
+ */
+
+typedef enum {
+    NGX_HTTP_SENDGRID_AMP_OK = 0,
+    NGX_HTTP_SENDGRID_AMP_THROTTLED,
+    NGX_HTTP_SENDGRID_AMP_UNAVAILABLE,
+    NGX_HTTP_SENDGRID_AMP_REFUSED,
+    NGX_HTTP_SENDGRID_AMP_INVALID_JSON,
+    NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED,
+    NGX_HTTP_SENDGRID_AMP_NOT_ALLOWED,
+    NGX_HTTP_SENDGRID_AMP_TOO_LARGE,
+    NGX_HTTP_SENDGRID_AMP_ENCODED,
+    NGX_HTTP_SENDGRID_AMP_BAD_REQUEST,
+    NGX_HTTP_SENDGRID_AMP_TIMED_OUT,
+    NGX_HTTP_SENDGRID_AMP_INTERNAL
+} ngx_http_sendgrid_amp_error_e;
+
+
+typedef struct {
+    ngx_uint_t  status;
+    ngx_str_t   keyword;
+    ngx_uint_t  retry_after;  /* whether SendGrid is asked to wait */
+} ngx_http_sendgrid_amp_error_t;
+
+
+/* of a worker: the configuration is its own copy after the fork */
+
+typedef struct {
+    sgamp_grow_t    grow;
+    sgamp_pieces_t  pieces;
+    sgamp_str_t     reserve;
+} ngx_http_sendgrid_amp_main_conf_t;
+
+
+typedef struct {
+    u_char  digest[SGAMP_SHA256_LEN];
+} ngx_http_sendgrid_amp_secret_t;
+
+
+typedef struct {
+    ngx_http_complex_value_t  *region;
+    ngx_http_complex_value_t  *api_key;
+    ngx_uint_t                 auth;
+    ngx_array_t               *secrets;  /* ngx_http_sendgrid_amp_secret_t */
+    ngx_array_t               *users;    /* ngx_str_t */
+    ngx_flag_t                 lowercase;
+    ngx_str_t                  event_prefix;
+    ngx_uint_t                 batch_events;
+    size_t                     batch_size;
+    ngx_uint_t                 concurrency;
+    size_t                     max_event_size;
+    ngx_uint_t                 retries;
+    ngx_msec_t                 retry_delay;
+    ngx_msec_t                 timeout;
+    ngx_open_file_t           *dead_letter;
+    sgamp_rules_t             *rules;    /* made of the above */
+} ngx_http_sendgrid_amp_loc_conf_t;
+
+
+typedef struct ngx_http_sendgrid_amp_ctx_s  ngx_http_sendgrid_amp_ctx_t;
+
+
+/*
+ * A place for one batch in flight.  Its parts wait in a list: one is sent at
+ * a time, at once or, after an answer that may pass, when its time has come.
+ * A subrequest lives in a pool of its own and is freed after it is done.
+ */
+
+typedef struct {
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+    sgamp_batch_t                *batch;       /* NULL: the place is free */
+    sgamp_part_t                 *parts;       /* to be sent */
+    sgamp_part_t                 *part;        /* being sent */
+
+    ngx_pool_t                   *pool;
+    ngx_http_request_t           *request;
+    ngx_http_post_subrequest_t    post;
+    sgamp_response_t              response;
+    off_t                         received;    /* bytes of the answer */
+    ngx_uint_t                    status;      /* its status line, 0: none */
+
+    ngx_event_t                   timer;
+
+    unsigned                      answered:1;  /* response is in use */
+    unsigned                      last:1;  /* the answer was read to its end */
+} ngx_http_sendgrid_amp_slot_t;
+
+
+/*
+ * The states of a webhook.  The main request is referenced once, from the
+ * call of ngx_http_read_client_request_body() until it is finalized, and each
+ * subrequest adds a reference.
+ *
+ *             read handler    timers                      leaves for
+ *   READING   ..._readable()  client_body_timeout,        PAUSED, VERIFYING,
+ *                             retries                     FAILED
+ *   PAUSED    block reading   retries                     READING, FAILED
+ *   VERIFYING block reading   retries                     DRAINING, FAILED
+ *   DRAINING  block reading   retries                     REPLYING, FAILED
+ *   FAILED    block reading   none: waits for what is     REPLYING
+ *                             in flight
+ *   REPLYING  block reading   none                        DONE
+ *   DONE      nginx's         nginx's                     never: a late wake-up
+ *                                                         returns at once
+ */
+
+typedef enum {
+    NGX_HTTP_SENDGRID_AMP_READING = 0,
+    NGX_HTTP_SENDGRID_AMP_PAUSED,
+    NGX_HTTP_SENDGRID_AMP_VERIFYING,
+    NGX_HTTP_SENDGRID_AMP_DRAINING,
+    NGX_HTTP_SENDGRID_AMP_FAILED,
+    NGX_HTTP_SENDGRID_AMP_REPLYING,
+    NGX_HTTP_SENDGRID_AMP_DONE
+} ngx_http_sendgrid_amp_state_e;
+
+
+struct ngx_http_sendgrid_amp_ctx_s {
+    ngx_http_request_t                 *request;
+    ngx_http_sendgrid_amp_loc_conf_t   *conf;
+    ngx_http_sendgrid_amp_main_conf_t  *worker;
+    ngx_http_sendgrid_amp_state_e       state;
+    ngx_http_sendgrid_amp_error_e       error;
+
+    ngx_str_t                           api_key;
+    ngx_str_t                           region;
+    ngx_str_t                           location;  /* where batches are sent */
+
+    sgamp_parser_t                      parser;
+    sgamp_batcher_t                     batcher;
+    ngx_http_sendgrid_amp_slot_t       *slots;        /* conf->concurrency */
+    ngx_http_posted_request_t           posted;
+
+    ngx_chain_t                        *in;           /* body to be parsed */
+    ngx_buf_t                           buf;          /* a copy of in->buf */
+    ngx_buf_t                          *file;  /* what is read from a file */
+    ngx_buf_t                          *replacement;  /* of nginx's answer */
+    ngx_msec_t                          read_until;
+    ngx_msec_t                          deadline;     /* of the last attempt */
+
+    ngx_uint_t                          received;     /* events */
+    ngx_uint_t                          forwarded;
+    ngx_uint_t                          ignored;
+    ngx_uint_t                          rejected;
+    ngx_uint_t                          batches;  /* requests, less retries */
+    ngx_uint_t                          retries;
+    uint64_t                            at;           /* byte of the fault */
+
+    unsigned                            parsing:1;
+    unsigned                            readable:1;
+    unsigned                            unbuffered:1;
+    unsigned                            drained:1;    /* deadline is set */
+};
+
+
+extern ngx_module_t  ngx_http_sendgrid_amp_module;
+
+
+/* request */
+
+ngx_int_t ngx_http_sendgrid_amp_handler(ngx_http_request_t *r);
+
+/* returns NULL if there is no memory; freed with the request */
+ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_create_ctx(
+    ngx_http_request_t *r);
+
+/* does all that can be done now; nothing may touch the request after it */
+void ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* lets nginx call ngx_http_sendgrid_amp_run() soon */
+void ngx_http_sendgrid_amp_wake(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* notes why the webhook fails, unless there is a stronger reason already */
+void ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_http_sendgrid_amp_error_e error);
+
+
+/* body */
+
+/*
+ * Starts to read; the first bytes are taken from what nginx has read.
+ */
+void ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/*
+ * Parses what has come.  NGX_OK after the last byte, NGX_AGAIN if more has to
+ * come, NGX_BUSY if there is no place for a batch, NGX_ERROR if the webhook
+ * has failed.
+ */
+ngx_int_t ngx_http_sendgrid_amp_body_read(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* reads no more, until ngx_http_sendgrid_amp_body_resume() */
+void ngx_http_sendgrid_amp_body_stop(ngx_http_sendgrid_amp_ctx_t *ctx);
+void ngx_http_sendgrid_amp_body_resume(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* the error that stands for a status of nginx's */
+ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_body_error(ngx_int_t rc);
+
+
+/* auth */
+
+/* NGX_OK with the API key set, NGX_DECLINED without, or NGX_ERROR */
+ngx_int_t ngx_http_sendgrid_amp_authorize(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* hides the API key from $remote_user, and so from access logs */
+void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r);
+
+
+/* delivery */
+
+/* sends batches that are closed, as far as there are places for them */
+void ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* takes in the answers that have come and sends parts whose time has come */
+void ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* the number of places in use */
+ngx_uint_t ngx_http_sendgrid_amp_in_flight(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* sends nothing more, and frees the places that do not wait for an answer */
+void ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* frees all, whatever is going on */
+void ngx_http_sendgrid_amp_delivery_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* adds a part to those of a batch, to be sent when its time has come, in ms */
+void ngx_http_sendgrid_amp_push(ngx_http_sendgrid_amp_slot_t *slot,
+    sgamp_part_t *part, ngx_msec_t due);
+
+/* frees a part that is not delivered */
+void ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_slot_t *slot,
+    sgamp_part_t *part);
+
+
+/* outcome */
+
+/* does what the answer to slot->part leads to */
+void ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot);
+
+
+/* subrequest */
+
+/* sends slot->part */
+ngx_int_t ngx_http_sendgrid_amp_send(ngx_http_sendgrid_amp_slot_t *slot);
+
+/* whether the answer to slot->part is there, as whole as it will be */
+ngx_uint_t ngx_http_sendgrid_amp_answered(ngx_http_sendgrid_amp_slot_t *slot);
+
+void ngx_http_sendgrid_amp_free_subrequest(ngx_http_sendgrid_amp_slot_t *slot);
+
+/* the place that a subrequest belongs to, or NULL */
+ngx_http_sendgrid_amp_slot_t *ngx_http_sendgrid_amp_slot(ngx_http_request_t *r);
+
+/* takes the body of an answer */
+void ngx_http_sendgrid_amp_receive(ngx_http_sendgrid_amp_slot_t *slot,
+    ngx_chain_t *in);
+
+
+/* reply */
+
+/* sends the answer to SendGrid, returns what the request is finalized with */
+ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* makes an answer of nginx's own the one of this module */
+ngx_int_t ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r);
+ngx_int_t ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+ngx_int_t ngx_http_sendgrid_amp_filter_init(ngx_conf_t *cf);
+
+
+/* dead letter */
+
+/*
+ * An event that cannot be delivered: it is written or logged, and counted.  If
+ * it could not be written the webhook fails.  detail, the field that is wrong,
+ * and id, the event's sg_event_id, may be empty; raw is the event's JSON.
+ */
+void ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_str_t *reason, const sgamp_str_t *detail, const sgamp_str_t *id,
+    const sgamp_str_t *raw);
+
+
+/* conf */
+
+extern ngx_conf_post_t  ngx_http_sendgrid_amp_batch_events_post;
+extern ngx_conf_post_t  ngx_http_sendgrid_amp_batch_size_post;
+extern ngx_conf_post_t  ngx_http_sendgrid_amp_concurrency_post;
+extern ngx_conf_post_t  ngx_http_sendgrid_amp_event_size_post;
+extern ngx_conf_post_t  ngx_http_sendgrid_amp_retries_post;
+extern ngx_conf_post_t  ngx_http_sendgrid_amp_msec_post;
+
+char *ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* adds an accepted password */
+ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_array_t *secrets,
+    ngx_str_t *secret);
+
+
+/* merge */
+
+void *ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+
+#endif /* _NGX_HTTP_SENDGRID_AMP_H_INCLUDED_ */

@@ -1,0 +1,389 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+
+static void ngx_http_sendgrid_amp_readable(ngx_http_request_t *r);
+static void ngx_http_sendgrid_amp_take(ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_next(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *part);
+static ngx_int_t ngx_http_sendgrid_amp_read_file(
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *part);
+static void ngx_http_sendgrid_amp_release(ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_finish(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_parsed(
+    ngx_http_sendgrid_amp_ctx_t *ctx, int status);
+static void ngx_http_sendgrid_amp_body_timer(ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_body_postpone(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
+void
+ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    /*
+     * a body that nginx has read as a whole is left as it is, others may
+     * read it, too
+     */
+
+    ctx->unbuffered = ctx->request->reading_body;
+
+    ngx_http_sendgrid_amp_take(ctx);
+    ngx_http_sendgrid_amp_body_resume(ctx);
+}
+
+
+void
+ngx_http_sendgrid_amp_body_resume(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    if (!ctx->request->reading_body) {
+        return;
+    }
+
+    ctx->request->read_event_handler = ngx_http_sendgrid_amp_readable;
+
+    /* the event may have come and gone meanwhile */
+    ctx->readable = 1;
+
+    ngx_http_sendgrid_amp_body_postpone(ctx);
+}
+
+
+void
+ngx_http_sendgrid_amp_body_stop(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_event_t  *rev;
+
+    ctx->request->read_event_handler = ngx_http_block_reading;
+
+    rev = ctx->request->connection->read;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
+}
+
+
+static void
+ngx_http_sendgrid_amp_readable(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "sendgrid_amp readable");
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+
+    ctx->readable = 1;
+    ngx_http_sendgrid_amp_run(ctx);
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_body_read(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    for ( ;; ) {
+        rc = ngx_http_sendgrid_amp_parse(ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (!r->reading_body) {
+            return ngx_http_sendgrid_amp_finish(ctx);
+        }
+
+        if (!ctx->readable) {
+            ngx_http_sendgrid_amp_body_timer(ctx);
+            return NGX_AGAIN;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc == NGX_ERROR || rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_sendgrid_amp_fail(ctx,
+                                       ngx_http_sendgrid_amp_body_error(rc));
+            return NGX_ERROR;
+        }
+
+        ngx_http_sendgrid_amp_take(ctx);
+
+        if (ctx->in == NULL) {
+            ctx->readable = 0;
+
+        } else {
+            ngx_http_sendgrid_amp_body_postpone(ctx);
+        }
+    }
+}
+
+
+static void
+ngx_http_sendgrid_amp_take(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_request_body_t  *rb;
+
+    rb = ctx->request->request_body;
+
+    ctx->in = rb->bufs;
+
+    if (ctx->unbuffered) {
+        rb->bufs = NULL;
+    }
+
+    if (ctx->in != NULL) {
+        ctx->buf = *ctx->in->buf;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    int        status;
+    ngx_int_t  rc;
+    ngx_str_t  part;
+
+    for ( ;; ) {
+
+        if (ctx->batcher.closed != NULL) {
+            return NGX_BUSY;
+        }
+
+        rc = ngx_http_sendgrid_amp_next(ctx, &part);
+
+        if (rc == NGX_DONE) {
+            return NGX_OK;
+        }
+
+        if (rc != NGX_OK) {
+            ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+            return NGX_ERROR;
+        }
+
+        status = sgamp_parser_feed(&ctx->parser, part.data, part.len);
+
+        if (status != SGAMP_OK) {
+            return ngx_http_sendgrid_amp_parsed(ctx, status);
+        }
+
+        ngx_http_sendgrid_amp_emit(ctx);
+
+        if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
+            return NGX_ERROR;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_next(ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *part)
+{
+    ngx_buf_t  *b;
+
+    b = &ctx->buf;
+
+    while (ctx->in != NULL) {
+
+        if (ngx_buf_in_memory(b) && b->pos != b->last) {
+
+            part->data = b->pos;
+            part->len = ngx_min(b->last - b->pos,
+                                NGX_HTTP_SENDGRID_AMP_FEED_SIZE);
+            b->pos += part->len;
+
+            return NGX_OK;
+        }
+
+        if (!ngx_buf_in_memory(b) && b->in_file
+            && b->file_pos < b->file_last)
+        {
+            return ngx_http_sendgrid_amp_read_file(ctx, part);
+        }
+
+        ngx_http_sendgrid_amp_release(ctx);
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_read_file(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *part)
+{
+    size_t      size;
+    ssize_t     n;
+    ngx_buf_t  *b;
+
+    b = &ctx->buf;
+
+    if (ctx->file == NULL) {
+        ctx->file = ngx_create_temp_buf(ctx->request->pool,
+                                        NGX_HTTP_SENDGRID_AMP_FEED_SIZE);
+        if (ctx->file == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    size = (size_t) ngx_min(b->file_last - b->file_pos,
+                            NGX_HTTP_SENDGRID_AMP_FEED_SIZE);
+
+    n = ngx_read_file(b->file, ctx->file->start, size, b->file_pos);
+
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (n == 0) {
+        ngx_log_error(NGX_LOG_CRIT, ctx->request->connection->log, 0,
+                      "the request body in \"%V\" was cut", &b->file->name);
+        return NGX_ERROR;
+    }
+
+    b->file_pos += n;
+
+    part->data = ctx->file->start;
+    part->len = n;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_release(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_chain_t  *cl;
+
+    cl = ctx->in;
+    ctx->in = cl->next;
+
+    if (ctx->in != NULL) {
+        ctx->buf = *ctx->in->buf;
+    }
+
+    if (ctx->unbuffered) {
+        /* nginx reads into the buffer again */
+        cl->buf->pos = cl->buf->last;
+        ngx_free_chain(ctx->request->pool, cl);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    int  status;
+
+    status = sgamp_parser_finish(&ctx->parser);
+
+    if (status == SGAMP_OK) {
+        status = sgamp_batcher_close(&ctx->batcher);
+    }
+
+    if (status != SGAMP_OK) {
+        return ngx_http_sendgrid_amp_parsed(ctx, status);
+    }
+
+    sgamp_parser_done(&ctx->parser);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_parsed(ngx_http_sendgrid_amp_ctx_t *ctx, int status)
+{
+    ngx_log_t  *log;
+
+    log = ctx->request->connection->log;
+
+    switch (status) {
+
+    case SGAMP_INVALID:
+        ctx->at = ctx->parser.at;
+
+        ngx_log_error(NGX_LOG_INFO, log, 0,
+                      "client sent an invalid webhook, at byte %uL",
+                      ctx->parser.at);
+
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INVALID_JSON);
+        break;
+
+    case SGAMP_TOO_LARGE:
+        ngx_log_error(NGX_LOG_INFO, log, 0,
+                      "client sent an event that is too large, at byte %uL",
+                      ctx->parser.at);
+
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
+        break;
+
+    default: /* SGAMP_NOMEM */
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        break;
+    }
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_http_sendgrid_amp_body_timer(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_event_t    *rev;
+    ngx_msec_int_t  left;
+
+    rev = ctx->request->connection->read;
+
+    /* the start of a subrequest deletes the timer of the client */
+
+    if (rev->timer_set) {
+        return;
+    }
+
+    left = (ngx_msec_int_t) (ctx->read_until - ngx_current_msec);
+
+    ngx_add_timer(rev, (ngx_msec_t) ngx_max(left, 1));
+}
+
+
+static void
+ngx_http_sendgrid_amp_body_postpone(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_core_module);
+
+    ctx->read_until = ngx_current_msec + clcf->client_body_timeout;
+}
+
+
+ngx_http_sendgrid_amp_error_e
+ngx_http_sendgrid_amp_body_error(ngx_int_t rc)
+{
+    switch (rc) {
+
+    case NGX_HTTP_BAD_REQUEST:
+        return NGX_HTTP_SENDGRID_AMP_BAD_REQUEST;
+
+    case NGX_HTTP_REQUEST_TIME_OUT:
+        return NGX_HTTP_SENDGRID_AMP_TIMED_OUT;
+
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return NGX_HTTP_SENDGRID_AMP_TOO_LARGE;
+
+    default:
+        return NGX_HTTP_SENDGRID_AMP_INTERNAL;
+    }
+}

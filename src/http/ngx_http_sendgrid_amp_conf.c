@@ -1,0 +1,351 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+
+#define NGX_HTTP_SENDGRID_AMP_MAX_EVENTS       2000
+#define NGX_HTTP_SENDGRID_AMP_MIN_BATCH        65536
+#define NGX_HTTP_SENDGRID_AMP_MAX_BATCH        (20 * 1024 * 1024)
+#define NGX_HTTP_SENDGRID_AMP_MAX_CONCURRENCY  16
+#define NGX_HTTP_SENDGRID_AMP_MAX_RETRIES      100
+
+
+static char *ngx_http_sendgrid_amp_check_events(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_sendgrid_amp_check_size(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_sendgrid_amp_check_concurrency(ngx_conf_t *cf,
+    void *post, void *data);
+static char *ngx_http_sendgrid_amp_check_event_size(ngx_conf_t *cf,
+    void *post, void *data);
+static char *ngx_http_sendgrid_amp_check_retries(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_sendgrid_amp_check_msec(ngx_conf_t *cf, void *post,
+    void *data);
+
+
+ngx_conf_post_t  ngx_http_sendgrid_amp_batch_events_post = {
+    ngx_http_sendgrid_amp_check_events
+};
+
+ngx_conf_post_t  ngx_http_sendgrid_amp_batch_size_post = {
+    ngx_http_sendgrid_amp_check_size
+};
+
+ngx_conf_post_t  ngx_http_sendgrid_amp_concurrency_post = {
+    ngx_http_sendgrid_amp_check_concurrency
+};
+
+ngx_conf_post_t  ngx_http_sendgrid_amp_event_size_post = {
+    ngx_http_sendgrid_amp_check_event_size
+};
+
+ngx_conf_post_t  ngx_http_sendgrid_amp_retries_post = {
+    ngx_http_sendgrid_amp_check_retries
+};
+
+ngx_conf_post_t  ngx_http_sendgrid_amp_msec_post = {
+    ngx_http_sendgrid_amp_check_msec
+};
+
+
+char *
+ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t                        *value;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_compile_complex_value_t  ccv;
+
+    if (alcf->region != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    alcf->region = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (alcf->region == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[1];
+    ccv.complex_value = alcf->region;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (alcf->region->lengths == NULL
+        && ngx_strcmp(value[1].data, "us") != 0
+        && ngx_strcmp(value[1].data, "eu") != 0
+        && (value[1].len == 0 || value[1].data[0] != '/'))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid region \"%V\" in \"%V\" directive, it "
+                           "must be \"us\", \"eu\" or an internal location",
+                           &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_sendgrid_amp_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value;
+
+    if (alcf->auth != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "basic") == 0) {
+        alcf->auth = NGX_HTTP_SENDGRID_AMP_AUTH_BASIC;
+
+    } else if (ngx_strcmp(value[1].data, "off") == 0) {
+        alcf->auth = NGX_HTTP_SENDGRID_AMP_AUTH_OFF;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\" directive, it "
+                           "must be \"basic\" or \"off\"",
+                           &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value;
+    ngx_uint_t  i;
+
+    if (alcf->secrets != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    alcf->secrets = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                     sizeof(ngx_http_sendgrid_amp_secret_t));
+    if (alcf->secrets == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (value[i].len == 0) {
+            return "must not be empty";
+        }
+
+        if (ngx_http_sendgrid_amp_add_secret(alcf->secrets, &value[i])
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_add_secret(ngx_array_t *secrets, ngx_str_t *secret)
+{
+    ngx_http_sendgrid_amp_secret_t  *s;
+
+    s = ngx_array_push(secrets);
+    if (s == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (sgamp_sha256(s->digest, secret->data, secret->len) != SGAMP_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value, *user;
+    ngx_uint_t  i, j;
+
+    if (alcf->users != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    if (cf->args->nelts - 1 > SGAMP_MAX_USER_KEYS) {
+        return "has more than 16 names";
+    }
+
+    alcf->users = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                   sizeof(ngx_str_t));
+    if (alcf->users == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (j = 1; j < i; j++) {
+            if (value[i].len == value[j].len
+                && ngx_strncmp(value[i].data, value[j].data, value[i].len)
+                   == 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "duplicate name \"%V\" in \"%V\" directive",
+                                   &value[i], &cmd->name);
+                return NGX_CONF_ERROR;
+            }
+        }
+
+        user = ngx_array_push(alcf->users);
+        if (user == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *user = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value;
+
+    if (alcf->dead_letter != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        alcf->dead_letter = NULL;
+        return NGX_CONF_OK;
+    }
+
+    if (value[1].len == 0) {
+        return "must name a file, or be \"off\"";
+    }
+
+    alcf->dead_letter = ngx_conf_open_file(cf->cycle, &value[1]);
+    if (alcf->dead_letter == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_events(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_uint_t  *n = data;
+
+    if (*n < 1 || *n > NGX_HTTP_SENDGRID_AMP_MAX_EVENTS) {
+        return "must be between 1 and 2000";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_size(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t  *size = data;
+
+    if (*size < NGX_HTTP_SENDGRID_AMP_MIN_BATCH
+        || *size > NGX_HTTP_SENDGRID_AMP_MAX_BATCH)
+    {
+        return "must be between 64k and 20m";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_concurrency(ngx_conf_t *cf, void *post,
+    void *data)
+{
+    ngx_uint_t  *n = data;
+
+    if (*n < 1 || *n > NGX_HTTP_SENDGRID_AMP_MAX_CONCURRENCY) {
+        return "must be between 1 and 16";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_event_size(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t  *size = data;
+
+    if (*size < 1 || *size > NGX_HTTP_SENDGRID_AMP_MAX_BATCH) {
+        return "must be between 1 and 20m";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_retries(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_uint_t  *n = data;
+
+    if (*n > NGX_HTTP_SENDGRID_AMP_MAX_RETRIES) {
+        return "must be between 0 and 100";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_msec(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t  *msec = data;
+
+    if (*msec == 0) {
+        return "must be greater than 0";
+    }
+
+    return NGX_CONF_OK;
+}

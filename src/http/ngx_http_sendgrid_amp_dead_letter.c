@@ -1,0 +1,242 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+#include "sgamp_json.h"
+
+
+#define NGX_HTTP_SENDGRID_AMP_MODE    0640  /* of the file, at most */
+#define NGX_HTTP_SENDGRID_AMP_ID_LEN  100   /* characters that are logged */
+
+/* a byte that is not UTF-8 becomes three, a control character six */
+
+#define NGX_HTTP_SENDGRID_AMP_REPAIR  3
+#define NGX_HTTP_SENDGRID_AMP_ESCAPE  6
+
+#define ngx_http_sendgrid_amp_text(sink, text)                                \
+    sgamp_json_write(sink, (u_char *) text, sizeof(text) - 1)
+
+
+static void ngx_http_sendgrid_amp_log_rejected(
+    ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t *reason,
+    const sgamp_str_t *detail, const sgamp_str_t *id);
+static ngx_int_t ngx_http_sendgrid_amp_write_rejected(
+    ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t *reason,
+    const sgamp_str_t *detail, const sgamp_str_t *raw);
+static void ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
+    const sgamp_str_t *reason, const sgamp_str_t *detail,
+    const sgamp_str_t *raw);
+static int ngx_http_sendgrid_amp_line_full(sgamp_sink_t *sink);
+static ngx_int_t ngx_http_sendgrid_amp_append(ngx_open_file_t *file,
+    u_char *line, size_t len, ngx_log_t *log);
+static ngx_int_t ngx_http_sendgrid_amp_append_locked(ngx_open_file_t *file,
+    u_char *line, size_t len, ngx_log_t *log);
+
+
+void
+ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_str_t *reason, const sgamp_str_t *detail, const sgamp_str_t *id,
+    const sgamp_str_t *raw)
+{
+    if (ctx->conf->dead_letter == NULL) {
+        ngx_http_sendgrid_amp_log_rejected(ctx, reason, detail, id);
+        ctx->rejected++;
+        return;
+    }
+
+    if (ngx_http_sendgrid_amp_write_rejected(ctx, reason, detail, raw)
+        != NGX_OK)
+    {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
+        return;
+    }
+
+    ctx->rejected++;
+}
+
+
+static void
+ngx_http_sendgrid_amp_log_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_str_t *reason, const sgamp_str_t *detail, const sgamp_str_t *id)
+{
+    size_t     i, n;
+    u_char     ch, buf[NGX_HTTP_SENDGRID_AMP_ID_LEN];
+    ngx_str_t  text;
+
+    n = ngx_min(id->len, NGX_HTTP_SENDGRID_AMP_ID_LEN);
+
+    for (i = 0; i < n; i++) {
+        ch = id->data[i];
+
+        /* the alphabet of real ones; others could be an address */
+
+        buf[i] = ((ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z')
+                  || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '_'
+                  || ch == '=')
+                 ? ch : '?';
+    }
+
+    text.len = n;
+    text.data = buf;
+
+    ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                  "event rejected: %*s, field: \"%*s\", sg_event_id: \"%V\"",
+                  reason->len, reason->data, detail->len, detail->data,
+                  &text);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_str_t *reason, const sgamp_str_t *detail,
+    const sgamp_str_t *raw)
+{
+    size_t         size;
+    u_char        *line;
+    ngx_int_t      rc;
+    sgamp_grow_t  *grow;
+    sgamp_sink_t   sink;
+
+    grow = &ctx->worker->grow;
+
+    size = sizeof("{\"time\":\"\",\"reason\":\"\",\"detail\":\"\","
+                  "\"region\":\"\",\"event\":}\n")
+           + ngx_cached_http_log_iso8601.len + reason->len
+           + NGX_HTTP_SENDGRID_AMP_ESCAPE * (detail->len + ctx->region.len)
+           + NGX_HTTP_SENDGRID_AMP_REPAIR * raw->len;
+
+    line = grow->alloc(grow->data, size);
+    if (line == NULL) {
+        return NGX_ERROR;
+    }
+
+    sink.pos = line;
+    sink.last = line + size;
+    sink.next = ngx_http_sendgrid_amp_line_full;
+    sink.status = SGAMP_OK;
+
+    ngx_http_sendgrid_amp_line(&sink, &ctx->region, reason, detail, raw);
+
+    rc = ngx_http_sendgrid_amp_append(ctx->conf->dead_letter, line,
+                                      sink.pos - line,
+                                      ctx->request->connection->log);
+
+    grow->free(grow->data, line);
+
+    return (sink.status == SGAMP_OK) ? rc : NGX_ERROR;
+}
+
+
+static void
+ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
+    const sgamp_str_t *reason, const sgamp_str_t *detail,
+    const sgamp_str_t *raw)
+{
+    u_char  *p;
+
+    ngx_http_sendgrid_amp_text(sink, "{\"time\":\"");
+    sgamp_json_write(sink, ngx_cached_http_log_iso8601.data,
+                     ngx_cached_http_log_iso8601.len);
+    ngx_http_sendgrid_amp_text(sink, "\",\"reason\":\"");
+    sgamp_json_write(sink, reason->data, reason->len);
+    ngx_http_sendgrid_amp_text(sink, "\",\"detail\":\"");
+    sgamp_json_escape(sink, detail->data, detail->len);
+    ngx_http_sendgrid_amp_text(sink, "\",\"region\":\"");
+    sgamp_json_escape(sink, region->data, region->len);
+    ngx_http_sendgrid_amp_text(sink, "\",\"event\":");
+
+    p = sink->pos;
+    sgamp_json_copy(sink, raw->data, raw->len);
+
+    /* a string has no line feed, only what stands between tokens may */
+
+    for ( /* void */ ; p < sink->pos; p++) {
+        if (*p == LF || *p == CR) {
+            *p = ' ';
+        }
+    }
+
+    ngx_http_sendgrid_amp_text(sink, "}\n");
+}
+
+
+static int
+ngx_http_sendgrid_amp_line_full(sgamp_sink_t *sink)
+{
+    (void) sink;
+
+    return SGAMP_NOMEM;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_append(ngx_open_file_t *file, u_char *line, size_t len,
+    ngx_log_t *log)
+{
+    ngx_int_t  rc;
+    ngx_err_t  err;
+
+    /* the lock keeps other workers away while a cut line is taken back */
+
+    err = ngx_lock_fd(file->fd);
+
+    if (err != 0) {
+        ngx_log_error(NGX_LOG_CRIT, log, err,
+                      ngx_lock_fd_n " \"%V\" failed", &file->name);
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_sendgrid_amp_append_locked(file, line, len, log);
+
+    (void) ngx_unlock_fd(file->fd);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_append_locked(ngx_open_file_t *file, u_char *line,
+    size_t len, ngx_log_t *log)
+{
+    ssize_t          n;
+    ngx_err_t        err;
+    ngx_file_info_t  fi;
+
+    if (ngx_fd_info(file->fd, &fi) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
+                      ngx_fd_info_n " \"%V\" failed", &file->name);
+        return NGX_ERROR;
+    }
+
+    /* nginx creates its files readable for all */
+
+    if ((fi.st_mode & 0777 & ~NGX_HTTP_SENDGRID_AMP_MODE) != 0
+        && fchmod(file->fd, fi.st_mode & NGX_HTTP_SENDGRID_AMP_MODE) == -1)
+    {
+        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
+                      "fchmod() \"%V\" failed", &file->name);
+        return NGX_ERROR;
+    }
+
+    n = ngx_write_fd(file->fd, line, len);
+
+    if (n == (ssize_t) len) {
+        return NGX_OK;
+    }
+
+    err = (n == -1) ? ngx_errno : NGX_ENOSPC;
+
+    ngx_log_error(NGX_LOG_CRIT, log, err,
+                  ngx_write_fd_n " to \"%V\" failed", &file->name);
+
+    if (n > 0 && ftruncate(file->fd, ngx_file_size(&fi)) == -1) {
+        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
+                      "ftruncate() \"%V\" failed", &file->name);
+    }
+
+    return NGX_ERROR;
+}

@@ -1,0 +1,325 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+
+static void ngx_http_sendgrid_amp_next_part(
+    ngx_http_sendgrid_amp_slot_t *slot);
+static sgamp_part_t *ngx_http_sendgrid_amp_first_due(
+    ngx_http_sendgrid_amp_slot_t *slot);
+static ngx_uint_t ngx_http_sendgrid_amp_too_late(
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_msec_t when);
+static void ngx_http_sendgrid_amp_timer_handler(ngx_event_t *ev);
+static void ngx_http_sendgrid_amp_free_slot(
+    ngx_http_sendgrid_amp_slot_t *slot);
+
+
+void
+ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                     i;
+    ngx_http_sendgrid_amp_slot_t  *slot;
+
+    for (i = 0; i < ctx->conf->concurrency; i++) {
+
+        if (ctx->batcher.closed == NULL
+            || ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED)
+        {
+            return;
+        }
+
+        slot = &ctx->slots[i];
+
+        if (slot->batch != NULL) {
+            continue;
+        }
+
+        slot->ctx = ctx;
+        slot->batch = sgamp_batcher_take(&ctx->batcher);
+        slot->parts = sgamp_part_all(&ctx->worker->grow, slot->batch);
+
+        if (slot->parts == NULL) {
+            ngx_http_sendgrid_amp_free_slot(slot);
+            ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+            return;
+        }
+
+        slot->parts->due = ngx_current_msec;
+
+        ngx_http_sendgrid_amp_next_part(slot);
+    }
+}
+
+
+void
+ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                     i;
+    ngx_http_sendgrid_amp_slot_t  *slot;
+
+    if (ctx->slots == NULL) {
+        return;
+    }
+
+    for (i = 0; i < ctx->conf->concurrency; i++) {
+        slot = &ctx->slots[i];
+
+        if (slot->part != NULL && ngx_http_sendgrid_amp_answered(slot)) {
+            ngx_http_sendgrid_amp_outcome(slot);
+        }
+    }
+
+    if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
+        ngx_http_sendgrid_amp_abandon(ctx);
+        return;
+    }
+
+    for (i = 0; i < ctx->conf->concurrency; i++) {
+        slot = &ctx->slots[i];
+
+        if (slot->batch != NULL && slot->part == NULL) {
+            ngx_http_sendgrid_amp_next_part(slot);
+        }
+    }
+
+    ngx_http_sendgrid_amp_emit(ctx);
+}
+
+
+ngx_uint_t
+ngx_http_sendgrid_amp_in_flight(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    if (ctx->slots == NULL) {
+        return n;
+    }
+
+    for (i = 0; i < ctx->conf->concurrency; i++) {
+        n += (ctx->slots[i].batch != NULL);
+    }
+
+    return n;
+}
+
+
+void
+ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                     i;
+    ngx_http_sendgrid_amp_slot_t  *slot;
+
+    for (i = 0; i < ctx->conf->concurrency; i++) {
+        slot = &ctx->slots[i];
+
+        if (slot->batch != NULL && slot->part == NULL) {
+            ngx_http_sendgrid_amp_free_slot(slot);
+        }
+    }
+}
+
+
+void
+ngx_http_sendgrid_amp_delivery_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                     i;
+    ngx_http_sendgrid_amp_slot_t  *slot;
+
+    if (ctx->slots == NULL) {
+        return;
+    }
+
+    for (i = 0; i < ctx->conf->concurrency; i++) {
+        slot = &ctx->slots[i];
+
+        if (slot->batch != NULL) {
+            ngx_http_sendgrid_amp_free_subrequest(slot);
+            ngx_http_sendgrid_amp_free_slot(slot);
+        }
+    }
+}
+
+
+static void
+ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_slot_t *slot)
+{
+    ngx_msec_int_t                wait;
+    sgamp_part_t                 *part;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = slot->ctx;
+
+    for ( ;; ) {
+        part = ngx_http_sendgrid_amp_first_due(slot);
+
+        if (part == NULL) {
+            ngx_http_sendgrid_amp_free_slot(slot);
+            return;
+        }
+
+        wait = (ngx_msec_int_t) ((ngx_msec_t) part->due - ngx_current_msec);
+
+        if (ngx_http_sendgrid_amp_too_late(ctx, ngx_current_msec
+                                                + ngx_max(wait, 0)))
+        {
+            ngx_http_sendgrid_amp_give_up(slot, part);
+            continue;
+        }
+
+        if (wait > 0) {
+            ngx_http_sendgrid_amp_push(slot, part, (ngx_msec_t) part->due);
+
+            if (slot->timer.timer_set) {
+                ngx_del_timer(&slot->timer);
+            }
+
+            slot->timer.handler = ngx_http_sendgrid_amp_timer_handler;
+            slot->timer.data = slot;
+            slot->timer.log = ctx->request->connection->log;
+
+            ngx_add_timer(&slot->timer, (ngx_msec_t) wait);
+
+            return;
+        }
+
+        slot->part = part;
+
+        if (ngx_http_sendgrid_amp_send(slot) != NGX_OK) {
+            ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+
+            slot->part = NULL;
+            ngx_http_sendgrid_amp_push(slot, part, ngx_current_msec);
+            return;
+        }
+
+        if (part->sent) {
+            ctx->retries++;
+
+        } else {
+            ctx->batches++;
+        }
+
+        part->sent = 1;
+
+        return;
+    }
+}
+
+
+static sgamp_part_t *
+ngx_http_sendgrid_amp_first_due(ngx_http_sendgrid_amp_slot_t *slot)
+{
+    sgamp_part_t  *part, **pp, **first;
+
+    first = &slot->parts;
+
+    for (pp = &slot->parts; *pp != NULL; pp = &(*pp)->next) {
+        if ((ngx_msec_int_t) ((ngx_msec_t) (*pp)->due
+                              - (ngx_msec_t) (*first)->due)
+            < 0)
+        {
+            first = pp;
+        }
+    }
+
+    part = *first;
+
+    if (part != NULL) {
+        *first = part->next;
+    }
+
+    return part;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_too_late(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_msec_t when)
+{
+    return ctx->drained && (ngx_msec_int_t) (when - ctx->deadline) >= 0;
+}
+
+
+static void
+ngx_http_sendgrid_amp_timer_handler(ngx_event_t *ev)
+{
+    ngx_connection_t              *c;
+    ngx_http_request_t            *r;
+    ngx_http_sendgrid_amp_slot_t  *slot;
+
+    slot = ev->data;
+    r = slot->ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "sendgrid_amp retry");
+
+    ngx_http_sendgrid_amp_run(slot->ctx);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_http_sendgrid_amp_push(ngx_http_sendgrid_amp_slot_t *slot,
+    sgamp_part_t *part, ngx_msec_t due)
+{
+    part->due = due;
+    part->next = slot->parts;
+    slot->parts = part;
+}
+
+
+void
+ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_slot_t *slot,
+    sgamp_part_t *part)
+{
+    ngx_log_error(NGX_LOG_ERR, slot->ctx->request->connection->log, 0,
+                  "%uD events were not delivered to the region \"%V\" "
+                  "after %ud retries: amplitude %s",
+                  part->n, &slot->ctx->region, part->attempts,
+                  part->throttled ? "throttles them" : "is unavailable");
+
+    ngx_http_sendgrid_amp_fail(slot->ctx,
+                               part->throttled
+                               ? NGX_HTTP_SENDGRID_AMP_THROTTLED
+                               : NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
+
+    sgamp_part_free(&slot->ctx->worker->grow, part);
+}
+
+
+static void
+ngx_http_sendgrid_amp_free_slot(ngx_http_sendgrid_amp_slot_t *slot)
+{
+    sgamp_part_t                       *part, *next;
+    ngx_http_sendgrid_amp_main_conf_t  *worker;
+
+    worker = slot->ctx->worker;
+
+    if (slot->timer.timer_set) {
+        ngx_del_timer(&slot->timer);
+    }
+
+    for (part = slot->parts; part != NULL; part = next) {
+        next = part->next;
+        sgamp_part_free(&worker->grow, part);
+    }
+
+    if (slot->part != NULL) {
+        sgamp_part_free(&worker->grow, slot->part);
+    }
+
+    sgamp_batch_free(&worker->pieces, slot->batch);
+
+    slot->parts = NULL;
+    slot->part = NULL;
+    slot->batch = NULL;
+}

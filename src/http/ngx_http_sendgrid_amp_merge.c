@@ -1,0 +1,252 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+#include "sgamp_json.h"
+
+
+static ngx_int_t ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+static ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+static ngx_int_t ngx_http_sendgrid_amp_add_users(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+static ngx_int_t ngx_http_sendgrid_amp_prefix(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+static int ngx_http_sendgrid_amp_prefix_full(sgamp_sink_t *sink);
+
+
+/* Amplitude documents it for everyone */
+
+static ngx_str_t  ngx_http_sendgrid_amp_public_secret =
+    ngx_string("CJdAK9fWEn4dH2UzKht37sAM");
+
+static ngx_str_t  ngx_http_sendgrid_amp_default_users[] = {
+    ngx_string("amp_user_id"),
+    ngx_string("email"),
+    ngx_null_string
+};
+
+
+void *
+ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->region = NULL;
+     *     conf->api_key = NULL;
+     *     conf->rules = NULL;
+     */
+
+    conf->auth = NGX_CONF_UNSET_UINT;
+    conf->secrets = NGX_CONF_UNSET_PTR;
+    conf->users = NGX_CONF_UNSET_PTR;
+    conf->lowercase = NGX_CONF_UNSET;
+    conf->event_prefix.data = NULL;
+    conf->batch_events = NGX_CONF_UNSET_UINT;
+    conf->batch_size = NGX_CONF_UNSET_SIZE;
+    conf->concurrency = NGX_CONF_UNSET_UINT;
+    conf->max_event_size = NGX_CONF_UNSET_SIZE;
+    conf->retries = NGX_CONF_UNSET_UINT;
+    conf->retry_delay = NGX_CONF_UNSET_MSEC;
+    conf->timeout = NGX_CONF_UNSET_MSEC;
+    conf->dead_letter = NGX_CONF_UNSET_PTR;
+
+    return conf;
+}
+
+
+char *
+ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *prev = parent;
+    ngx_http_sendgrid_amp_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->api_key == NULL) {
+        conf->api_key = prev->api_key;
+    }
+
+    ngx_conf_merge_uint_value(conf->auth, prev->auth,
+                              NGX_HTTP_SENDGRID_AMP_AUTH_BASIC);
+    ngx_conf_merge_ptr_value(conf->secrets, prev->secrets, NULL);
+    ngx_conf_merge_ptr_value(conf->users, prev->users, NULL);
+    ngx_conf_merge_value(conf->lowercase, prev->lowercase, 0);
+    ngx_conf_merge_str_value(conf->event_prefix, prev->event_prefix,
+                             "[Sendgrid] ");
+    ngx_conf_merge_uint_value(conf->batch_events, prev->batch_events, 1000);
+    ngx_conf_merge_size_value(conf->batch_size, prev->batch_size,
+                              900 * 1024);
+    ngx_conf_merge_uint_value(conf->concurrency, prev->concurrency, 2);
+    ngx_conf_merge_size_value(conf->max_event_size, prev->max_event_size,
+                              256 * 1024);
+    ngx_conf_merge_uint_value(conf->retries, prev->retries, 2);
+    ngx_conf_merge_msec_value(conf->retry_delay, prev->retry_delay, 500);
+    ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 25000);
+    ngx_conf_merge_ptr_value(conf->dead_letter, prev->dead_letter, NULL);
+
+    /* the blocks of "if" and "limit_except" are parts of their location */
+
+    if (clcf->noname && conf->region == NULL) {
+        conf->region = prev->region;
+    }
+
+    if (conf->region == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_sendgrid_amp_handler;
+    }
+
+    if (conf->auth == NGX_HTTP_SENDGRID_AMP_AUTH_OFF) {
+
+        if (conf->api_key == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"sendgrid_amp_auth off\" requires "
+                               "\"sendgrid_amp_api_key\" in location \"%V\"",
+                               &clcf->name);
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "with \"sendgrid_amp_auth off\" and no public key "
+                           "anybody can post to location \"%V\"",
+                           &clcf->name);
+    }
+
+    if (conf->secrets == NULL
+        && ngx_http_sendgrid_amp_default_secrets(cf, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_sendgrid_amp_create_rules(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    conf->secrets = ngx_array_create(cf->pool, 1,
+                                     sizeof(ngx_http_sendgrid_amp_secret_t));
+    if (conf->secrets == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sendgrid_amp_add_secret(conf->secrets,
+                                         &ngx_http_sendgrid_amp_public_secret);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    conf->rules = ngx_palloc(cf->pool, sizeof(sgamp_rules_t));
+    if (conf->rules == NULL) {
+        return NGX_ERROR;
+    }
+
+    sgamp_rules_init(conf->rules);
+
+    conf->rules->lowercase = conf->lowercase;
+
+    if (ngx_http_sendgrid_amp_add_users(cf, conf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sendgrid_amp_prefix(cf, conf);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_add_users(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_str_t   *user;
+    ngx_uint_t   i, n;
+    sgamp_str_t  name;
+
+    if (conf->users != NULL) {
+        user = conf->users->elts;
+        n = conf->users->nelts;
+
+    } else {
+        user = ngx_http_sendgrid_amp_default_users;
+        n = 2;
+    }
+
+    for (i = 0; i < n; i++) {
+        name.len = user[i].len;
+        name.data = user[i].data;
+
+        if (sgamp_rules_user(conf->rules, &name) != SGAMP_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "too many names in \"sendgrid_amp_user_id\"");
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_prefix(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    size_t        size;
+    sgamp_sink_t  sink;
+
+    /* a control character needs six characters as an escape */
+
+    size = 6 * conf->event_prefix.len;
+
+    sink.pos = ngx_pnalloc(cf->pool, size + 1);
+    if (sink.pos == NULL) {
+        return NGX_ERROR;
+    }
+
+    sink.last = sink.pos + size;
+    sink.next = ngx_http_sendgrid_amp_prefix_full;
+    sink.status = SGAMP_OK;
+
+    conf->rules->prefix.data = sink.pos;
+
+    sgamp_json_escape(&sink, conf->event_prefix.data, conf->event_prefix.len);
+
+    conf->rules->prefix.len = sink.pos - conf->rules->prefix.data;
+
+    return (sink.status == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+static int
+ngx_http_sendgrid_amp_prefix_full(sgamp_sink_t *sink)
+{
+    (void) sink;
+
+    return SGAMP_NOMEM;
+}

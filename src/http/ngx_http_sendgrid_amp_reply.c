@@ -1,0 +1,280 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+
+static ngx_buf_t *ngx_http_sendgrid_amp_summary(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_reply_headers(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_table_elt_t *ngx_http_sendgrid_amp_add_header(
+    ngx_http_request_t *r, char *name, char *value);
+static ngx_int_t ngx_http_sendgrid_amp_replace(ngx_http_request_t *r);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+/* in the order of ngx_http_sendgrid_amp_error_e */
+
+static const ngx_http_sendgrid_amp_error_t  ngx_http_sendgrid_amp_errors[] = {
+    { NGX_HTTP_OK, ngx_null_string, 0 },
+    { NGX_HTTP_TOO_MANY_REQUESTS, ngx_string("throttled"), 1 },
+    { NGX_HTTP_SERVICE_UNAVAILABLE, ngx_string("unavailable"), 1 },
+    { NGX_HTTP_BAD_GATEWAY, ngx_string("refused"), 0 },
+    { NGX_HTTP_BAD_REQUEST, ngx_string("invalid_json"), 0 },
+    { NGX_HTTP_UNAUTHORIZED, ngx_string("unauthorized"), 0 },
+    { NGX_HTTP_NOT_ALLOWED, ngx_string("method_not_allowed"), 0 },
+    { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, ngx_string("too_large"), 0 },
+    { NGX_HTTP_UNSUPPORTED_MEDIA_TYPE, ngx_string("content_encoding"), 0 },
+    { NGX_HTTP_BAD_REQUEST, ngx_string("bad_request"), 0 },
+    { NGX_HTTP_REQUEST_TIME_OUT, ngx_string("timed_out"), 0 },
+    { NGX_HTTP_INTERNAL_SERVER_ERROR, ngx_string("internal"), 0 }
+};
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_buf_t           *b;
+    ngx_chain_t          out;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    b = ngx_http_sendgrid_amp_summary(ctx);
+
+    if (b == NULL || ngx_http_sendgrid_amp_reply_headers(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = ngx_http_sendgrid_amp_errors[ctx->error].status;
+    r->headers_out.content_length_n = b->last - b->pos;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_buf_t *
+ngx_http_sendgrid_amp_summary(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    size_t                                len;
+    ngx_buf_t                            *b;
+    const ngx_http_sendgrid_amp_error_t  *error;
+
+    error = &ngx_http_sendgrid_amp_errors[ctx->error];
+
+    len = sizeof("{\"received\":,\"forwarded\":,\"ignored\":,\"rejected\":,"
+                 "\"batches\":,\"error\":\"\",\"at\":}\n")
+          + 5 * NGX_INT_T_LEN + error->keyword.len + NGX_INT64_LEN;
+
+    b = ngx_create_temp_buf(ctx->request->pool, len);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    b->last = ngx_sprintf(b->last,
+                          "{\"received\":%ui,\"forwarded\":%ui,"
+                          "\"ignored\":%ui,\"rejected\":%ui,\"batches\":%ui",
+                          ctx->received, ctx->forwarded, ctx->ignored,
+                          ctx->rejected, ctx->batches);
+
+    if (error->keyword.len != 0) {
+        b->last = ngx_sprintf(b->last, ",\"error\":\"%V\"", &error->keyword);
+    }
+
+    if (ctx->error == NGX_HTTP_SENDGRID_AMP_INVALID_JSON) {
+        b->last = ngx_sprintf(b->last, ",\"at\":%uL", ctx->at);
+    }
+
+    *b->last++ = '}';
+    *b->last++ = LF;
+
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    return b;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_reply_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_table_elt_t     *h;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    if (ctx->error == NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED) {
+
+        h = ngx_http_sendgrid_amp_add_header(r, "WWW-Authenticate",
+                                     "Basic realm=\"SendGrid Event Webhook\"");
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        r->headers_out.www_authenticate = h;
+    }
+
+    if (ctx->error == NGX_HTTP_SENDGRID_AMP_NOT_ALLOWED
+        && ngx_http_sendgrid_amp_add_header(r, "Allow", "POST") == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sendgrid_amp_errors[ctx->error].retry_after
+        && ngx_http_sendgrid_amp_add_header(r, "Retry-After", "30") == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r, char *name,
+    char *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NULL;
+    }
+
+    h->hash = 1;
+    ngx_http_sendgrid_amp_unlink(h);
+
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value.data = (u_char *) value;
+    h->value.len = ngx_strlen(value);
+
+    return h;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    /* a body over "client_max_body_size" is refused before the handler */
+
+    if (r == r->main
+        && r->headers_out.status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
+        && ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module) == NULL)
+    {
+        conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
+
+        if (conf->region != NULL
+            && ngx_http_sendgrid_amp_replace(r) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_replace(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ngx_http_sendgrid_amp_hide_user(r);
+
+    ctx = ngx_http_sendgrid_amp_create_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
+
+    ctx->replacement = ngx_http_sendgrid_amp_summary(ctx);
+
+    if (ctx->replacement == NULL
+        || ngx_http_sendgrid_amp_reply_headers(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_clear_content_length(r);
+
+    r->headers_out.content_length_n = ctx->replacement->last
+                                      - ctx->replacement->pos;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_buf_t                     *b;
+    ngx_chain_t                    out, *cl;
+    ngx_http_sendgrid_amp_ctx_t   *ctx;
+    ngx_http_sendgrid_amp_slot_t  *slot;
+
+    slot = ngx_http_sendgrid_amp_slot(r);
+
+    if (slot != NULL) {
+        ngx_http_sendgrid_amp_receive(slot, in);
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+
+    if (ctx == NULL || ctx->replacement == NULL) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    for (cl = in; cl != NULL; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+    }
+
+    b = ctx->replacement;
+
+    if (b->pos == b->last) {
+        return ngx_http_next_body_filter(r, NULL);
+    }
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_next_body_filter(r, &out);
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_filter_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_sendgrid_amp_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_sendgrid_amp_body_filter;
+
+    return NGX_OK;
+}
