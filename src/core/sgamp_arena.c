@@ -67,6 +67,10 @@ sgamp_arena_reserve(sgamp_arena_t *arena, size_t pending, size_t n)
         return SGAMP_OK;
     }
 
+    /* and some more, so that a few bytes at a time do not make it grow often */
+
+    size += size / 8;
+
     p = arena->grow->alloc(arena->grow->data, size);
     if (p == NULL) {
         return SGAMP_NOMEM;

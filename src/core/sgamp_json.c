@@ -11,6 +11,8 @@
 #define SGAMP_JSON_MALFORMED    0x110000 /* no character */
 #define SGAMP_JSON_ESCAPE_SIZE  6        /* bytes of one \uXXXX */
 
+#define SGAMP_JSON_BLOCK        64  /* bytes looked at together */
+
 #define SGAMP_JSON_ONES         0x0101010101010101ull
 #define SGAMP_JSON_HIGH         0x8080808080808080ull
 
@@ -18,6 +20,13 @@
 #define sgamp_json_is_low(c)    ((c) >= 0xdc00 && (c) <= 0xdfff)
 
 
+/* an extension that gcc and clang have for all processors */
+
+typedef u_char sgamp_json_vector_t __attribute__((vector_size(16)));
+
+
+static inline uint64_t sgamp_json_odd(const u_char *p);
+static inline uint64_t sgamp_json_odd_block(const u_char *p);
 static const u_char *sgamp_json_plain(const u_char *p, const u_char *last);
 static size_t sgamp_json_utf8(const u_char *p, const u_char *last,
     uint32_t *c);
@@ -106,23 +115,56 @@ sgamp_json_copy(sgamp_sink_t *sink, const u_char *p, size_t n)
 }
 
 
-static const u_char *
-sgamp_json_plain(const u_char *p, const u_char *last)
+static inline uint64_t
+sgamp_json_odd(const u_char *p)
 {
     uint64_t  w, x;
 
+    /* not 0 if one of the eight bytes needs a look */
+
+    memcpy(&w, p, 8);
+
+    x = w ^ (SGAMP_JSON_ONES * '\\');
+
+    return (w | ((x - SGAMP_JSON_ONES) & ~x)) & SGAMP_JSON_HIGH;
+}
+
+
+static inline uint64_t
+sgamp_json_odd_block(const u_char *p)
+{
+    uint64_t             w[2];
+    sgamp_json_vector_t  v[SGAMP_JSON_BLOCK / 16], odd;
+
+    memcpy(v, p, SGAMP_JSON_BLOCK);
+
+    odd = v[0] | v[1] | v[2] | v[3]
+          | (sgamp_json_vector_t) (v[0] == '\\')
+          | (sgamp_json_vector_t) (v[1] == '\\')
+          | (sgamp_json_vector_t) (v[2] == '\\')
+          | (sgamp_json_vector_t) (v[3] == '\\');
+
+    memcpy(w, &odd, 16);
+
+    return (w[0] | w[1]) & SGAMP_JSON_HIGH;
+}
+
+
+static const u_char *
+sgamp_json_plain(const u_char *p, const u_char *last)
+{
     /* ASCII other than a backslash needs no look, and goes a word at a time */
 
-    while (last - p >= 8) {
-        memcpy(&w, p, 8);
+    while (last - p >= SGAMP_JSON_BLOCK) {
 
-        x = w ^ (SGAMP_JSON_ONES * '\\');
-        x = (x - SGAMP_JSON_ONES) & ~x;
-
-        if ((w | x) & SGAMP_JSON_HIGH) {
+        if (sgamp_json_odd_block(p)) {
             break;
         }
 
+        p += SGAMP_JSON_BLOCK;
+    }
+
+    while (last - p >= 8 && !sgamp_json_odd(p)) {
         p += 8;
     }
 
@@ -315,6 +357,7 @@ sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
     }
 
     value->type = SGAMP_JSON_OTHER;
+    value->plain = 0;
     value->text.data = (u_char *) p;
     value->text.len = 0;
 
@@ -327,12 +370,22 @@ sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
 
     if (*p == '"') {
         start = ++p;
-
-        while (p < last && *p != '"') {
-            p += (*p == '\\') ? 2 : 1;
-        }
-
         value->type = SGAMP_JSON_STRING;
+
+        /* most strings have no escape, and end at the first quote */
+
+        p = memchr(p, '"', last - p);
+
+        if (p != NULL && sgamp_json_plain(start, p) == p) {
+            value->plain = 1;
+
+        } else {
+            p = start;
+
+            while (p < last && *p != '"') {
+                p += (*p == '\\') ? 2 : 1;
+            }
+        }
 
     } else if (*p == '-' || (*p >= '0' && *p <= '9')) {
 
@@ -341,6 +394,7 @@ sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
         }
 
         value->type = SGAMP_JSON_NUMBER;
+        value->plain = 1;
 
     } else if (*p == 't') {
         value->type = SGAMP_JSON_TRUE;

@@ -25,6 +25,7 @@ typedef enum {
 typedef struct {
     sgamp_str_t        text;  /* a slice of the input */
     sgamp_json_type_e  type;
+    unsigned           plain:1;  /* ASCII without an escape */
 } sgamp_json_value_t;
 
 

@@ -5,14 +5,15 @@
 
 
 #include "sgamp_digest.h"
+#include "sgamp_id.h"
 #include "sgamp_mapper.h"
 #include "sgamp_time.h"
 
 
-#define SGAMP_MAPPER_RESERVED_LEN  36 /* characters of the longest one */
+#define SGAMP_MAPPER_SECONDS_LEN   11  /* digits; more are milliseconds */
 
 #define sgamp_mapper_write(sink, text)                                        \
-    sgamp_json_write(sink, (u_char *) text, sizeof(text) - 1)
+    sgamp_mapper_put(sink, (u_char *) text, sizeof(text) - 1)
 
 
 /* the keys that every set of rules begins with */
@@ -26,16 +27,16 @@ enum {
 
 
 static u_char *sgamp_mapper_find(u_char *p, u_char *last, const char *text);
-static int sgamp_mapper_blank(const sgamp_str_t *text);
+static inline void sgamp_mapper_put(sgamp_sink_t *sink, const u_char *p,
+    size_t n);
+static void sgamp_mapper_copy(sgamp_sink_t *sink,
+    const sgamp_json_value_t *value);
 static unsigned sgamp_mapper_user(const sgamp_rules_t *rules,
     const sgamp_event_t *event, sgamp_json_value_t *user);
-static int sgamp_mapper_trim(sgamp_str_t *text);
-static int sgamp_mapper_reserved(const sgamp_str_t *text, size_t n);
-static int sgamp_mapper_is_space(uint32_t c);
 static void sgamp_mapper_value(const sgamp_event_t *event, unsigned key,
     sgamp_json_value_t *value);
-static void sgamp_mapper_lowercase(sgamp_sink_t *sink,
-    const sgamp_str_t *text);
+static void sgamp_mapper_time(sgamp_sink_t *sink,
+    const sgamp_event_t *event);
 static void sgamp_mapper_insert_id(sgamp_sink_t *sink,
     const sgamp_event_t *event);
 
@@ -45,26 +46,6 @@ static const sgamp_str_t sgamp_mapper_keys[] = {
     sgamp_str("timestamp"),
     sgamp_str("sg_event_id"),
     sgamp_str("email")
-};
-
-
-/* what Amplitude refuses as a user_id, in lower case */
-
-static const sgamp_str_t sgamp_mapper_reserved_ids[] = {
-    sgamp_str("anonymous"),
-    sgamp_str("nil"),
-    sgamp_str("none"),
-    sgamp_str("null"),
-    sgamp_str("n/a"),
-    sgamp_str("na"),
-    sgamp_str("undefined"),
-    sgamp_str("unknown"),
-    sgamp_str("{}"),
-    sgamp_str("lmy47d"),
-    sgamp_str("0"),
-    sgamp_str("-1"),
-    sgamp_str("00000000-0000-0000-0000-000000000000"),
-    { 0, NULL }
 };
 
 
@@ -122,8 +103,7 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
     sgamp_sink_t *sink)
 {
     unsigned            key;
-    uint64_t            ms;
-    sgamp_json_value_t  type, user, timestamp;
+    sgamp_json_value_t  type, user;
 
     if (!event->object) {
         return SGAMP_NOT_AN_OBJECT;
@@ -131,7 +111,7 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
 
     sgamp_mapper_value(event, SGAMP_KEY_EVENT, &type);
 
-    if (type.type != SGAMP_JSON_STRING || sgamp_mapper_blank(&type.text)) {
+    if (type.type != SGAMP_JSON_STRING || sgamp_id_blank(&type)) {
         return SGAMP_NO_EVENT_TYPE;
     }
 
@@ -144,24 +124,18 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
     sgamp_mapper_write(sink, "{\"user_id\":\"");
 
     if (rules->lowercase && key == SGAMP_KEY_EMAIL) {
-        sgamp_mapper_lowercase(sink, &user.text);
+        sgamp_id_lowercase(sink, &user.text);
 
     } else {
-        sgamp_json_copy(sink, user.text.data, user.text.len);
+        sgamp_mapper_copy(sink, &user);
     }
 
     sgamp_mapper_write(sink, "\",\"event_type\":\"");
-    sgamp_json_write(sink, rules->prefix.data, rules->prefix.len);
-    sgamp_json_copy(sink, type.text.data, type.text.len);
+    sgamp_mapper_put(sink, rules->prefix.data, rules->prefix.len);
+    sgamp_mapper_copy(sink, &type);
     sgamp_mapper_write(sink, "\"");
 
-    sgamp_mapper_value(event, SGAMP_KEY_TIMESTAMP, &timestamp);
-
-    if (sgamp_time(&timestamp, &ms)) {
-        sgamp_mapper_write(sink, ",\"time\":");
-        sgamp_json_decimal(sink, ms);
-    }
-
+    sgamp_mapper_time(sink, event);
     sgamp_mapper_insert_id(sink, event);
 
     sgamp_mapper_write(sink,
@@ -236,21 +210,28 @@ sgamp_mapper_find(u_char *p, u_char *last, const char *text)
 }
 
 
-static int
-sgamp_mapper_blank(const sgamp_str_t *text)
+static inline void
+sgamp_mapper_put(sgamp_sink_t *sink, const u_char *p, size_t n)
 {
-    const u_char  *p, *last;
-
-    p = text->data;
-    last = p + text->len;
-
-    while (p < last) {
-        if (!sgamp_mapper_is_space(sgamp_json_next(&p, last))) {
-            return 0;
-        }
+    if (n <= (size_t) (sink->last - sink->pos)) {
+        memcpy(sink->pos, p, n);
+        sink->pos += n;
+        return;
     }
 
-    return 1;
+    sgamp_json_write(sink, p, n);
+}
+
+
+static void
+sgamp_mapper_copy(sgamp_sink_t *sink, const sgamp_json_value_t *value)
+{
+    if (value->plain) {
+        sgamp_mapper_put(sink, value->text.data, value->text.len);
+        return;
+    }
+
+    sgamp_json_copy(sink, value->text.data, value->text.len);
 }
 
 
@@ -268,7 +249,7 @@ sgamp_mapper_user(const sgamp_rules_t *rules, const sgamp_event_t *event,
 
         if ((user->type == SGAMP_JSON_STRING
              || user->type == SGAMP_JSON_NUMBER)
-            && sgamp_mapper_trim(&user->text))
+            && sgamp_id_usable(user))
         {
             return rules->users[i];
         }
@@ -277,105 +258,6 @@ sgamp_mapper_user(const sgamp_rules_t *rules, const sgamp_event_t *event,
     user->type = SGAMP_JSON_NONE;
 
     return 0;
-}
-
-
-static int
-sgamp_mapper_trim(sgamp_str_t *text)
-{
-    size_t         n, len;
-    uint32_t       c;
-    const u_char  *p, *last, *start, *end;
-
-    /* cuts surrounding white space, and tells if what is left is usable */
-
-    p = text->data;
-    last = p + text->len;
-
-    start = NULL;
-    end = NULL;
-    n = 0;
-    len = 0;
-
-    while (p < last) {
-
-        if (start == NULL) {
-            end = p;
-        }
-
-        c = sgamp_json_next(&p, last);
-
-        if (sgamp_mapper_is_space(c)) {
-            n += (start != NULL);
-            continue;
-        }
-
-        if (start == NULL) {
-            start = end;
-        }
-
-        end = p;
-        len = ++n;
-    }
-
-    if (start == NULL || len > SGAMP_MAX_USER_ID) {
-        return 0;
-    }
-
-    text->data = (u_char *) start;
-    text->len = end - start;
-
-    return !sgamp_mapper_reserved(text, len);
-}
-
-
-static int
-sgamp_mapper_reserved(const sgamp_str_t *text, size_t n)
-{
-    u_char              id[SGAMP_MAPPER_RESERVED_LEN];
-    size_t              i;
-    uint32_t            c;
-    const u_char       *p;
-    const sgamp_str_t  *reserved;
-
-    if (n > SGAMP_MAPPER_RESERVED_LEN) {
-        return 0;
-    }
-
-    p = text->data;
-
-    for (i = 0; i < n; i++) {
-        c = sgamp_json_next(&p, text->data + text->len);
-
-        if (c >= 0x80) {
-            return 0;
-        }
-
-        id[i] = (c >= 'A' && c <= 'Z') ? c | 0x20 : c;
-    }
-
-    for (reserved = sgamp_mapper_reserved_ids; reserved->len; reserved++) {
-        if (reserved->len == n && memcmp(reserved->data, id, n) == 0) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static int
-sgamp_mapper_is_space(uint32_t c)
-{
-    /* the White_Space property of Unicode */
-
-    if (c < 0x80) {
-        return c == ' ' || (c >= '\t' && c <= '\r');
-    }
-
-    return c == 0x85 || c == 0xa0 || c == 0x1680
-           || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029
-           || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
 
@@ -394,26 +276,37 @@ sgamp_mapper_value(const sgamp_event_t *event, unsigned key,
 
 
 static void
-sgamp_mapper_lowercase(sgamp_sink_t *sink, const sgamp_str_t *text)
+sgamp_mapper_time(sgamp_sink_t *sink, const sgamp_event_t *event)
 {
-    u_char         ch;
-    uint32_t       c;
-    const u_char  *p, *start, *last;
+    size_t              i;
+    uint64_t            ms;
+    sgamp_json_value_t  value;
 
-    p = text->data;
-    last = p + text->len;
+    sgamp_mapper_value(event, SGAMP_KEY_TIMESTAMP, &value);
 
-    while (p < last) {
-        start = p;
-        c = sgamp_json_next(&p, last);
+    /* seconds as SendGrid sends them need no arithmetic */
 
-        if (c >= 'A' && c <= 'Z') {
-            ch = (u_char) (c | 0x20);
-            sgamp_json_write(sink, &ch, 1);
-            continue;
+    if (value.type == SGAMP_JSON_NUMBER
+        && value.text.len <= SGAMP_MAPPER_SECONDS_LEN
+        && value.text.data[0] > '0')
+    {
+        for (i = 0; i < value.text.len; i++) {
+            if (value.text.data[i] < '0' || value.text.data[i] > '9') {
+                break;
+            }
         }
 
-        sgamp_json_copy(sink, start, p - start);
+        if (i == value.text.len) {
+            sgamp_mapper_write(sink, ",\"time\":");
+            sgamp_mapper_put(sink, value.text.data, value.text.len);
+            sgamp_mapper_write(sink, "000");
+            return;
+        }
+    }
+
+    if (sgamp_time(&value, &ms)) {
+        sgamp_mapper_write(sink, ",\"time\":");
+        sgamp_json_decimal(sink, ms);
     }
 }
 
@@ -438,9 +331,10 @@ sgamp_mapper_insert_id(sgamp_sink_t *sink, const sgamp_event_t *event)
 
         id.text.data = hex;
         id.text.len = sizeof(hex);
+        id.plain = 1;
     }
 
     sgamp_mapper_write(sink, ",\"insert_id\":\"");
-    sgamp_json_copy(sink, id.text.data, id.text.len);
+    sgamp_mapper_copy(sink, &id);
     sgamp_mapper_write(sink, "\"");
 }
