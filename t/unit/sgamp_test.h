@@ -1,0 +1,159 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#ifndef _SGAMP_TEST_H_INCLUDED_
+#define _SGAMP_TEST_H_INCLUDED_
+
+
+#include "sgamp_batch.h"
+#include "tap.h"
+
+
+/* memory for the core: counted, and failing on demand */
+
+typedef struct {
+    sgamp_grow_t  grow;
+    size_t        calls;   /* of alloc() */
+    size_t        live;    /* allocations that were not freed */
+    size_t        bytes;   /* of these */
+    size_t        peak;    /* the most of these */
+    size_t        fail;    /* number of the call that fails, 0: none */
+    unsigned      forever; /* and so do all that follow */
+} sgamp_test_heap_t;
+
+
+/* bytes, a zero after them; zeroed at first */
+
+typedef struct {
+    u_char  *data;
+    size_t   len;
+    size_t   size;
+} sgamp_test_buf_t;
+
+
+/* a sink that writes to a buffer, in portions of limited size */
+
+typedef struct {
+    sgamp_sink_t      sink; /* must be the first */
+    sgamp_test_buf_t  buf;
+    u_char            room[64];
+    size_t            portion; /* bytes of room that are used */
+    size_t            limit;   /* of portions, then it fails; 0: none */
+} sgamp_test_sink_t;
+
+
+/* memory that ends at a page which cannot be read */
+
+typedef struct {
+    u_char  *start;
+    u_char  *end;
+    size_t   size;
+} sgamp_test_guard_t;
+
+
+typedef struct {
+    uint64_t  state;
+} sgamp_test_random_t;
+
+
+/* how long the next portion is, at least 1 */
+typedef size_t (*sgamp_test_cut_pt)(void *data);
+
+
+/* a webhook from its first byte to its payloads */
+
+typedef struct {
+    sgamp_rules_t        rules;
+    sgamp_str_t          api_key;
+    size_t               max_event;
+    size_t               max_size;
+    uint32_t             max_events;
+    unsigned             valid:1; /* payloads are parsed once more */
+
+    sgamp_test_cut_pt    cut; /* NULL: all bytes at once */
+    void                *data;
+    sgamp_test_guard_t  *guard;
+
+    sgamp_test_heap_t    heap;
+    sgamp_test_buf_t     out; /* as in t/data/(*).gold, from the payloads on */
+    sgamp_test_buf_t     rejected;
+    uint64_t             at;
+    uint32_t             nevents;
+    uint32_t             ninvalid; /* payloads that are no JSON */
+    int                  status;
+} sgamp_test_run_t;
+
+
+void sgamp_test_set(sgamp_str_t *str, const char *text);
+
+void sgamp_test_heap_init(sgamp_test_heap_t *heap);
+
+void sgamp_test_put(sgamp_test_buf_t *buf, const void *data, size_t n);
+void sgamp_test_puts(sgamp_test_buf_t *buf, const char *text);
+void sgamp_test_free(sgamp_test_buf_t *buf);
+
+void sgamp_test_sink_init(sgamp_test_sink_t *sink, size_t portion,
+    size_t limit);
+void sgamp_test_sink_flush(sgamp_test_sink_t *sink);
+
+void sgamp_test_guard_init(sgamp_test_guard_t *guard, size_t size);
+u_char *sgamp_test_guard(sgamp_test_guard_t *guard, const void *data,
+    size_t n);
+void sgamp_test_guard_done(sgamp_test_guard_t *guard);
+
+uint32_t sgamp_test_random(sgamp_test_random_t *random, uint32_t n);
+size_t sgamp_test_cut_random(void *data);
+size_t sgamp_test_cut_fixed(void *data);
+
+void sgamp_test_read(sgamp_test_buf_t *buf, const char *path);
+
+/* strict JSON, by a parser that is given all at once */
+int sgamp_test_valid(const u_char *p, size_t n);
+
+/* what a function writes for n bytes that end at a page is as it should be */
+typedef void (*sgamp_test_write_pt)(sgamp_sink_t *sink, const u_char *p,
+    size_t n);
+
+int sgamp_test_writes(sgamp_test_write_pt write, const u_char *p, size_t n,
+    const sgamp_test_buf_t *want);
+
+/* bytes without backslashes, their UTF-8 repaired by brute force */
+void sgamp_test_repair(sgamp_test_buf_t *buf, const u_char *p, size_t n);
+
+/* the rules of the defaults; the run is otherwise zeroed */
+void sgamp_test_run_init(sgamp_test_run_t *run);
+void sgamp_test_run(sgamp_test_run_t *run, const u_char *p, size_t n);
+void sgamp_test_run_done(sgamp_test_run_t *run);
+
+/*
+ * One test: a text has its fault in the same place, or SGAMP_TEST_FINE, in
+ * portions of 1 to 32 bytes and as a whole, for both parsers
+ */
+
+#define SGAMP_TEST_FINE  -1
+
+void sgamp_test_every_cut(sgamp_test_run_t *run, const u_char *p, size_t n,
+    long at, const char *name);
+
+
+/* an element of a webhook, by the parser of the tests */
+
+typedef struct {
+    size_t  start;
+    size_t  end;
+} sgamp_test_element_t;
+
+
+/*
+ * Reads a webhook without yajl: SGAMP_OK, or SGAMP_INVALID with the fault in
+ * *at.  The first max elements are stored, *n is set to how many there are
+ * before the end or the fault.
+ */
+int sgamp_test_webhook(const u_char *p, size_t len, size_t *at,
+    sgamp_test_element_t *elements, size_t max, size_t *n);
+
+
+#endif /* _SGAMP_TEST_H_INCLUDED_ */

@@ -1,0 +1,298 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "sgamp_test_batch.h"
+
+
+#define SGAMP_TEST_EVENTS   400
+
+
+static void sgamp_test_bounds(void);
+static void sgamp_test_bound(size_t max_size, uint32_t max_events,
+    size_t pad);
+static void sgamp_test_exact(void);
+static void sgamp_test_alone(void);
+static void sgamp_test_rejected(void);
+static void sgamp_test_pieces(void);
+
+
+int
+main(void)
+{
+    sgamp_test_bounds();
+    sgamp_test_exact();
+    sgamp_test_alone();
+    sgamp_test_rejected();
+    sgamp_test_pieces();
+
+    return tap_done();
+}
+
+
+static void
+sgamp_test_bounds(void)
+{
+    sgamp_test_bound(921600, 1000, 300);
+    sgamp_test_bound(921600, 1, 300);
+    sgamp_test_bound(921600, 7, 300);
+    sgamp_test_bound(65536, 2000, 300);
+    sgamp_test_bound(65536, 2000, 20000);
+    sgamp_test_bound(40000, 3, 20000);
+    sgamp_test_bound(SGAMP_PIECE_DATA, 2000, 700);
+    sgamp_test_bound(2000, 2000, 300);
+    sgamp_test_bound(1800, 4, 600);
+}
+
+
+static void
+sgamp_test_bound(size_t max_size, uint32_t max_events, size_t pad)
+{
+    size_t                i, n, size, next;
+    sgamp_batch_t        *batch;
+    sgamp_test_buf_t      event;
+    sgamp_test_batcher_t  t;
+
+    /* each batch is as full as it can be, and no more than it may be */
+
+    memset(&event, 0, sizeof(sgamp_test_buf_t));
+
+    sgamp_test_batch_start(&t, max_size, max_events);
+
+    n = 0;
+
+    for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
+        t.bad += sgamp_test_batch_add(&t, i, i * 7919 % pad) != SGAMP_OK;
+
+        if (i == SGAMP_TEST_EVENTS - 1) {
+            t.bad += sgamp_batcher_close(&t.b) != SGAMP_OK;
+        }
+
+        for ( ;; ) {
+            batch = sgamp_batcher_take(&t.b);
+
+            if (batch == NULL) {
+                break;
+            }
+
+            size = batch->size;
+
+            t.bad += size > max_size || batch->n > max_events;
+
+            n = sgamp_test_batch_check(&t, batch, n);
+
+            if (n < SGAMP_TEST_EVENTS && n <= i && batch->n < max_events) {
+                event.len = 0;
+                sgamp_test_batch_text(&event, n, n * 7919 % pad, 1);
+
+                next = size + 1 + event.len;
+                t.bad += next <= max_size;
+            }
+
+            sgamp_batch_free(&t.pieces, batch);
+        }
+    }
+
+    t.bad += n != SGAMP_TEST_EVENTS;
+
+    tap_is(t.bad, 0, "batches of %zu bytes and %u events", max_size,
+           max_events);
+
+    sgamp_test_free(&event);
+    sgamp_test_batch_stop(&t);
+}
+
+
+static void
+sgamp_test_exact(void)
+{
+    int                   rc;
+    size_t                size, limit;
+    sgamp_batch_t        *batch;
+    sgamp_test_buf_t      event;
+    sgamp_test_batcher_t  t;
+
+    memset(&event, 0, sizeof(sgamp_test_buf_t));
+
+    sgamp_test_batch_text(&event, 0, 100, 1);
+
+    size = sizeof("{\"api_key\":\"k\\\"y\",\"events\":[") - 1 + event.len
+           + sizeof(SGAMP_TEST_TAIL) - 1;
+
+    for (limit = size - 1; limit <= size + 1; limit++) {
+        sgamp_test_batch_start(&t, limit, 1000);
+
+        rc = sgamp_test_batch_add(&t, 0, 100);
+
+        tap_is(rc, (limit < size) ? SGAMP_TOO_LARGE : SGAMP_OK,
+               "an event of %zu bytes in a batch of %zu", event.len, limit);
+
+        sgamp_test_batch_stop(&t);
+    }
+
+    size += 1 + event.len;
+
+    for (limit = size - 1; limit <= size + 1; limit++) {
+        sgamp_test_batch_start(&t, limit, 1000);
+
+        t.bad += sgamp_test_batch_add(&t, 0, 100) != SGAMP_OK;
+        t.bad += sgamp_test_batch_add(&t, 1, 100) != SGAMP_OK;
+        t.bad += sgamp_batcher_close(&t.b) != SGAMP_OK;
+
+        batch = sgamp_batcher_take(&t.b);
+
+        tap_ok(t.bad == 0 && batch != NULL
+                   && batch->n == ((limit < size) ? 1 : 2),
+               "two of them in a batch of %zu", limit);
+
+        if (batch != NULL) {
+            sgamp_batch_free(&t.pieces, batch);
+        }
+
+        sgamp_test_batch_stop(&t);
+    }
+
+    sgamp_test_free(&event);
+}
+
+
+static void
+sgamp_test_alone(void)
+{
+    sgamp_batch_t        *batch;
+    sgamp_test_batcher_t  t;
+
+    /* one that is too large closes the batch before it, and spoils nothing */
+
+    sgamp_test_batch_start(&t, 50000, 1000);
+
+    tap_is(sgamp_test_batch_add(&t, 0, 10), SGAMP_OK, "a small event");
+    tap_is(sgamp_test_batch_add(&t, 9, 50000), SGAMP_TOO_LARGE, "a large one");
+    tap_is(sgamp_test_batch_add(&t, 1, 10), SGAMP_OK, "a small one");
+    tap_is(sgamp_batcher_close(&t.b), SGAMP_OK, "close");
+
+    batch = sgamp_batcher_take(&t.b);
+    tap_is(sgamp_test_batch_check(&t, batch, 0), 1, "the first");
+    sgamp_batch_free(&t.pieces, batch);
+
+    batch = sgamp_batcher_take(&t.b);
+    tap_is(sgamp_test_batch_check(&t, batch, 1), 2, "the second");
+    sgamp_batch_free(&t.pieces, batch);
+
+    tap_ok(sgamp_batcher_take(&t.b) == NULL, "no more");
+    tap_is(t.bad, 0, "are as they should be");
+
+    sgamp_test_batch_stop(&t);
+}
+
+
+static void
+sgamp_test_rejected(void)
+{
+    size_t                i;
+    sgamp_batch_t        *batch;
+    sgamp_event_t         event;
+    sgamp_reason_e        reason;
+    sgamp_test_batcher_t  t;
+
+    sgamp_test_batch_start(&t, 65536, 1000);
+
+    memset(&event, 0, sizeof(sgamp_event_t));
+    sgamp_test_set(&event.raw, "17");
+
+    for (i = 0; i < 3; i++) {
+        t.bad += sgamp_batcher_add(&t.b, &event, &reason) != SGAMP_OK
+                 || reason != SGAMP_NOT_AN_OBJECT;
+    }
+
+    tap_is(sgamp_batcher_close(&t.b), SGAMP_OK, "close without an event");
+    tap_ok(sgamp_batcher_take(&t.b) == NULL, "no batch of rejected events");
+
+    for (i = 0; i < 3; i++) {
+        t.bad += sgamp_batcher_add(&t.b, &event, &reason) != SGAMP_OK;
+        t.bad += sgamp_test_batch_add(&t, i, 10) != SGAMP_OK;
+        t.bad += sgamp_batcher_add(&t.b, &event, &reason) != SGAMP_OK;
+    }
+
+    tap_is(sgamp_batcher_close(&t.b), SGAMP_OK, "close");
+
+    batch = sgamp_batcher_take(&t.b);
+    tap_is(sgamp_test_batch_check(&t, batch, 0), 3, "they leave nothing");
+    sgamp_batch_free(&t.pieces, batch);
+
+    tap_is(sgamp_batcher_close(&t.b), SGAMP_OK, "close once more");
+    tap_ok(sgamp_batcher_take(&t.b) == NULL, "no empty batch");
+    tap_is(t.bad, 0, "all went well");
+
+    sgamp_test_batch_stop(&t);
+}
+
+
+static void
+sgamp_test_pieces(void)
+{
+    size_t                i, n, calls;
+    unsigned              most;
+    sgamp_batch_t        *batch, *batches;
+    sgamp_test_batcher_t  t;
+
+    /* neighbors share pieces; free ones are used again, and are few */
+
+    sgamp_test_batch_start(&t, 65536, 3);
+
+    batches = NULL;
+    most = 0;
+    n = 0;
+
+    for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
+        t.bad += sgamp_test_batch_add(&t, i, i * 31 % 3000) != SGAMP_OK;
+
+        batch = sgamp_batcher_take(&t.b);
+
+        if (batch == NULL) {
+            continue;
+        }
+
+        batch->next = batches;
+        batches = batch;
+
+        /* the newest ones are freed first, then all */
+
+        if (++n % 10 < 7 && n % 50 != 0) {
+            continue;
+        }
+
+        while (batches != NULL) {
+            batch = batches;
+            batches = batch->next;
+            sgamp_batch_free(&t.pieces, batch);
+
+            most = (t.pieces.nfree > most) ? t.pieces.nfree : most;
+
+            if (n % 50 != 0) {
+                break;
+            }
+        }
+    }
+
+    while (batches != NULL) {
+        batch = batches;
+        batches = batch->next;
+        sgamp_batch_free(&t.pieces, batch);
+    }
+
+    tap_is(most, SGAMP_TEST_KEEP, "pieces on the free list");
+
+    calls = t.heap.calls;
+
+    for (i = 0; i < 3; i++) {
+        t.bad += sgamp_test_batch_add(&t, i, 5000) != SGAMP_OK;
+    }
+
+    tap_ok(t.heap.calls - calls <= 3, "which are used again");
+    tap_is(t.bad, 0, "all went well");
+
+    sgamp_test_batch_stop(&t);
+}

@@ -1,0 +1,394 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "sgamp_test.h"
+
+
+#define SGAMP_TEST_EVENT_SIZE  100000 /* limit of an endless event */
+#define SGAMP_TEST_ENDLESS     4000000
+#define SGAMP_TEST_SPLITS      60
+
+
+/* what the handler sees and says */
+
+typedef struct {
+    sgamp_test_buf_t  raw;
+    unsigned          n;
+    unsigned          stop; /* at this event, 0: at none */
+    int               rc;
+} sgamp_test_seen_t;
+
+
+typedef struct {
+    sgamp_parser_t     parser;
+    sgamp_test_heap_t  heap;
+    sgamp_str_t        reserve;
+    sgamp_keys_t       keys;
+    sgamp_test_seen_t  seen;
+} sgamp_test_parser_t;
+
+
+static void sgamp_test_endless(void);
+static void sgamp_test_endless_feed(const char *name, const char *head,
+    const char *body, size_t portion);
+static void sgamp_test_handler(void);
+static void sgamp_test_ends(void);
+static void sgamp_test_carry(void);
+static void sgamp_test_states(void);
+static void sgamp_test_start(sgamp_test_parser_t *t, size_t max_size);
+static int sgamp_test_see(void *data, const sgamp_event_t *event);
+static void sgamp_test_stop(sgamp_test_parser_t *t);
+
+
+int
+main(void)
+{
+    sgamp_test_endless();
+    sgamp_test_handler();
+    sgamp_test_ends();
+    sgamp_test_carry();
+    sgamp_test_states();
+
+    return tap_done();
+}
+
+
+static void
+sgamp_test_endless(void)
+{
+    size_t    i, k;
+
+    static const size_t portions[] = { 1, 1000, 16384 };
+
+    static const char *texts[] = {
+        "a string", "[\"", "a",
+        "a string that is held back", "[\"", "\\u00e9",
+        "an escaped string", "[{\"a\":\"", "\\n",
+        "a key", "[{\"", "a",
+        "a number", "[", "1",
+        "a fraction", "[{\"a\":0.", "0",
+        "white space before", "", " ",
+        "white space in an array", "[", " ",
+        "white space in an event", "[{", "\n",
+        "white space between elements", "[{},", "\t",
+        "white space after an element", "[{}", "\r",
+        "white space after the end", "[]", " ",
+        "white space after an event alone", "{}", "\n",
+        "an event", "[{\"b\":[0", ",0",
+        "an event alone", "{\"b\":[0", ",{}",
+        "an array", "[[0", ",0",
+        NULL
+    };
+
+    for (i = 0; texts[i] != NULL; i += 3) {
+        for (k = 0; k < 3; k++) {
+            sgamp_test_endless_feed(texts[i], texts[i + 1], texts[i + 2],
+                                    portions[k]);
+        }
+    }
+}
+
+
+static void
+sgamp_test_endless_feed(const char *name, const char *head, const char *body,
+    size_t portion)
+{
+    int                  rc;
+    size_t               n;
+    sgamp_test_buf_t     buf;
+    sgamp_test_parser_t  t;
+
+    memset(&buf, 0, sizeof(sgamp_test_buf_t));
+
+    while (buf.len < portion) {
+        sgamp_test_puts(&buf, body);
+    }
+
+    sgamp_test_start(&t, SGAMP_TEST_EVENT_SIZE);
+
+    rc = sgamp_parser_feed(&t.parser, (u_char *) head, strlen(head));
+
+    for (n = 0; rc == SGAMP_OK && n < SGAMP_TEST_ENDLESS; n += buf.len) {
+        rc = sgamp_parser_feed(&t.parser, buf.data, buf.len);
+    }
+
+    /* what is held back is seen late, and not lost */
+
+    tap_ok(rc == SGAMP_TOO_LARGE
+               && n <= SGAMP_TEST_EVENT_SIZE * 17 / 16 + 2 * buf.len
+               && n + buf.len + 8 >= SGAMP_TEST_EVENT_SIZE,
+           "%s without end, in portions of %zu", name, buf.len);
+
+    if (rc != SGAMP_TOO_LARGE) {
+        tap_diag("status %d after %zu bytes", rc, n);
+    }
+
+    /* the carry and yajl's buffers double, the reserve is eight times more */
+
+    if (t.heap.peak > 24 * SGAMP_TEST_EVENT_SIZE) {
+        tap_is(t.heap.peak, 0, "%s: memory", name);
+    }
+
+    sgamp_test_stop(&t);
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_handler(void)
+{
+    int                  rc;
+    size_t               i;
+    unsigned             stop, bad;
+    sgamp_test_parser_t  t;
+
+    /* its code ends the parsing, and comes again from then on */
+
+    static const char text[] = "[1,{\"a\":2},\"3\",[4]] x";
+
+    bad = 0;
+
+    for (stop = 1; stop <= 4; stop++) {
+        sgamp_test_start(&t, 1000);
+
+        t.seen.stop = stop;
+        rc = SGAMP_OK;
+
+        for (i = 0; i < sizeof(text) - 1 && rc == SGAMP_OK; i++) {
+            rc = sgamp_parser_feed(&t.parser, (u_char *) &text[i], 1);
+        }
+
+        bad += rc != 7 || t.seen.n != stop;
+        bad += sgamp_parser_feed(&t.parser, (u_char *) "]", 1) != 7;
+        bad += sgamp_parser_finish(&t.parser) != 7;
+        bad += t.seen.n != stop;
+
+        sgamp_test_stop(&t);
+    }
+
+    tap_is(bad, 0, "what the handler returns ends the parsing");
+}
+
+
+static void
+sgamp_test_ends(void)
+{
+    unsigned              i;
+    const char           *p;
+    sgamp_str_t           name;
+    sgamp_event_t        *event;
+    sgamp_test_parser_t   t;
+
+    /* the last key of a name counts, on the first level only */
+
+    static const char text[] =
+        "[{\"a\":{\"b\":1},\"b\":2,\"\\u0061\":3,\"c\":{\"d\":4},"
+        "\"x\":[{\"e\":5}],"
+        "\"a key that is as long as no other one\":6,"
+        "\"a key that is as long as no other 0ne\":7}]";
+
+    static const char *names[] = {
+        "a", "b", "c", "d", "e", "a key that is as long as no other one",
+        "a key that is longer than that of any event", NULL
+    };
+
+    static const char *found[] = { ":3", ":2", ":{", "", "", ":6", "" };
+
+    sgamp_test_start(&t, 1000);
+
+    for (i = 0; names[i] != NULL; i++) {
+        sgamp_test_set(&name, names[i]);
+        (void) sgamp_keys_add(&t.keys, &name);
+    }
+
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) text, sizeof(text) - 3),
+           SGAMP_OK, "all but the end of an event");
+
+    event = &t.parser.event;
+
+    for (i = 0; names[i] != NULL; i++) {
+        p = text + 1 + event->ends[i];
+
+        if (found[i][0] == '\0') {
+            tap_ok((event->seen & (1u << i)) == 0, "\"%s\" is not there",
+                   names[i]);
+            continue;
+        }
+
+        tap_ok((event->seen & (1u << i)) != 0
+                   && strncmp(p, found[i], strlen(found[i])) == 0,
+               "\"%s\" is there", names[i]);
+    }
+
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "}]", 2), SGAMP_OK, "end");
+    tap_is(sgamp_parser_finish(&t.parser), SGAMP_OK, "of the text");
+
+    sgamp_test_stop(&t);
+}
+
+
+static void
+sgamp_test_carry(void)
+{
+    size_t               i, k, n, at, max;
+    unsigned             bad;
+    sgamp_test_buf_t     buf, want;
+    sgamp_test_random_t  random;
+    sgamp_test_parser_t  t;
+
+    /* elements of any length, some longer than what is fed at a time */
+
+    memset(&buf, 0, sizeof(sgamp_test_buf_t));
+    memset(&want, 0, sizeof(sgamp_test_buf_t));
+
+    random.state = 4;
+    bad = 0;
+
+    for (i = 0; i < SGAMP_TEST_SPLITS; i++) {
+        buf.len = 0;
+        want.len = 0;
+
+        for (k = 0; k < 30; k++) {
+            n = (size_t) 1 << sgamp_test_random(&random, 15);
+            n = 1 + sgamp_test_random(&random, n);
+
+            sgamp_test_puts(&buf, k ? ", " : "[\n");
+            at = buf.len;
+
+            switch (sgamp_test_random(&random, 3)) {
+
+            case 0:
+                sgamp_test_puts(&buf, "\"");
+
+                while (buf.len - at < n) {
+                    sgamp_test_puts(&buf, "\\\"text, ");
+                }
+
+                sgamp_test_puts(&buf, "\"");
+                break;
+
+            case 1:
+                sgamp_test_puts(&buf, "{\"a\":[0");
+
+                while (buf.len - at < n) {
+                    sgamp_test_puts(&buf, ",{\"b\":null}");
+                }
+
+                sgamp_test_puts(&buf, "]}");
+                break;
+
+            default:
+                sgamp_test_puts(&buf, "1");
+
+                while (buf.len - at < n) {
+                    sgamp_test_puts(&buf, "0");
+                }
+            }
+
+            sgamp_test_put(&want, buf.data + at, buf.len - at);
+            sgamp_test_puts(&want, "\n");
+        }
+
+        sgamp_test_puts(&buf, "]");
+
+        sgamp_test_start(&t, SGAMP_TEST_EVENT_SIZE);
+
+        max = (i % 3) ? 100000 : 50;
+
+        for (at = 0; at < buf.len; at += n) {
+            n = 1 + sgamp_test_random(&random, max);
+            n = (n < buf.len - at) ? n : buf.len - at;
+
+            bad += sgamp_parser_feed(&t.parser, buf.data + at, n) != SGAMP_OK;
+        }
+
+        bad += sgamp_parser_finish(&t.parser) != SGAMP_OK;
+        bad += t.seen.raw.len != want.len
+               || memcmp(t.seen.raw.data, want.data, want.len) != 0;
+
+        sgamp_test_stop(&t);
+    }
+
+    tap_is(bad, 0, "long elements in random portions");
+
+    sgamp_test_free(&buf);
+    sgamp_test_free(&want);
+}
+
+
+static void
+sgamp_test_states(void)
+{
+    sgamp_test_parser_t  t;
+
+    sgamp_test_start(&t, 1000);
+    tap_is(sgamp_parser_finish(&t.parser), SGAMP_INVALID, "nothing was fed");
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[]", 2), SGAMP_INVALID,
+           "and now it is too late");
+    sgamp_test_stop(&t);
+
+    sgamp_test_start(&t, 1000);
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "", 0), SGAMP_OK,
+           "no bytes");
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[", 1), SGAMP_OK, "one");
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "", 0), SGAMP_OK, "none");
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "1]", 2), SGAMP_OK, "two");
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "", 0), SGAMP_OK, "none");
+    tap_is(sgamp_parser_finish(&t.parser), SGAMP_OK, "the end");
+    tap_is(t.seen.n, 1, "one element");
+
+    sgamp_parser_done(&t.parser);
+
+    tap_ok(sgamp_parser_feed(&t.parser, (u_char *) " ", 1) != SGAMP_OK,
+           "nothing is read after the end");
+
+    sgamp_test_stop(&t);
+}
+
+
+static void
+sgamp_test_start(sgamp_test_parser_t *t, size_t max_size)
+{
+    memset(t, 0, sizeof(sgamp_test_parser_t));
+
+    sgamp_test_heap_init(&t->heap);
+
+    if (sgamp_parser_init(&t->parser, &t->keys, max_size, sgamp_test_see,
+                          &t->seen, &t->heap.grow, &t->reserve)
+        != SGAMP_OK)
+    {
+        tap_bail("no parser");
+    }
+}
+
+
+static int
+sgamp_test_see(void *data, const sgamp_event_t *event)
+{
+    sgamp_test_seen_t *seen = data;
+
+    sgamp_test_put(&seen->raw, event->raw.data, event->raw.len);
+    sgamp_test_puts(&seen->raw, "\n");
+
+    return (++seen->n == seen->stop) ? 7 : SGAMP_OK;
+}
+
+
+static void
+sgamp_test_stop(sgamp_test_parser_t *t)
+{
+    sgamp_parser_done(&t->parser);
+
+    if (t->reserve.data != NULL) {
+        t->heap.grow.free(&t->heap, t->reserve.data);
+    }
+
+    if (t->heap.live != 0) {
+        tap_is(t->heap.live, 0, "allocations that were not freed");
+    }
+
+    sgamp_test_free(&t->seen.raw);
+}
