@@ -39,7 +39,6 @@ typedef struct {
 static void sgamp_response_start(sgamp_response_t *rs);
 static unsigned sgamp_response_facts(sgamp_response_t *rs, unsigned status,
     unsigned complete, const sgamp_batch_t *batch, const sgamp_part_t *part);
-static int sgamp_response_null(void *ctx);
 static int sgamp_response_integer(void *ctx, long long value);
 static int sgamp_response_string(void *ctx, const u_char *value, size_t len);
 static int sgamp_response_open(void *ctx);
@@ -80,7 +79,7 @@ static const sgamp_response_name_t sgamp_response_keys[] = {
 
 
 static const yajl_callbacks sgamp_response_callbacks = {
-    sgamp_response_null,
+    NULL,
     NULL,
     sgamp_response_integer,
     NULL,
@@ -111,7 +110,8 @@ sgamp_response_init(sgamp_response_t *rs, uint32_t n, sgamp_grow_t *grow,
 void
 sgamp_response_feed(sgamp_response_t *rs, const u_char *data, size_t n)
 {
-    size_t  size;
+    size_t       size;
+    yajl_status  status;
 
     while (n != 0 && rs->body == SGAMP_RESPONSE_EMPTY) {
 
@@ -127,26 +127,32 @@ sgamp_response_feed(sgamp_response_t *rs, const u_char *data, size_t n)
         }
     }
 
-    while (n != 0 && rs->body == SGAMP_RESPONSE_JSON) {
+    while (n != 0 && rs->body == SGAMP_RESPONSE_JSON && !rs->failed) {
         size = (n < SGAMP_FEED_SIZE) ? n : SGAMP_FEED_SIZE;
 
         if (rs->size + size > SGAMP_RESPONSE_MAX_SIZE
-            || rs->pending > SGAMP_RESPONSE_MAX_TOKEN
-            || sgamp_arena_reserve(&rs->arena, rs->pending, size) != SGAMP_OK)
+            || rs->pending > SGAMP_RESPONSE_MAX_TOKEN)
         {
             rs->body = SGAMP_RESPONSE_OTHER;
             return;
         }
 
-        rs->touched = 0;
-
-        if (yajl_parse(rs->yajl, data, size) != yajl_status_ok) {
-            rs->body = SGAMP_RESPONSE_BROKEN;
+        if (sgamp_arena_reserve(&rs->arena, rs->pending, size) != SGAMP_OK) {
+            rs->failed = 1;
             return;
         }
 
+        rs->touched = 0;
+
+        status = yajl_parse(rs->yajl, data, size);
+
         if (rs->arena.failed) {
-            rs->body = SGAMP_RESPONSE_OTHER;
+            rs->failed = 1;
+            return;
+        }
+
+        if (status != yajl_status_ok) {
+            rs->body = SGAMP_RESPONSE_BROKEN;
             return;
         }
 
@@ -164,12 +170,14 @@ sgamp_response_start(sgamp_response_t *rs)
     rs->body = SGAMP_RESPONSE_OTHER;
 
     if (sgamp_arena_reserve(&rs->arena, 0, 0) != SGAMP_OK) {
+        rs->failed = 1;
         return;
     }
 
     rs->yajl = yajl_alloc(&sgamp_response_callbacks, &rs->arena.funcs, rs);
 
     if (rs->yajl == NULL || rs->arena.failed) {
+        rs->failed = 1;
         return;
     }
 
@@ -218,11 +226,16 @@ sgamp_response_facts(sgamp_response_t *rs, unsigned status,
      * one cut short, but an object can
      */
 
-    if (rs->body == SGAMP_RESPONSE_JSON
-        && (sgamp_arena_reserve(&rs->arena, rs->pending, 1) != SGAMP_OK
-            || yajl_complete_parse(rs->yajl) != yajl_status_ok))
-    {
-        rs->body = SGAMP_RESPONSE_BROKEN;
+    if (rs->body == SGAMP_RESPONSE_JSON && !rs->failed) {
+
+        if (sgamp_arena_reserve(&rs->arena, rs->pending, 1) != SGAMP_OK) {
+            rs->failed = 1;
+
+        } else if (yajl_complete_parse(rs->yajl) != yajl_status_ok) {
+            rs->body = SGAMP_RESPONSE_BROKEN;
+        }
+
+        rs->failed |= rs->arena.failed;
     }
 
     if (complete && rs->body != SGAMP_RESPONSE_BROKEN) {
@@ -286,17 +299,6 @@ sgamp_response_done(sgamp_response_t *rs)
     }
 
     rs->yajl = NULL;
-}
-
-
-static int
-sgamp_response_null(void *ctx)
-{
-    sgamp_response_t  *rs = ctx;
-
-    rs->touched = 1;
-
-    return 1;
 }
 
 

@@ -240,6 +240,9 @@ sgamp_test_responses(void)
         const char  *text;
         unsigned     status;
     } answers[] = {
+        { "{\"code\":200,\"events_ingested\":3", 200 },
+        { "{\"code\":400,\"error\":\"Invalid API key: 0\"}", 400 },
+        { "{\"events_with_invalid_fields\":{\"time\":[1]}}", 400 },
         { "{\"code\":200,\"events_ingested\":3}", 200 },
         { "{\"code\":429,\"throttled_users\":{\"u0\":5,\"u1\":7}}", 429 },
         { "{\"code\":429,\"throttled_events\":[0,2]}", 429 },
