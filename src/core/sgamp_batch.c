@@ -66,6 +66,8 @@ sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *event,
 {
     sgamp_batch_mark_t  mark;
 
+    b->kind = sgamp_event_kind(event);
+
     for ( ;; ) {
 
         if (b->open == NULL && sgamp_batcher_open(b) != SGAMP_OK) {
@@ -239,7 +241,9 @@ sgamp_batcher_end(sgamp_batcher_t *b)
 
         grow = b->pieces->grow;
 
-        ends = grow->alloc(grow->data, n * sizeof(uint32_t));
+        /* the kinds stand behind the ends, in the same memory */
+
+        ends = grow->alloc(grow->data, n * (sizeof(uint32_t) + 1));
         if (ends == NULL) {
             b->sink.status = SGAMP_NOMEM;
             return SGAMP_NOMEM;
@@ -247,13 +251,16 @@ sgamp_batcher_end(sgamp_batcher_t *b)
 
         if (batch->ends != NULL) {
             memcpy(ends, batch->ends, batch->n * sizeof(uint32_t));
+            memcpy(ends + n, batch->kinds, batch->n);
             grow->free(grow->data, batch->ends);
         }
 
         batch->ends = ends;
+        batch->kinds = (u_char *) (ends + n);
         batch->nalloc = n;
     }
 
+    batch->kinds[batch->n] = (u_char) b->kind;
     batch->ends[batch->n++] = sgamp_batcher_size(b);
 
     if (batch->n == b->max_events) {

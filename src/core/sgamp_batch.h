@@ -50,6 +50,7 @@ struct sgamp_batch_s {
     size_t          head;    /* bytes before the first event */
     size_t          size;    /* bytes of the payload */
     uint32_t       *ends;    /* where each event ends in the payload */
+    u_char         *kinds;   /* of the events, sgamp_kind_e */
     uint32_t        n;       /* events */
     uint32_t        nalloc;
 };
@@ -73,6 +74,7 @@ typedef struct {
 
     sgamp_piece_t        *piece;    /* being written to */
     size_t                before;   /* payload bytes before it, may wrap */
+    sgamp_kind_e          kind;     /* of the last event that was added */
     sgamp_batch_t        *open;
     sgamp_batch_t        *closed;   /* in the order of events */
     sgamp_batch_t       **last;

@@ -22,7 +22,9 @@ enum {
     SGAMP_KEY_EVENT = 0,
     SGAMP_KEY_TIMESTAMP,
     SGAMP_KEY_EVENT_ID,
-    SGAMP_KEY_EMAIL
+    SGAMP_KEY_EMAIL,
+    SGAMP_KEY_MACHINE_OPEN,
+    SGAMP_KEY_COMMON /* how many there are */
 };
 
 
@@ -45,7 +47,8 @@ static const sgamp_str_t sgamp_mapper_keys[] = {
     sgamp_str("event"),
     sgamp_str("timestamp"),
     sgamp_str("sg_event_id"),
-    sgamp_str("email")
+    sgamp_str("email"),
+    sgamp_str("sg_machine_open")
 };
 
 
@@ -64,7 +67,7 @@ sgamp_rules_init(sgamp_rules_t *rules)
 
     memset(rules, 0, sizeof(sgamp_rules_t));
 
-    for (i = 0; i <= SGAMP_KEY_EMAIL; i++) {
+    for (i = 0; i < SGAMP_KEY_COMMON; i++) {
         (void) sgamp_keys_add(&rules->keys, &sgamp_mapper_keys[i]);
     }
 }
@@ -144,6 +147,22 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
     sgamp_mapper_write(sink, "}");
 
     return SGAMP_MAPPED;
+}
+
+
+sgamp_kind_e
+sgamp_event_kind(const sgamp_event_t *event)
+{
+    sgamp_json_value_t  name, machine;
+
+    if (!event->object) {
+        return SGAMP_KIND_OTHER;
+    }
+
+    sgamp_mapper_value(event, SGAMP_KEY_EVENT, &name);
+    sgamp_mapper_value(event, SGAMP_KEY_MACHINE_OPEN, &machine);
+
+    return sgamp_kind(&name, &machine);
 }
 
 

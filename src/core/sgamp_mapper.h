@@ -9,6 +9,7 @@
 
 
 #include "sgamp_json.h"
+#include "sgamp_kind.h"
 #include "sgamp_parser.h"
 
 
@@ -50,6 +51,8 @@ int sgamp_rules_user(sgamp_rules_t *rules, const sgamp_str_t *name);
  */
 sgamp_reason_e sgamp_map(const sgamp_rules_t *rules,
     const sgamp_event_t *event, sgamp_sink_t *sink);
+
+sgamp_kind_e sgamp_event_kind(const sgamp_event_t *event);
 
 /* the event's sg_event_id between its quotes, empty if there is none */
 void sgamp_event_id(const sgamp_event_t *event, sgamp_str_t *id);

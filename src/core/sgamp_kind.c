@@ -1,0 +1,90 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "sgamp_kind.h"
+
+
+#define SGAMP_KIND_MAX_LEN  21  /* characters of the longest name */
+
+
+static const sgamp_str_t  sgamp_kinds[] = {
+    sgamp_str("processed"),
+    sgamp_str("dropped"),
+    sgamp_str("deferred"),
+    sgamp_str("delivered"),
+    sgamp_str("bounce"),
+    sgamp_str("open"),
+    sgamp_str("click"),
+    sgamp_str("spamreport"),
+    sgamp_str("unsubscribe"),
+    sgamp_str("group_unsubscribe"),
+    sgamp_str("group_resubscribe"),
+    sgamp_str("account_status_change"),
+    sgamp_str("machine_open"),
+    sgamp_str("other")
+};
+
+
+sgamp_kind_e
+sgamp_kind(const sgamp_json_value_t *name, const sgamp_json_value_t *machine)
+{
+    size_t         n;
+    u_char         lower[SGAMP_KIND_MAX_LEN];
+    uint32_t       c;
+    sgamp_kind_e   kind;
+    const u_char  *p, *last;
+
+    if (name->type != SGAMP_JSON_STRING) {
+        return SGAMP_KIND_OTHER;
+    }
+
+    p = name->text.data;
+    last = p + name->text.len;
+
+    for (n = 0; p < last; n++) {
+        c = sgamp_json_next(&p, last);
+
+        if (n == SGAMP_KIND_MAX_LEN || c >= 0x80) {
+            return SGAMP_KIND_OTHER;
+        }
+
+        lower[n] = (u_char) ((c >= 'A' && c <= 'Z') ? c | 0x20 : c);
+    }
+
+    kind = sgamp_kind_lookup(lower, n);
+
+    if (kind == SGAMP_KIND_OPEN && machine->type == SGAMP_JSON_TRUE) {
+        return SGAMP_KIND_MACHINE_OPEN;
+    }
+
+    /* SendGrid has no event of this name */
+
+    return (kind == SGAMP_KIND_MACHINE_OPEN) ? SGAMP_KIND_OTHER : kind;
+}
+
+
+sgamp_kind_e
+sgamp_kind_lookup(const u_char *name, size_t len)
+{
+    unsigned  i;
+
+    for (i = 0; i < SGAMP_KIND_OTHER; i++) {
+        if (sgamp_kinds[i].len == len
+            && memcmp(sgamp_kinds[i].data, name, len) == 0)
+        {
+            return (sgamp_kind_e) i;
+        }
+    }
+
+    return SGAMP_KIND_OTHER;
+}
+
+
+const char *
+sgamp_kind_name(sgamp_kind_e kind)
+{
+    return (const char *) sgamp_kinds[kind].data;
+}
