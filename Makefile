@@ -18,6 +18,7 @@ UNIT_SANITIZE ?= $(eval UNIT_SANITIZE := $(unit_sanitize))$(UNIT_SANITIZE)
 PORT ?=		8080
 AMPLITUDE ?=
 API_KEY ?=
+BENCH ?=
 
 DESTDIR ?=
 MODULES_DIR ?=	$(call nginx_path,modules-path,/usr/lib/nginx/modules)
@@ -137,7 +138,7 @@ packages:
 
 
 run: module
-	@NGINX="$(NGINX)" PORT="$(PORT)" AMPLITUDE="$(AMPLITUDE)" \
+	@exec env NGINX="$(NGINX)" PORT="$(PORT)" AMPLITUDE="$(AMPLITUDE)" \
 		API_KEY="$(API_KEY)" .ci/demo
 
 
@@ -150,7 +151,7 @@ unit: units
 
 
 bench: module
-	@NGINX="$(NGINX)" t/bench/run
+	@exec env NGINX="$(NGINX)" t/bench/run $(BENCH)
 
 
 # nginx itself is needed with its sources here, and Debian ships headers only
@@ -214,6 +215,7 @@ variables:
   PORT=8080             port of "make run"
   AMPLITUDE=us|eu       "make run" sends to Amplitude itself
   API_KEY=key           ... and posts its sample to this project
+  BENCH=--quick         options of t/bench/run
   DESTDIR=, MODULES_DIR=, CONF_DIR=, DOC_DIR=
 endef
 export HELP

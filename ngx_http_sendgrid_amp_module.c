@@ -10,6 +10,7 @@
 #define NGX_HTTP_SENDGRID_AMP_FREE_PIECES  128  /* kept by a worker */
 
 
+static ngx_int_t ngx_http_sendgrid_amp_init(ngx_conf_t *cf);
 static void *ngx_http_sendgrid_amp_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_sendgrid_amp_alloc(void *data, size_t size);
 static void ngx_http_sendgrid_amp_free(void *data, void *p);
@@ -41,9 +42,30 @@ static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
 
     { ngx_string("sendgrid_amp_api_key"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_sendgrid_amp_api_key,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_sendgrid_amp_loc_conf_t, api_key),
+      NULL },
+
+    { ngx_string("sendgrid_amp_public_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_public_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_signature"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_signature,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_signature_window"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, signature_window),
       NULL },
 
     { ngx_string("sendgrid_amp_user_id"),
@@ -123,13 +145,27 @@ static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
       0,
       NULL },
 
+    { ngx_string("sendgrid_amp_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
 
 static ngx_http_module_t  ngx_http_sendgrid_amp_module_ctx = {
-    NULL,                                   /* preconfiguration */
-    ngx_http_sendgrid_amp_filter_init,      /* postconfiguration */
+    ngx_http_sendgrid_amp_add_variables,    /* preconfiguration */
+    ngx_http_sendgrid_amp_init,             /* postconfiguration */
 
     ngx_http_sendgrid_amp_create_main_conf, /* create main configuration */
     NULL,                                   /* init main configuration */
@@ -148,7 +184,7 @@ ngx_module_t  ngx_http_sendgrid_amp_module = {
     ngx_http_sendgrid_amp_commands,         /* module directives */
     NGX_HTTP_MODULE,                        /* module type */
     NULL,                                   /* init master */
-    NULL,                                   /* init module */
+    ngx_http_sendgrid_amp_init_dead_letters,/* init module */
     NULL,                                   /* init process */
     NULL,                                   /* init thread */
     NULL,                                   /* exit thread */
@@ -156,6 +192,21 @@ ngx_module_t  ngx_http_sendgrid_amp_module = {
     NULL,                                   /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_init(ngx_conf_t *cf)
+{
+    if (ngx_http_sendgrid_amp_filter_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sendgrid_amp_count_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sendgrid_amp_log_init(cf);
+}
 
 
 static void *

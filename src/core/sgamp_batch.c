@@ -80,7 +80,7 @@ sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *event,
             sgamp_batcher_write(b, ",");
         }
 
-        *reason = sgamp_map(b->rules, event, &b->sink);
+        *reason = sgamp_map(b->rules, event, b->kind, b->properties, &b->sink);
 
         if (b->sink.status != SGAMP_OK) {
             return b->sink.status;

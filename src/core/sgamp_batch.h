@@ -68,6 +68,7 @@ typedef struct {
     sgamp_sink_t          sink;     /* must be the first */
     sgamp_pieces_t       *pieces;
     const sgamp_rules_t  *rules;
+    const sgamp_str_t    *properties; /* may be set after init */
     sgamp_str_t           api_key;  /* bytes, not JSON */
     size_t                max_size;
     uint32_t              max_events;

@@ -9,6 +9,17 @@
 #include "sgamp_digest.h"
 
 
+#define SGAMP_SHA256_BLOCK  64  /* bytes */
+#define SGAMP_HMAC_INNER    0x36
+#define SGAMP_HMAC_OUTER    0x5c
+
+
+static int sgamp_hash_pad(EVP_MD_CTX *state, const u_char *key, size_t n,
+    u_char pad);
+static void sgamp_digest_hex(u_char hex[SGAMP_SHA256_HEX_LEN],
+    const u_char md[SGAMP_SHA256_LEN]);
+
+
 int
 sgamp_sha256(u_char md[SGAMP_SHA256_LEN], const u_char *p, size_t n)
 {
@@ -25,19 +36,153 @@ sgamp_sha256(u_char md[SGAMP_SHA256_LEN], const u_char *p, size_t n)
 int
 sgamp_sha256_hex(u_char hex[SGAMP_SHA256_HEX_LEN], const u_char *p, size_t n)
 {
-    u_char    md[SGAMP_SHA256_LEN];
-    unsigned  i;
-
-    static const u_char digits[] = "0123456789abcdef";
+    u_char  md[SGAMP_SHA256_LEN];
 
     if (sgamp_sha256(md, p, n) != SGAMP_OK) {
         return SGAMP_NOMEM;
     }
 
-    for (i = 0; i < sizeof(md); i++) {
-        hex[2 * i] = digits[md[i] >> 4];
-        hex[2 * i + 1] = digits[md[i] & 0xf];
+    sgamp_digest_hex(hex, md);
+
+    return SGAMP_OK;
+}
+
+
+int
+sgamp_hash_init(sgamp_hash_t *hash, const sgamp_str_t *key)
+{
+    size_t  n;
+    u_char  block[SGAMP_SHA256_BLOCK];
+
+    hash->inner = EVP_MD_CTX_new();
+    hash->state = EVP_MD_CTX_new();
+
+    if (hash->inner == NULL
+        || hash->state == NULL
+        || EVP_DigestInit_ex(hash->inner, EVP_sha256(), NULL) != 1)
+    {
+        return SGAMP_NOMEM;
+    }
+
+    if (key == NULL) {
+        return SGAMP_OK;
+    }
+
+    /* RFC 2104: a long key is hashed, a short one is followed by zeroes */
+
+    n = key->len;
+
+    if (n <= sizeof(block)) {
+        memcpy(block, key->data, n);
+
+    } else {
+        n = SGAMP_SHA256_LEN;
+
+        if (sgamp_sha256(block, key->data, key->len) != SGAMP_OK) {
+            return SGAMP_NOMEM;
+        }
+    }
+
+    hash->outer = EVP_MD_CTX_new();
+
+    if (hash->outer == NULL
+        || EVP_DigestInit_ex(hash->outer, EVP_sha256(), NULL) != 1
+        || sgamp_hash_pad(hash->inner, block, n, SGAMP_HMAC_INNER) != SGAMP_OK
+        || sgamp_hash_pad(hash->outer, block, n, SGAMP_HMAC_OUTER) != SGAMP_OK)
+    {
+        return SGAMP_NOMEM;
     }
 
     return SGAMP_OK;
+}
+
+
+static int
+sgamp_hash_pad(EVP_MD_CTX *state, const u_char *key, size_t n, u_char pad)
+{
+    size_t  i;
+    u_char  block[SGAMP_SHA256_BLOCK];
+
+    for (i = 0; i < sizeof(block); i++) {
+        block[i] = (i < n) ? key[i] ^ pad : pad;
+    }
+
+    if (EVP_DigestUpdate(state, block, sizeof(block)) != 1) {
+        return SGAMP_NOMEM;
+    }
+
+    return SGAMP_OK;
+}
+
+
+int
+sgamp_hash_start(sgamp_hash_t *hash)
+{
+    /* to copy a state costs less than to begin one */
+
+    if (EVP_MD_CTX_copy_ex(hash->state, hash->inner) != 1) {
+        return SGAMP_NOMEM;
+    }
+
+    return SGAMP_OK;
+}
+
+
+int
+sgamp_hash_update(sgamp_hash_t *hash, const u_char *p, size_t n)
+{
+    if (EVP_DigestUpdate(hash->state, p, n) != 1) {
+        return SGAMP_NOMEM;
+    }
+
+    return SGAMP_OK;
+}
+
+
+int
+sgamp_hash_final(sgamp_hash_t *hash, u_char hex[SGAMP_SHA256_HEX_LEN])
+{
+    u_char  md[SGAMP_SHA256_LEN];
+
+    if (EVP_DigestFinal_ex(hash->state, md, NULL) != 1) {
+        return SGAMP_NOMEM;
+    }
+
+    if (hash->outer != NULL
+        && (EVP_MD_CTX_copy_ex(hash->state, hash->outer) != 1
+            || EVP_DigestUpdate(hash->state, md, sizeof(md)) != 1
+            || EVP_DigestFinal_ex(hash->state, md, NULL) != 1))
+    {
+        return SGAMP_NOMEM;
+    }
+
+    sgamp_digest_hex(hex, md);
+
+    return SGAMP_OK;
+}
+
+
+void
+sgamp_hash_done(sgamp_hash_t *hash)
+{
+    EVP_MD_CTX_free(hash->inner);
+    EVP_MD_CTX_free(hash->outer);
+    EVP_MD_CTX_free(hash->state);
+
+    memset(hash, 0, sizeof(sgamp_hash_t));
+}
+
+
+static void
+sgamp_digest_hex(u_char hex[SGAMP_SHA256_HEX_LEN],
+    const u_char md[SGAMP_SHA256_LEN])
+{
+    unsigned  i;
+
+    static const u_char digits[] = "0123456789abcdef";
+
+    for (i = 0; i < SGAMP_SHA256_LEN; i++) {
+        hex[2 * i] = digits[md[i] >> 4];
+        hex[2 * i + 1] = digits[md[i] & 0xf];
+    }
 }

@@ -11,7 +11,6 @@
 #define SGAMP_ID_RESERVED_LENGTHS  0x10000002deull  /* bits of theirs */
 
 
-static int sgamp_id_trim(sgamp_str_t *text);
 static int sgamp_id_reserved(const sgamp_str_t *text, size_t n);
 static int sgamp_id_is_space(uint32_t c);
 
@@ -61,24 +60,43 @@ sgamp_id_blank(const sgamp_json_value_t *value)
 int
 sgamp_id_usable(sgamp_json_value_t *value)
 {
+    size_t  n;
+
+    n = sgamp_id_cut(value);
+
+    return n != 0 && n <= SGAMP_MAX_USER_ID
+           && !sgamp_id_reserved(&value->text, n);
+}
+
+
+size_t
+sgamp_id_cut(sgamp_json_value_t *value)
+{
     size_t         n, len;
     uint32_t       c;
-    sgamp_str_t   *text;
     const u_char  *p, *last, *start, *end;
 
-    /* cuts surrounding white space, and tells if what is left is usable */
-
-    text = &value->text;
+    p = value->text.data;
+    last = p + value->text.len;
 
     if (value->plain) {
-        return sgamp_id_trim(text);
+
+        while (p < last && sgamp_id_is_space(*p)) {
+            p++;
+        }
+
+        while (p < last && sgamp_id_is_space(last[-1])) {
+            last--;
+        }
+
+        value->text.data = (u_char *) p;
+        value->text.len = last - p;
+
+        return value->text.len;
     }
 
-    p = text->data;
-    last = p + text->len;
-
     start = NULL;
-    end = NULL;
+    end = p;
     n = 0;
     len = 0;
 
@@ -103,38 +121,14 @@ sgamp_id_usable(sgamp_json_value_t *value)
         len = ++n;
     }
 
-    if (start == NULL || len > SGAMP_MAX_USER_ID) {
-        return 0;
+    if (start == NULL) {
+        start = end;
     }
 
-    text->data = (u_char *) start;
-    text->len = end - start;
+    value->text.data = (u_char *) start;
+    value->text.len = end - start;
 
-    return !sgamp_id_reserved(text, len);
-}
-
-
-static int
-sgamp_id_trim(sgamp_str_t *text)
-{
-    const u_char  *p, *last;
-
-    p = text->data;
-    last = p + text->len;
-
-    while (p < last && sgamp_id_is_space(*p)) {
-        p++;
-    }
-
-    while (p < last && sgamp_id_is_space(last[-1])) {
-        last--;
-    }
-
-    text->data = (u_char *) p;
-    text->len = last - p;
-
-    return text->len != 0 && text->len <= SGAMP_MAX_USER_ID
-           && !sgamp_id_reserved(text, text->len);
+    return len;
 }
 
 

@@ -14,6 +14,9 @@
 /* whether a string has nothing but white space, as Unicode has it */
 int sgamp_id_blank(const sgamp_json_value_t *value);
 
+/* cuts the white space around, returns how many characters are left */
+size_t sgamp_id_cut(sgamp_json_value_t *value);
+
 /*
  * Cuts the white space around a string or a number, and tells if what is left
  * is usable as Amplitude's user_id: not empty, not too long, not reserved.

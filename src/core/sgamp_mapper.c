@@ -4,7 +4,8 @@
  */
 
 
-#include "sgamp_digest.h"
+#include <arpa/inet.h>
+
 #include "sgamp_id.h"
 #include "sgamp_mapper.h"
 #include "sgamp_time.h"
@@ -16,18 +17,6 @@
     sgamp_mapper_put(sink, (u_char *) text, sizeof(text) - 1)
 
 
-/* the keys that every set of rules begins with */
-
-enum {
-    SGAMP_KEY_EVENT = 0,
-    SGAMP_KEY_TIMESTAMP,
-    SGAMP_KEY_EVENT_ID,
-    SGAMP_KEY_EMAIL,
-    SGAMP_KEY_MACHINE_OPEN,
-    SGAMP_KEY_COMMON /* how many there are */
-};
-
-
 static u_char *sgamp_mapper_find(u_char *p, u_char *last, const char *text);
 static inline void sgamp_mapper_put(sgamp_sink_t *sink, const u_char *p,
     size_t n);
@@ -35,21 +24,20 @@ static void sgamp_mapper_copy(sgamp_sink_t *sink,
     const sgamp_json_value_t *value);
 static unsigned sgamp_mapper_user(const sgamp_rules_t *rules,
     const sgamp_event_t *event, sgamp_json_value_t *user);
+static void sgamp_mapper_user_id(const sgamp_rules_t *rules,
+    sgamp_filter_event_t *fe, unsigned key, const sgamp_json_value_t *user,
+    sgamp_sink_t *sink);
 static void sgamp_mapper_value(const sgamp_event_t *event, unsigned key,
     sgamp_json_value_t *value);
 static void sgamp_mapper_time(sgamp_sink_t *sink,
     const sgamp_event_t *event);
-static void sgamp_mapper_insert_id(sgamp_sink_t *sink,
-    const sgamp_event_t *event);
-
-
-static const sgamp_str_t sgamp_mapper_keys[] = {
-    sgamp_str("event"),
-    sgamp_str("timestamp"),
-    sgamp_str("sg_event_id"),
-    sgamp_str("email"),
-    sgamp_str("sg_machine_open")
-};
+static void sgamp_mapper_ip(const sgamp_rules_t *rules,
+    const sgamp_event_t *event, sgamp_kind_e kind, sgamp_sink_t *sink);
+static void sgamp_mapper_insert_id(const sgamp_rules_t *rules,
+    const sgamp_event_t *event, sgamp_filter_event_t *fe, sgamp_sink_t *sink);
+static void sgamp_mapper_properties(const sgamp_rules_t *rules,
+    const sgamp_event_t *event, sgamp_filter_event_t *fe,
+    const sgamp_str_t *properties, sgamp_sink_t *sink);
 
 
 static const char *const sgamp_mapper_reasons[] = {
@@ -58,40 +46,6 @@ static const char *const sgamp_mapper_reasons[] = {
     "no_event_type",
     "no_user_id"
 };
-
-
-void
-sgamp_rules_init(sgamp_rules_t *rules)
-{
-    unsigned  i;
-
-    memset(rules, 0, sizeof(sgamp_rules_t));
-
-    for (i = 0; i < SGAMP_KEY_COMMON; i++) {
-        (void) sgamp_keys_add(&rules->keys, &sgamp_mapper_keys[i]);
-    }
-}
-
-
-int
-sgamp_rules_user(sgamp_rules_t *rules, const sgamp_str_t *name)
-{
-    int  key;
-
-    if (rules->nusers == SGAMP_MAX_USER_KEYS) {
-        return SGAMP_TOO_LARGE;
-    }
-
-    key = sgamp_keys_add(&rules->keys, name);
-
-    if (key < 0) {
-        return SGAMP_TOO_LARGE;
-    }
-
-    rules->users[rules->nusers++] = key;
-
-    return SGAMP_OK;
-}
 
 
 const char *
@@ -103,10 +57,12 @@ sgamp_reason(sgamp_reason_e reason)
 
 sgamp_reason_e
 sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
-    sgamp_sink_t *sink)
+    sgamp_kind_e kind, const sgamp_str_t *properties, sgamp_sink_t *sink)
 {
-    unsigned            key;
-    sgamp_json_value_t  type, user;
+    unsigned                    key;
+    sgamp_json_value_t          type, user;
+    sgamp_filter_event_t        filtered, *fe;
+    const sgamp_rules_event_t  *rule;
 
     if (!event->object) {
         return SGAMP_NOT_AN_OBJECT;
@@ -118,32 +74,50 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
         return SGAMP_NO_EVENT_TYPE;
     }
 
+    rule = sgamp_rules_event(rules, kind, &type.text);
+
+    if (rule->ignored) {
+        return SGAMP_IGNORED;
+    }
+
     key = sgamp_mapper_user(rules, event, &user);
 
     if (user.type == SGAMP_JSON_NONE) {
         return SGAMP_NO_USER_ID;
     }
 
-    sgamp_mapper_write(sink, "{\"user_id\":\"");
+    fe = NULL;
 
-    if (rules->lowercase && key == SGAMP_KEY_EMAIL) {
-        sgamp_id_lowercase(sink, &user.text);
-
-    } else {
-        sgamp_mapper_copy(sink, &user);
+    if (rules->filter.n != 0) {
+        fe = &filtered;
+        sgamp_filter_read(fe, &rules->filter, &event->raw);
     }
 
+    sgamp_mapper_write(sink, "{\"user_id\":\"");
+    sgamp_mapper_user_id(rules, fe, key, &user, sink);
     sgamp_mapper_write(sink, "\",\"event_type\":\"");
-    sgamp_mapper_put(sink, rules->prefix.data, rules->prefix.len);
-    sgamp_mapper_copy(sink, &type);
+
+    if (rule->type.data != NULL) {
+        sgamp_mapper_put(sink, rule->type.data, rule->type.len);
+
+    } else {
+        sgamp_mapper_put(sink, rules->prefix.data, rules->prefix.len);
+        sgamp_mapper_copy(sink, &type);
+    }
+
     sgamp_mapper_write(sink, "\"");
 
     sgamp_mapper_time(sink, event);
-    sgamp_mapper_insert_id(sink, event);
+
+    if (rules->client_ip) {
+        sgamp_mapper_ip(rules, event, kind, sink);
+    }
+
+    sgamp_mapper_insert_id(rules, event, fe, sink);
 
     sgamp_mapper_write(sink,
                        ",\"library\":\"sendgrid\",\"event_properties\":");
-    sgamp_json_copy(sink, event->raw.data, event->raw.len);
+    sgamp_mapper_properties(rules, event, fe, properties, sink);
     sgamp_mapper_write(sink, "}");
 
     return SGAMP_MAPPED;
@@ -281,6 +255,29 @@ sgamp_mapper_user(const sgamp_rules_t *rules, const sgamp_event_t *event,
 
 
 static void
+sgamp_mapper_user_id(const sgamp_rules_t *rules, sgamp_filter_event_t *fe,
+    unsigned key, const sgamp_json_value_t *user, sgamp_sink_t *sink)
+{
+    if (rules->hashed & ((uint32_t) 1 << key)) {
+        sgamp_filter_digest(fe, sink, user, (key == SGAMP_KEY_EMAIL)
+                                            ? SGAMP_FILTER_EMAIL : 0);
+        return;
+    }
+
+    if (fe != NULL && sgamp_filter_known(fe, sink, user)) {
+        return;
+    }
+
+    if (rules->lowercase && key == SGAMP_KEY_EMAIL) {
+        sgamp_id_lowercase(sink, &user->text);
+        return;
+    }
+
+    sgamp_mapper_copy(sink, user);
+}
+
+
+static void
 sgamp_mapper_value(const sgamp_event_t *event, unsigned key,
     sgamp_json_value_t *value)
 {
@@ -331,29 +328,126 @@ sgamp_mapper_time(sgamp_sink_t *sink, const sgamp_event_t *event)
 
 
 static void
-sgamp_mapper_insert_id(sgamp_sink_t *sink, const sgamp_event_t *event)
+sgamp_mapper_ip(const sgamp_rules_t *rules, const sgamp_event_t *event,
+    sgamp_kind_e kind, sgamp_sink_t *sink)
+{
+    char                text[INET6_ADDRSTRLEN];
+    size_t              n;
+    uint32_t            c;
+    const u_char       *p, *last;
+    struct in6_addr     addr;
+    sgamp_json_value_t  ip;
+
+    /* of any other event it is that of a server */
+
+    if (kind != SGAMP_KIND_OPEN
+        && kind != SGAMP_KIND_CLICK
+        && kind != SGAMP_KIND_UNSUBSCRIBE
+        && kind != SGAMP_KIND_GROUP_UNSUBSCRIBE
+        && kind != SGAMP_KIND_GROUP_RESUBSCRIBE)
+    {
+        return;
+    }
+
+    sgamp_mapper_value(event, rules->ip, &ip);
+
+    if (ip.type != SGAMP_JSON_STRING) {
+        return;
+    }
+
+    p = ip.text.data;
+    last = p + ip.text.len;
+
+    for (n = 0; p < last; n++) {
+        c = sgamp_json_next(&p, last);
+
+        if (n == sizeof(text) - 1 || c >= 0x80) {
+            return;
+        }
+
+        text[n] = (char) c;
+    }
+
+    text[n] = '\0';
+
+    /* Amplitude would take "$remote" for the gateway */
+
+    if (strlen(text) != n
+        || (inet_pton(AF_INET, text, &addr) != 1
+            && inet_pton(AF_INET6, text, &addr) != 1))
+    {
+        return;
+    }
+
+    sgamp_mapper_write(sink, ",\"ip\":\"");
+    sgamp_mapper_put(sink, (u_char *) text, n);
+    sgamp_mapper_write(sink, "\"");
+}
+
+
+static void
+sgamp_mapper_insert_id(const sgamp_rules_t *rules, const sgamp_event_t *event,
+    sgamp_filter_event_t *fe, sgamp_sink_t *sink)
 {
     u_char              hex[SGAMP_SHA256_HEX_LEN];
     sgamp_json_value_t  id;
 
     sgamp_mapper_value(event, SGAMP_KEY_EVENT_ID, &id);
 
-    if (id.type != SGAMP_JSON_STRING || id.text.len == 0) {
+    sgamp_mapper_write(sink, ",\"insert_id\":\"");
 
-        if (sgamp_sha256_hex(hex, event->raw.data, event->raw.len)
-            != SGAMP_OK)
-        {
-            sink->status = SGAMP_NOMEM;
-            sink->last = sink->pos;
-            return;
+    if (id.type == SGAMP_JSON_STRING && id.text.len != 0) {
+
+        if (rules->hashed & (1 << SGAMP_KEY_EVENT_ID)) {
+            sgamp_filter_digest(fe, sink, &id, 0);
+
+        } else {
+            sgamp_mapper_copy(sink, &id);
         }
 
-        id.text.data = hex;
-        id.text.len = sizeof(hex);
-        id.plain = 1;
+    } else if (sgamp_sha256_hex(hex, event->raw.data, event->raw.len)
+               == SGAMP_OK)
+    {
+        sgamp_mapper_put(sink, hex, sizeof(hex));
+
+    } else {
+        sink->status = SGAMP_NOMEM;
+        sink->last = sink->pos;
     }
 
-    sgamp_mapper_write(sink, ",\"insert_id\":\"");
-    sgamp_mapper_copy(sink, &id);
     sgamp_mapper_write(sink, "\"");
+}
+
+
+static void
+sgamp_mapper_properties(const sgamp_rules_t *rules,
+    const sgamp_event_t *event, sgamp_filter_event_t *fe,
+    const sgamp_str_t *properties, sgamp_sink_t *sink)
+{
+    int       written;
+    unsigned  i;
+
+    if (fe != NULL) {
+        written = sgamp_filter_write(fe, sink);
+
+    } else {
+        sgamp_json_copy(sink, event->raw.data, event->raw.len - 1);
+        written = 1;
+    }
+
+    for (i = 0; i < rules->nproperties; i++) {
+
+        if (event->seen & rules->properties[i]) {
+            continue;
+        }
+
+        if (written) {
+            sgamp_mapper_write(sink, ",");
+        }
+
+        sgamp_mapper_put(sink, properties[i].data, properties[i].len);
+        written = 1;
+    }
+
+    sgamp_mapper_write(sink, "}");
 }

@@ -8,17 +8,13 @@
 #define _SGAMP_MAPPER_H_INCLUDED_
 
 
-#include "sgamp_json.h"
-#include "sgamp_kind.h"
-#include "sgamp_parser.h"
-
-
-#define SGAMP_MAX_USER_KEYS  16
+#include "sgamp_rules.h"
 
 
 /* what became of an event */
 
 typedef enum {
+    SGAMP_IGNORED = -1, /* as the rules want it */
     SGAMP_MAPPED = 0,
     SGAMP_NOT_AN_OBJECT,
     SGAMP_NO_EVENT_TYPE,
@@ -27,30 +23,15 @@ typedef enum {
 } sgamp_reason_e;
 
 
-/* how events are mapped, the same for all events of a location */
-
-typedef struct {
-    sgamp_keys_t  keys;                        /* given to the parser */
-    sgamp_str_t   prefix;                      /* inside of a JSON string */
-    unsigned      users[SGAMP_MAX_USER_KEYS];  /* keys, in their order */
-    unsigned      nusers;
-    unsigned      lowercase:1;
-} sgamp_rules_t;
-
-
-/* starts a set of rules without keys for user_id */
-void sgamp_rules_init(sgamp_rules_t *rules);
-
-/* adds the next key for user_id; SGAMP_OK or, too many, SGAMP_TOO_LARGE */
-int sgamp_rules_user(sgamp_rules_t *rules, const sgamp_str_t *name);
-
 /*
  * Writes the Amplitude event of a SendGrid event to the sink, or writes
  * nothing and says why there is none.  The same event always gives the same
- * bytes.  What fails is seen in the status of the sink.
+ * bytes.  What fails is seen in the status of the sink.  The properties are
+ * those of the rules, each a member of an object.
  */
 sgamp_reason_e sgamp_map(const sgamp_rules_t *rules,
-    const sgamp_event_t *event, sgamp_sink_t *sink);
+    const sgamp_event_t *event, sgamp_kind_e kind,
+    const sgamp_str_t *properties, sgamp_sink_t *sink);
 
 sgamp_kind_e sgamp_event_kind(const sgamp_event_t *event);
 
@@ -61,7 +42,7 @@ void sgamp_event_id(const sgamp_event_t *event, sgamp_str_t *id);
 void sgamp_mapped_parts(const sgamp_str_t *mapped, sgamp_str_t *id,
     sgamp_str_t *properties);
 
-/* the name of a reason, a string that is never freed */
+/* the name of a reason but SGAMP_IGNORED, a string that is never freed */
 const char *sgamp_reason(sgamp_reason_e reason);
 
 

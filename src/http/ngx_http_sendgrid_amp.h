@@ -14,10 +14,12 @@
 
 #include "sgamp_batch.h"
 #include "sgamp_digest.h"
+#include "sgamp_held.h"
 #include "sgamp_mapper.h"
 #include "sgamp_parser.h"
 #include "sgamp_part.h"
 #include "sgamp_response.h"
+#include "sgamp_signature.h"
 
 
 /* what differs between versions of nginx */
@@ -31,6 +33,9 @@
 
 #define NGX_HTTP_SENDGRID_AMP_AUTH_OFF    0
 #define NGX_HTTP_SENDGRID_AMP_AUTH_BASIC  1
+
+#define NGX_HTTP_SENDGRID_AMP_SIGNATURE_ON      0
+#define NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT  1
 
 #define NGX_HTTP_SENDGRID_AMP_FEED_SIZE   16384  /* bytes between two looks */
 
@@ -46,6 +51,7 @@ typedef enum {
     NGX_HTTP_SENDGRID_AMP_UNAVAILABLE,
     NGX_HTTP_SENDGRID_AMP_REFUSED,
     NGX_HTTP_SENDGRID_AMP_INVALID_JSON,
+    NGX_HTTP_SENDGRID_AMP_BAD_SIGNATURE,
     NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED,
     NGX_HTTP_SENDGRID_AMP_NOT_ALLOWED,
     NGX_HTTP_SENDGRID_AMP_TOO_LARGE,
@@ -63,12 +69,35 @@ typedef struct {
 } ngx_http_sendgrid_amp_error_t;
 
 
+/* what is known about the signature of a webhook */
+
+typedef enum {
+    NGX_HTTP_SENDGRID_AMP_UNSIGNED = 0, /* none is asked for, or not yet */
+    NGX_HTTP_SENDGRID_AMP_SIGNED,
+    NGX_HTTP_SENDGRID_AMP_MISSING,
+    NGX_HTTP_SENDGRID_AMP_MALFORMED,
+    NGX_HTTP_SENDGRID_AMP_STALE,
+    NGX_HTTP_SENDGRID_AMP_MISMATCH
+} ngx_http_sendgrid_amp_signature_e;
+
+
+typedef struct ngx_http_sendgrid_amp_shared_s  ngx_http_sendgrid_amp_shared_t;
+
+
 /* of a worker: the configuration is its own copy after the fork */
 
 typedef struct {
-    sgamp_grow_t    grow;
-    sgamp_pieces_t  pieces;
-    sgamp_str_t     reserve;
+    sgamp_grow_t                     grow;
+    sgamp_pieces_t                   pieces;
+    sgamp_str_t                      reserve;
+    ngx_uint_t                       keyed;      /* a path may hold a key */
+    u_char                        *(*log_handler)(ngx_http_request_t *r,
+                                                  ngx_http_request_t *sr,
+                                                  u_char *buf, size_t len);
+    ngx_array_t                     *dead_letters;  /* ngx_open_file_t * */
+    ngx_shm_zone_t                  *zone;
+    ngx_cycle_t                     *old_cycle;  /* while the zone is made */
+    ngx_http_sendgrid_amp_shared_t  *shared;     /* of the zone, or NULL */
 } ngx_http_sendgrid_amp_main_conf_t;
 
 
@@ -82,7 +111,10 @@ typedef struct {
     ngx_http_complex_value_t  *api_key;
     ngx_uint_t                 auth;
     ngx_array_t               *secrets;  /* ngx_http_sendgrid_amp_secret_t */
-    ngx_array_t               *users;    /* ngx_str_t */
+    ngx_array_t               *public_keys;  /* EVP_PKEY *, or NULL */
+    ngx_uint_t                 signature;
+    time_t                     signature_window;
+    ngx_array_t               *users;        /* ngx_str_t */
     ngx_flag_t                 lowercase;
     ngx_str_t                  event_prefix;
     ngx_uint_t                 batch_events;
@@ -93,7 +125,9 @@ typedef struct {
     ngx_msec_t                 retry_delay;
     ngx_msec_t                 timeout;
     ngx_open_file_t           *dead_letter;
-    sgamp_rules_t             *rules;    /* made of the above */
+    sgamp_rules_t             *rules;        /* made of the above */
+    ngx_array_t               *keys;  /* likewise, NULL: none is needed */
+    ngx_uint_t                 status;       /* sgamp_format_e, or unset */
 } ngx_http_sendgrid_amp_loc_conf_t;
 
 
@@ -120,6 +154,8 @@ typedef struct {
     ngx_uint_t                    status;      /* its status line, 0: none */
 
     ngx_event_t                   timer;
+
+    ngx_msec_t                    start;       /* of the request */
 
     unsigned                      answered:1;  /* response is in use */
     unsigned                      last:1;  /* the answer was read to its end */
@@ -168,6 +204,9 @@ struct ngx_http_sendgrid_amp_ctx_s {
 
     sgamp_parser_t                      parser;
     sgamp_batcher_t                     batcher;
+    sgamp_signature_t                   hash;         /* of what has come */
+    sgamp_held_t                        held;         /* while hold is set */
+    ngx_http_sendgrid_amp_signature_e   signature;
     ngx_http_sendgrid_amp_slot_t       *slots;        /* conf->concurrency */
     ngx_http_posted_request_t           posted;
 
@@ -184,12 +223,18 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_uint_t                          rejected;
     ngx_uint_t                          batches;  /* requests, less retries */
     ngx_uint_t                          retries;
+    uint64_t                            bytes;        /* of the body */
     uint64_t                            at;           /* byte of the fault */
+    int                                 fault;        /* why it is one, or OK */
 
     unsigned                            parsing:1;
     unsigned                            readable:1;
     unsigned                            unbuffered:1;
     unsigned                            drained:1;    /* deadline is set */
+    unsigned                            hashing:1;
+    unsigned                            flying:1;  /* counted as in flight */
+    unsigned                            logged:1;
+    unsigned                            hold:1;       /* nothing may leave */
 };
 
 
@@ -215,6 +260,15 @@ void ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_error_e error);
 
 
+/* accept */
+
+/*
+ * Looks at all but the body.  NGX_OK, or NGX_DECLINED and the webhook has
+ * failed.
+ */
+ngx_int_t ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
 /* body */
 
 /*
@@ -232,6 +286,9 @@ ngx_int_t ngx_http_sendgrid_amp_body_read(ngx_http_sendgrid_amp_ctx_t *ctx);
 /* reads no more, until ngx_http_sendgrid_amp_body_resume() */
 void ngx_http_sendgrid_amp_body_stop(ngx_http_sendgrid_amp_ctx_t *ctx);
 void ngx_http_sendgrid_amp_body_resume(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* logs why a webhook cannot be parsed, and notes it */
+void ngx_http_sendgrid_amp_body_fault(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* the error that stands for a status of nginx's */
 ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_body_error(ngx_int_t rc);
@@ -283,6 +340,9 @@ void ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot);
 /* sends slot->part */
 ngx_int_t ngx_http_sendgrid_amp_send(ngx_http_sendgrid_amp_slot_t *slot);
 
+/* resumes subrequests that wait for an event of the client's connection */
+void ngx_http_sendgrid_amp_pass_event(ngx_http_sendgrid_amp_ctx_t *ctx);
+
 /* whether the answer to slot->part is there, as whole as it will be */
 ngx_uint_t ngx_http_sendgrid_amp_answered(ngx_http_sendgrid_amp_slot_t *slot);
 
@@ -296,16 +356,62 @@ void ngx_http_sendgrid_amp_receive(ngx_http_sendgrid_amp_slot_t *slot,
     ngx_chain_t *in);
 
 
+/* verify */
+
+/*
+ * Looks at the headers of a signature, if one is asked for: NGX_OK if the body
+ * is to be read, NGX_DECLINED if the webhook has to be refused, or NGX_ERROR.
+ */
+ngx_int_t ngx_http_sendgrid_amp_verify_headers(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* takes the next bytes of the body */
+ngx_int_t ngx_http_sendgrid_amp_verify_update(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *part);
+
+/*
+ * To be called after the last byte.  NGX_OK if what was held may leave,
+ * NGX_ERROR if the webhook has failed.
+ */
+ngx_int_t ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* the name of a result, for logs */
+ngx_str_t *ngx_http_sendgrid_amp_signature_name(
+    ngx_http_sendgrid_amp_signature_e signature);
+
+
 /* reply */
+
+/* the keyword of the answer, empty if it is 200 */
+const ngx_str_t *ngx_http_sendgrid_amp_keyword(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* sends the answer to SendGrid, returns what the request is finalized with */
 ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* returns NULL if there is no memory; the strings have to stay */
+ngx_table_elt_t *ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r,
+    char *name, char *value);
 
 /* makes an answer of nginx's own the one of this module */
 ngx_int_t ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r);
 ngx_int_t ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 ngx_int_t ngx_http_sendgrid_amp_filter_init(ngx_conf_t *cf);
+
+
+/* variables */
+
+ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf);
+
+
+/* log */
+
+/*
+ * Keeps the request line, which may hold an API key, out of the error log
+ * where there are no credentials.
+ */
+ngx_int_t ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf);
 
 
 /* dead letter */
@@ -316,8 +422,17 @@ ngx_int_t ngx_http_sendgrid_amp_filter_init(ngx_conf_t *cf);
  * and id, the event's sg_event_id, may be empty; raw is the event's JSON.
  */
 void ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
-    const sgamp_str_t *reason, const sgamp_str_t *detail, const sgamp_str_t *id,
+    sgamp_kind_e kind, const sgamp_str_t *reason, const sgamp_str_t *detail,
+    const sgamp_str_t *id, const sgamp_str_t *raw);
+
+
+/* likewise, for one that was not mapped */
+void ngx_http_sendgrid_amp_reject_unmapped(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_kind_e kind, sgamp_reason_e reason, const sgamp_str_t *id,
     const sgamp_str_t *raw);
+
+/* makes them unreadable for others, as far as it may */
+ngx_int_t ngx_http_sendgrid_amp_init_dead_letters(ngx_cycle_t *cycle);
 
 
 /* conf */
@@ -334,10 +449,20 @@ char *ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+/* adds the public key that a parameter of the directive is, or names */
+ngx_int_t ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf, ngx_array_t *keys,
+    ngx_uint_t i);
+
 /* adds an accepted password */
 ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_array_t *secrets,
     ngx_str_t *secret);
@@ -348,6 +473,9 @@ ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_array_t *secrets,
 void *ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+
+
+#include "ngx_http_sendgrid_amp_metrics.h"
 
 
 #endif /* _NGX_HTTP_SENDGRID_AMP_H_INCLUDED_ */

@@ -157,7 +157,7 @@ ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     for ( ;; ) {
 
-        if (ctx->batcher.closed != NULL) {
+        if (ctx->batcher.closed != NULL && !ctx->hold) {
             return NGX_BUSY;
         }
 
@@ -167,15 +167,26 @@ ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx)
             return NGX_OK;
         }
 
-        if (rc != NGX_OK) {
+        ctx->bytes += part.len;
+
+        if (rc != NGX_OK
+            || ngx_http_sendgrid_amp_verify_update(ctx, &part) != NGX_OK)
+        {
             ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
             return NGX_ERROR;
         }
 
+        if (ctx->fault != SGAMP_OK) {
+            /* the rest is read for its signature */
+            continue;
+        }
+
         status = sgamp_parser_feed(&ctx->parser, part.data, part.len);
 
-        if (status != SGAMP_OK) {
-            return ngx_http_sendgrid_amp_parsed(ctx, status);
+        if (status != SGAMP_OK
+            && ngx_http_sendgrid_amp_parsed(ctx, status) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
 
         ngx_http_sendgrid_amp_emit(ctx);
@@ -286,6 +297,10 @@ ngx_http_sendgrid_amp_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     int  status;
 
+    if (ctx->fault != SGAMP_OK) {
+        return NGX_OK;
+    }
+
     status = sgamp_parser_finish(&ctx->parser);
 
     if (status == SGAMP_OK) {
@@ -305,18 +320,41 @@ ngx_http_sendgrid_amp_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
 static ngx_int_t
 ngx_http_sendgrid_amp_parsed(ngx_http_sendgrid_amp_ctx_t *ctx, int status)
 {
+    ctx->fault = status;
+    ctx->at = ctx->parser.at;
+
+    if (ctx->hold && status != SGAMP_NOMEM) {
+
+        /*
+         * a sender is told what is wrong with a webhook if it was SendGrid
+         * only; nothing of it will leave
+         */
+
+        sgamp_parser_done(&ctx->parser);
+        sgamp_batcher_done(&ctx->batcher);
+        sgamp_held_done(&ctx->held);
+
+        return NGX_OK;
+    }
+
+    ngx_http_sendgrid_amp_body_fault(ctx);
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_http_sendgrid_amp_body_fault(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
     ngx_log_t  *log;
 
     log = ctx->request->connection->log;
 
-    switch (status) {
+    switch (ctx->fault) {
 
     case SGAMP_INVALID:
-        ctx->at = ctx->parser.at;
-
         ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "client sent an invalid webhook, at byte %uL",
-                      ctx->parser.at);
+                      "client sent an invalid webhook, at byte %uL", ctx->at);
 
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INVALID_JSON);
         break;
@@ -324,7 +362,7 @@ ngx_http_sendgrid_amp_parsed(ngx_http_sendgrid_amp_ctx_t *ctx, int status)
     case SGAMP_TOO_LARGE:
         ngx_log_error(NGX_LOG_INFO, log, 0,
                       "client sent an event that is too large, at byte %uL",
-                      ctx->parser.at);
+                      ctx->at);
 
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
         break;
@@ -333,8 +371,6 @@ ngx_http_sendgrid_amp_parsed(ngx_http_sendgrid_amp_ctx_t *ctx, int status)
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
         break;
     }
-
-    return NGX_ERROR;
 }
 
 

@@ -189,6 +189,81 @@ ngx_http_sendgrid_amp_add_secret(ngx_array_t *secrets, ngx_str_t *secret)
 
 
 char *
+ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value;
+    ngx_uint_t  i;
+
+    if (alcf->public_keys != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        alcf->public_keys = NULL;
+        return NGX_CONF_OK;
+    }
+
+    alcf->public_keys = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                         sizeof(EVP_PKEY *));
+    if (alcf->public_keys == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "off") == 0) {
+            return "has \"off\" among its keys";
+        }
+
+        if (ngx_http_sendgrid_amp_add_key(cf, alcf->public_keys, i)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value;
+
+    if (alcf->signature != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "on") == 0) {
+        alcf->signature = NGX_HTTP_SENDGRID_AMP_SIGNATURE_ON;
+
+    } else if (ngx_strcmp(value[1].data, "report") == 0) {
+        alcf->signature = NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\" directive, it "
+                           "must be \"on\" or \"report\"",
+                           &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
@@ -213,6 +288,10 @@ ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     for (i = 1; i < cf->args->nelts; i++) {
+
+        if (value[i].len == 0) {
+            return "has an empty name";
+        }
 
         for (j = 1; j < i; j++) {
             if (value[i].len == value[j].len
@@ -244,7 +323,9 @@ ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
 
-    ngx_str_t  *value;
+    ngx_str_t                          *value;
+    ngx_open_file_t                   **file;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
 
     if (alcf->dead_letter != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -266,7 +347,40 @@ ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+
+    if (amcf->dead_letters == NULL) {
+        amcf->dead_letters = ngx_array_create(cf->pool, 1,
+                                              sizeof(ngx_open_file_t *));
+        if (amcf->dead_letters == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    file = ngx_array_push(amcf->dead_letters);
+    if (file == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *file = alcf->dead_letter;
+
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "must not be empty";
+    }
+
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
 }
 
 

@@ -31,31 +31,51 @@ static void ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
     const sgamp_str_t *reason, const sgamp_str_t *detail,
     const sgamp_str_t *raw);
 static int ngx_http_sendgrid_amp_line_full(sgamp_sink_t *sink);
+static ngx_int_t ngx_http_sendgrid_amp_close_mode(ngx_open_file_t *file,
+    ngx_file_info_t *fi);
 static ngx_int_t ngx_http_sendgrid_amp_append(ngx_open_file_t *file,
     u_char *line, size_t len, ngx_log_t *log);
-static ngx_int_t ngx_http_sendgrid_amp_append_locked(ngx_open_file_t *file,
-    u_char *line, size_t len, ngx_log_t *log);
+static ngx_int_t ngx_http_sendgrid_amp_append_line(ngx_open_file_t *file,
+    u_char *line, size_t len, ngx_uint_t locked, ngx_log_t *log);
+static ngx_int_t ngx_http_sendgrid_amp_take_back(ngx_open_file_t *file,
+    off_t size, off_t n);
 
 
 void
 ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
-    const sgamp_str_t *reason, const sgamp_str_t *detail, const sgamp_str_t *id,
-    const sgamp_str_t *raw)
+    sgamp_kind_e kind, const sgamp_str_t *reason, const sgamp_str_t *detail,
+    const sgamp_str_t *id, const sgamp_str_t *raw)
 {
     if (ctx->conf->dead_letter == NULL) {
         ngx_http_sendgrid_amp_log_rejected(ctx, reason, detail, id);
-        ctx->rejected++;
-        return;
-    }
 
-    if (ngx_http_sendgrid_amp_write_rejected(ctx, reason, detail, raw)
-        != NGX_OK)
+    } else if (ngx_http_sendgrid_amp_write_rejected(ctx, reason, detail, raw)
+               != NGX_OK)
     {
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
         return;
     }
 
     ctx->rejected++;
+
+    ngx_http_sendgrid_amp_count_rejected(ctx, kind, reason);
+}
+
+
+void
+ngx_http_sendgrid_amp_reject_unmapped(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_kind_e kind, sgamp_reason_e reason, const sgamp_str_t *id,
+    const sgamp_str_t *raw)
+{
+    sgamp_str_t  name, detail;
+
+    name.data = (u_char *) sgamp_reason(reason);
+    name.len = ngx_strlen(name.data);
+
+    detail.len = 0;
+    detail.data = NULL;
+
+    ngx_http_sendgrid_amp_reject(ctx, kind, &name, &detail, id, raw);
 }
 
 
@@ -173,34 +193,86 @@ ngx_http_sendgrid_amp_line_full(sgamp_sink_t *sink)
 }
 
 
+ngx_int_t
+ngx_http_sendgrid_amp_init_dead_letters(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                          i;
+    ngx_file_info_t                     fi;
+    ngx_open_file_t                   **files;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_sendgrid_amp_module);
+
+    if (amcf == NULL || amcf->dead_letters == NULL) {
+        return NGX_OK;
+    }
+
+    files = amcf->dead_letters->elts;
+
+    for (i = 0; i < amcf->dead_letters->nelts; i++) {
+
+        if (ngx_fd_info(files[i]->fd, &fi) == NGX_FILE_ERROR
+            || ngx_http_sendgrid_amp_close_mode(files[i], &fi) != NGX_OK)
+        {
+            ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
+                          "the mode of \"%V\" could not be changed",
+                          &files[i]->name);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_close_mode(ngx_open_file_t *file, ngx_file_info_t *fi)
+{
+    ngx_uint_t  mode;
+
+    /* nginx creates its files readable for all */
+
+    mode = fi->st_mode & 0777;
+
+    if (!ngx_is_file(fi) || (mode & ~NGX_HTTP_SENDGRID_AMP_MODE) == 0) {
+        return NGX_OK;
+    }
+
+    if (fchmod(file->fd, mode & NGX_HTTP_SENDGRID_AMP_MODE) == -1) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_sendgrid_amp_append(ngx_open_file_t *file, u_char *line, size_t len,
     ngx_log_t *log)
 {
-    ngx_int_t  rc;
     ngx_err_t  err;
+    ngx_int_t  rc;
 
-    /* the lock keeps other workers away while a cut line is taken back */
+    /*
+     * a line is appended by one call, whatever other workers do; the lock
+     * keeps them away while a cut one is taken back, and is not waited for
+     */
 
-    err = ngx_lock_fd(file->fd);
+    err = ngx_trylock_fd(file->fd);
 
-    if (err != 0) {
-        ngx_log_error(NGX_LOG_CRIT, log, err,
-                      ngx_lock_fd_n " \"%V\" failed", &file->name);
-        return NGX_ERROR;
+    rc = ngx_http_sendgrid_amp_append_line(file, line, len, err == 0, log);
+
+    if (err == 0) {
+        (void) ngx_unlock_fd(file->fd);
     }
-
-    rc = ngx_http_sendgrid_amp_append_locked(file, line, len, log);
-
-    (void) ngx_unlock_fd(file->fd);
 
     return rc;
 }
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_append_locked(ngx_open_file_t *file, u_char *line,
-    size_t len, ngx_log_t *log)
+ngx_http_sendgrid_amp_append_line(ngx_open_file_t *file, u_char *line,
+    size_t len, ngx_uint_t locked, ngx_log_t *log)
 {
     ssize_t          n;
     ngx_err_t        err;
@@ -212,15 +284,9 @@ ngx_http_sendgrid_amp_append_locked(ngx_open_file_t *file, u_char *line,
         return NGX_ERROR;
     }
 
-    /* nginx creates its files readable for all */
+    /* after a reopening the file is new, and the worker's */
 
-    if ((fi.st_mode & 0777 & ~NGX_HTTP_SENDGRID_AMP_MODE) != 0
-        && fchmod(file->fd, fi.st_mode & NGX_HTTP_SENDGRID_AMP_MODE) == -1)
-    {
-        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
-                      "fchmod() \"%V\" failed", &file->name);
-        return NGX_ERROR;
-    }
+    (void) ngx_http_sendgrid_amp_close_mode(file, &fi);
 
     n = ngx_write_fd(file->fd, line, len);
 
@@ -233,10 +299,32 @@ ngx_http_sendgrid_amp_append_locked(ngx_open_file_t *file, u_char *line,
     ngx_log_error(NGX_LOG_CRIT, log, err,
                   ngx_write_fd_n " to \"%V\" failed", &file->name);
 
-    if (n > 0 && ftruncate(file->fd, ngx_file_size(&fi)) == -1) {
-        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
-                      "ftruncate() \"%V\" failed", &file->name);
+    if (n > 0
+        && (!locked
+            || ngx_http_sendgrid_amp_take_back(file, ngx_file_size(&fi), n)
+               != NGX_OK))
+    {
+        ngx_log_error(NGX_LOG_CRIT, log, 0,
+                      "\"%V\" has a line that is cut", &file->name);
     }
 
     return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_take_back(ngx_open_file_t *file, off_t size, off_t n)
+{
+    ngx_file_info_t  fi;
+
+    /* only if nothing was appended by another worker */
+
+    if (ngx_fd_info(file->fd, &fi) == NGX_FILE_ERROR
+        || ngx_file_size(&fi) != size + n
+        || ftruncate(file->fd, size) == -1)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }

@@ -24,6 +24,10 @@ ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
     ngx_uint_t                     i;
     ngx_http_sendgrid_amp_slot_t  *slot;
 
+    if (ctx->hold) {
+        return;
+    }
+
     for (i = 0; i < ctx->conf->concurrency; i++) {
 
         if (ctx->batcher.closed == NULL
@@ -138,6 +142,10 @@ ngx_http_sendgrid_amp_delivery_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx)
     for (i = 0; i < ctx->conf->concurrency; i++) {
         slot = &ctx->slots[i];
 
+        if (slot->part != NULL) {
+            ngx_http_sendgrid_amp_count_answer(slot);
+        }
+
         if (slot->batch != NULL) {
             ngx_http_sendgrid_amp_free_subrequest(slot);
             ngx_http_sendgrid_amp_free_slot(slot);
@@ -200,6 +208,7 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_slot_t *slot)
 
         if (part->sent) {
             ctx->retries++;
+            ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_RETRIES, 1);
 
         } else {
             ctx->batches++;

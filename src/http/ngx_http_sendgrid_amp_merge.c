@@ -9,6 +9,11 @@
 #include "sgamp_json.h"
 
 
+static ngx_int_t ngx_http_sendgrid_amp_merge_keys(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+static ngx_int_t ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
 static ngx_int_t ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_loc_conf_t *conf);
 static ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
@@ -48,10 +53,14 @@ ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf)
      *     conf->region = NULL;
      *     conf->api_key = NULL;
      *     conf->rules = NULL;
+     *     conf->keys = NULL;
      */
 
     conf->auth = NGX_CONF_UNSET_UINT;
     conf->secrets = NGX_CONF_UNSET_PTR;
+    conf->public_keys = NGX_CONF_UNSET_PTR;
+    conf->signature = NGX_CONF_UNSET_UINT;
+    conf->signature_window = NGX_CONF_UNSET;
     conf->users = NGX_CONF_UNSET_PTR;
     conf->lowercase = NGX_CONF_UNSET;
     conf->event_prefix.data = NULL;
@@ -63,6 +72,7 @@ ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf)
     conf->retry_delay = NGX_CONF_UNSET_MSEC;
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->dead_letter = NGX_CONF_UNSET_PTR;
+    conf->status = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -86,6 +96,8 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_uint_value(conf->auth, prev->auth,
                               NGX_HTTP_SENDGRID_AMP_AUTH_BASIC);
     ngx_conf_merge_ptr_value(conf->secrets, prev->secrets, NULL);
+    ngx_conf_merge_sec_value(conf->signature_window, prev->signature_window,
+                             0);
     ngx_conf_merge_ptr_value(conf->users, prev->users, NULL);
     ngx_conf_merge_value(conf->lowercase, prev->lowercase, 0);
     ngx_conf_merge_str_value(conf->event_prefix, prev->event_prefix,
@@ -107,6 +119,12 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
         conf->region = prev->region;
     }
 
+    if (ngx_http_sendgrid_amp_merge_keys(cf, prev, conf) != NGX_OK
+        || ngx_http_sendgrid_amp_merge_status(cf, prev, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     if (conf->region == NULL) {
         return NGX_CONF_OK;
     }
@@ -115,20 +133,8 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
         clcf->handler = ngx_http_sendgrid_amp_handler;
     }
 
-    if (conf->auth == NGX_HTTP_SENDGRID_AMP_AUTH_OFF) {
-
-        if (conf->api_key == NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"sendgrid_amp_auth off\" requires "
-                               "\"sendgrid_amp_api_key\" in location \"%V\"",
-                               &clcf->name);
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "with \"sendgrid_amp_auth off\" and no public key "
-                           "anybody can post to location \"%V\"",
-                           &clcf->name);
+    if (ngx_http_sendgrid_amp_check_auth(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     if (conf->secrets == NULL
@@ -142,6 +148,81 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_merge_keys(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_uint_t  signature;
+
+    /* what was set stays known, so that "off" is no missing key */
+
+    signature = conf->signature;
+
+    if (conf->signature == NGX_CONF_UNSET_UINT) {
+        conf->signature = prev->signature;
+    }
+
+    if (conf->public_keys == NGX_CONF_UNSET_PTR) {
+        conf->public_keys = prev->public_keys;
+    }
+
+    if (conf->public_keys != NGX_CONF_UNSET_PTR) {
+        conf->keys = conf->public_keys;
+    }
+
+    if (conf->region != NULL
+        && conf->keys == NULL
+        && (signature != NGX_CONF_UNSET_UINT
+            || (conf->signature != NGX_CONF_UNSET_UINT
+                && conf->public_keys == NGX_CONF_UNSET_PTR)))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_signature\" requires "
+                           "\"sendgrid_amp_public_key\"");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    if (conf->auth != NGX_HTTP_SENDGRID_AMP_AUTH_OFF) {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->api_key == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_auth off\" requires "
+                           "\"sendgrid_amp_api_key\" in location \"%V\"",
+                           &clcf->name);
+        return NGX_ERROR;
+    }
+
+    if (conf->keys == NULL) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "with \"sendgrid_amp_auth off\" and no public key "
+                           "anybody can post to location \"%V\"",
+                           &clcf->name);
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+    amcf->keyed = 1;
+
+    return NGX_OK;
 }
 
 

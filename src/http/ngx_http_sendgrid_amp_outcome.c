@@ -43,6 +43,8 @@ ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot)
                    "events: %uD",
                    slot->status, slot->last, action, part->n);
 
+    ngx_http_sendgrid_amp_count_answer(slot);
+
     if (action != SGAMP_FORWARD) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "amplitude answered %ui%s to %uD events of the region "
@@ -128,6 +130,8 @@ ngx_http_sendgrid_amp_forwarded(ngx_http_sendgrid_amp_slot_t *slot,
     sgamp_part_t *part)
 {
     slot->ctx->forwarded += part->n;
+
+    ngx_http_sendgrid_amp_count_forwarded(slot, part);
 
     if (slot->response.ingested >= 0
         && slot->response.ingested < (int64_t) part->n)
@@ -294,7 +298,8 @@ ngx_http_sendgrid_amp_reject_sent(ngx_http_sendgrid_amp_slot_t *slot,
     reason.data = name;
     reason.len = ngx_sprintf(name, "amplitude_%ui", slot->status) - name;
 
-    ngx_http_sendgrid_amp_reject(slot->ctx, &reason, detail, &id, &raw);
+    ngx_http_sendgrid_amp_reject(slot->ctx, slot->batch->kinds[i], &reason,
+                                 detail, &id, &raw);
 
     grow->free(grow->data, event.data);
 

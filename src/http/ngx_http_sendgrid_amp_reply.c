@@ -11,8 +11,6 @@ static ngx_buf_t *ngx_http_sendgrid_amp_summary(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_reply_headers(
     ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_table_elt_t *ngx_http_sendgrid_amp_add_header(
-    ngx_http_request_t *r, char *name, char *value);
 static ngx_int_t ngx_http_sendgrid_amp_replace(ngx_http_request_t *r);
 
 
@@ -28,6 +26,7 @@ static const ngx_http_sendgrid_amp_error_t  ngx_http_sendgrid_amp_errors[] = {
     { NGX_HTTP_SERVICE_UNAVAILABLE, ngx_string("unavailable"), 1 },
     { NGX_HTTP_BAD_GATEWAY, ngx_string("refused"), 0 },
     { NGX_HTTP_BAD_REQUEST, ngx_string("invalid_json"), 0 },
+    { NGX_HTTP_FORBIDDEN, ngx_string("bad_signature"), 0 },
     { NGX_HTTP_UNAUTHORIZED, ngx_string("unauthorized"), 0 },
     { NGX_HTTP_NOT_ALLOWED, ngx_string("method_not_allowed"), 0 },
     { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, ngx_string("too_large"), 0 },
@@ -67,6 +66,13 @@ ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx)
     out.next = NULL;
 
     return ngx_http_output_filter(r, &out);
+}
+
+
+const ngx_str_t *
+ngx_http_sendgrid_amp_keyword(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    return &ngx_http_sendgrid_amp_errors[ctx->error].keyword;
 }
 
 
@@ -151,7 +157,7 @@ ngx_http_sendgrid_amp_reply_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-static ngx_table_elt_t *
+ngx_table_elt_t *
 ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r, char *name,
     char *value)
 {

@@ -7,13 +7,10 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
-static ngx_int_t ngx_http_sendgrid_amp_check(ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_encoded(ngx_http_request_t *r);
-static ngx_int_t ngx_http_sendgrid_amp_locate(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_init(ngx_http_request_t *r);
 static int ngx_http_sendgrid_amp_event(void *data,
     const sgamp_event_t *event);
+static void ngx_http_sendgrid_amp_set_action(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_set_state(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_state_e state);
 static ngx_http_sendgrid_amp_state_e ngx_http_sendgrid_amp_read_state(
@@ -55,7 +52,11 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_sendgrid_amp_check(ctx) != NGX_OK) {
+    /* the answer is about this webhook, whatever If-Match says */
+
+    r->disable_not_modified = 1;
+
+    if (ngx_http_sendgrid_amp_accept(ctx) != NGX_OK) {
         ngx_http_sendgrid_amp_hide_user(r);
 
         rc = ngx_http_discard_request_body(r);
@@ -67,12 +68,18 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
         return ngx_http_sendgrid_amp_reply(ctx);
     }
 
+    ngx_http_sendgrid_amp_enter(ctx);
+
     r->request_body_no_buffering = 1;
 
     rc = ngx_http_read_client_request_body(r, ngx_http_sendgrid_amp_init);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         ngx_http_sendgrid_amp_fail(ctx, ngx_http_sendgrid_amp_body_error(rc));
+
+        /* what follows in the connection may still be this body */
+        r->keepalive = 0;
+
         return ngx_http_sendgrid_amp_reply(ctx);
     }
 
@@ -107,123 +114,6 @@ ngx_http_sendgrid_amp_create_ctx(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
-ngx_http_sendgrid_amp_check(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_int_t            rc;
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-
-    if (r->method != NGX_HTTP_POST) {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_NOT_ALLOWED);
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_http_sendgrid_amp_authorize(ctx);
-
-    if (rc != NGX_OK) {
-        ngx_http_sendgrid_amp_fail(ctx,
-                                   (rc == NGX_DECLINED)
-                                   ? NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED
-                                   : NGX_HTTP_SENDGRID_AMP_INTERNAL);
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_sendgrid_amp_encoded(r)) {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_ENCODED);
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_sendgrid_amp_locate(ctx) != NGX_OK) {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_encoded(ngx_http_request_t *r)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
-
-    static ngx_str_t  name = ngx_string("content-encoding");
-
-    part = &r->headers_in.headers.part;
-    header = part->elts;
-
-    for (i = 0; /* void */; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if (header[i].key.len == name.len
-            && ngx_strncasecmp(header[i].key.data, name.data, name.len) == 0
-            && (header[i].value.len != sizeof("identity") - 1
-                || ngx_strncasecmp(header[i].value.data,
-                                   (u_char *) "identity",
-                                   sizeof("identity") - 1)
-                   != 0))
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_locate(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_str_t           *region;
-    ngx_http_request_t  *r;
-
-    static ngx_str_t  us = ngx_string("/amplitude/us");
-    static ngx_str_t  eu = ngx_string("/amplitude/eu");
-
-    r = ctx->request;
-    region = &ctx->region;
-
-    if (ngx_http_complex_value(r, ctx->conf->region, region) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (region->len == 2 && ngx_strncmp(region->data, "us", 2) == 0) {
-        ctx->location = us;
-        return NGX_OK;
-    }
-
-    if (region->len == 2 && ngx_strncmp(region->data, "eu", 2) == 0) {
-        ctx->location = eu;
-        return NGX_OK;
-    }
-
-    if (region->len != 0 && region->data[0] == '/') {
-        ctx->location = *region;
-        return NGX_OK;
-    }
-
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "\"sendgrid_amp\" got the region \"%V\", it must be \"us\", "
-                  "\"eu\" or an internal location",
-                  region);
-
-    return NGX_ERROR;
-}
-
-
 static void
 ngx_http_sendgrid_amp_init(ngx_http_request_t *r)
 {
@@ -245,6 +135,8 @@ ngx_http_sendgrid_amp_init(ngx_http_request_t *r)
     sgamp_batcher_init(&ctx->batcher, &ctx->worker->pieces, conf->rules,
                        &api_key, conf->batch_size,
                        (uint32_t) conf->batch_events);
+
+    sgamp_held_init(&ctx->held, &ctx->worker->grow);
 
     ctx->parsing = 1;
 
@@ -274,7 +166,7 @@ ngx_http_sendgrid_amp_event(void *data, const sgamp_event_t *event)
     ngx_http_sendgrid_amp_ctx_t  *ctx = data;
 
     int             rc;
-    sgamp_str_t     id, name, detail;
+    sgamp_str_t     id;
     sgamp_reason_e  reason;
 
     ctx->received++;
@@ -285,15 +177,14 @@ ngx_http_sendgrid_amp_event(void *data, const sgamp_event_t *event)
         return rc;
     }
 
+    if (ctx->hold) {
+        return sgamp_held_add(&ctx->held, event, reason);
+    }
+
     sgamp_event_id(event, &id);
 
-    name.data = (u_char *) sgamp_reason(reason);
-    name.len = ngx_strlen(name.data);
-
-    detail.len = 0;
-    detail.data = NULL;
-
-    ngx_http_sendgrid_amp_reject(ctx, &name, &detail, &id, &event->raw);
+    ngx_http_sendgrid_amp_reject_unmapped(ctx, ctx->batcher.kind, reason, &id,
+                                          &event->raw);
 
     return SGAMP_OK;
 }
@@ -306,6 +197,8 @@ ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
                    "sendgrid_amp run: %d", ctx->state);
+
+    ngx_http_sendgrid_amp_set_action(ctx);
 
     for ( ;; ) {
 
@@ -345,6 +238,10 @@ ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx)
             break;
 
         case NGX_HTTP_SENDGRID_AMP_VERIFYING:
+            if (ngx_http_sendgrid_amp_verify(ctx) != NGX_OK) {
+                break;
+            }
+
             ctx->drained = 1;
             ctx->deadline = ngx_current_msec + ctx->conf->timeout;
 
@@ -403,7 +300,18 @@ ngx_http_sendgrid_amp_set_state(ngx_http_sendgrid_amp_ctx_t *ctx,
                    "sendgrid_amp state: %d, error: %d", state, ctx->error);
 
     ctx->state = state;
-    c->log->action = (char *) ngx_http_sendgrid_amp_actions[state];
+
+    ngx_http_sendgrid_amp_set_action(ctx);
+}
+
+
+static void
+ngx_http_sendgrid_amp_set_action(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    /* an upstream sets its own */
+
+    ctx->request->connection->log->action =
+        (char *) ngx_http_sendgrid_amp_actions[ctx->state];
 }
 
 
@@ -438,11 +346,16 @@ ngx_http_sendgrid_amp_wake(ngx_http_sendgrid_amp_ctx_t *ctx)
 static void
 ngx_http_sendgrid_amp_write_handler(ngx_http_request_t *r)
 {
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "sendgrid_amp write handler");
 
-    ngx_http_sendgrid_amp_run(
-        ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module));
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+
+    ngx_http_sendgrid_amp_pass_event(ctx);
+
+    ngx_http_sendgrid_amp_run(ctx);
 }
 
 
@@ -468,6 +381,10 @@ ngx_http_sendgrid_amp_cleanup(void *data)
 {
     ngx_http_sendgrid_amp_ctx_t  *ctx = data;
 
+    sgamp_signature_done(&ctx->hash);
+
+    ngx_http_sendgrid_amp_leave(ctx);
+
     if (!ctx->parsing) {
         return;
     }
@@ -476,4 +393,5 @@ ngx_http_sendgrid_amp_cleanup(void *data)
 
     sgamp_parser_done(&ctx->parser);
     sgamp_batcher_done(&ctx->batcher);
+    sgamp_held_done(&ctx->held);
 }

@@ -79,6 +79,9 @@ ngx_http_sendgrid_amp_send(ngx_http_sendgrid_amp_slot_t *slot)
     slot->last = 0;
     slot->received = 0;
     slot->status = 0;
+    slot->start = ngx_current_msec;
+
+    ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_SENT_BYTES, message.size);
 
     /* the timer of the client has to be set again after the start */
 
@@ -323,12 +326,15 @@ ngx_http_sendgrid_amp_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         status = sr->headers_out.status ? sr->headers_out.status
                                         : (ngx_uint_t) ngx_max(rc, 0);
 
-        if (status == NGX_HTTP_FORBIDDEN
-            || status == NGX_HTTP_NOT_FOUND
-            || status == NGX_HTTP_NOT_ALLOWED)
+        /* an error of nginx's own says nothing about the events */
+
+        if (status >= NGX_HTTP_SPECIAL_RESPONSE
+            && slot->response.body != SGAMP_RESPONSE_JSON)
         {
             ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
-                          "\"%V\" passes nothing to amplitude", &sr->uri);
+                          "\"%V\" answers %ui and passes nothing to "
+                          "amplitude",
+                          &sr->uri, status);
             status = 0;
         }
     }
@@ -338,6 +344,30 @@ ngx_http_sendgrid_amp_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     ngx_http_sendgrid_amp_wake(slot->ctx);
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_sendgrid_amp_pass_event(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t           i;
+    ngx_http_request_t  *sr;
+
+    /*
+     * one that a limit delays has set a timer of the client's connection,
+     * whose events nginx gives to the main request only
+     */
+
+    for (i = 0; ctx->slots != NULL && i < ctx->conf->concurrency; i++) {
+        sr = ctx->slots[i].request;
+
+        if (sr != NULL && !sr->done && sr->upstream == NULL
+            && sr->write_event_handler != ngx_http_handler
+            && sr->write_event_handler != ngx_http_request_empty_handler)
+        {
+            (void) ngx_http_post_request(sr, NULL);
+        }
+    }
 }
 
 

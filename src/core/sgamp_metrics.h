@@ -1,0 +1,145 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#ifndef _SGAMP_METRICS_H_INCLUDED_
+#define _SGAMP_METRICS_H_INCLUDED_
+
+
+#include "sgamp_kind.h"
+
+
+/*
+ * What is counted.  All counters stand in one array, and the labels of each
+ * come from a closed set, so that no sender can make more of them.
+ */
+
+#define SGAMP_METRICS_STATUSES    14 /* of answers to SendGrid */
+#define SGAMP_METRICS_CODES       14 /* of Amplitude's answers */
+#define SGAMP_METRICS_REASONS     7
+#define SGAMP_METRICS_SIGNATURES  5
+#define SGAMP_METRICS_BUCKETS     15 /* of a histogram, the last for the rest */
+#define SGAMP_METRICS_QUANTILES   3
+
+
+typedef enum {
+    SGAMP_METRICS_FORWARDED = 0,
+    SGAMP_METRICS_IGNORED,
+    SGAMP_METRICS_REJECTED,
+    SGAMP_METRICS_RESULTS /* how many there are */
+} sgamp_metrics_result_e;
+
+
+/* where a family of counters begins */
+
+#define SGAMP_METRICS_WEBHOOKS        0
+#define SGAMP_METRICS_IN_FLIGHT                                               \
+    (SGAMP_METRICS_WEBHOOKS + SGAMP_METRICS_STATUSES)
+#define SGAMP_METRICS_EVENTS          (SGAMP_METRICS_IN_FLIGHT + 1)
+#define SGAMP_METRICS_RESPONSES                                               \
+    (SGAMP_METRICS_EVENTS + (unsigned) SGAMP_KINDS * SGAMP_METRICS_RESULTS)
+#define SGAMP_METRICS_RETRIES                                                 \
+    (SGAMP_METRICS_RESPONSES + SGAMP_METRICS_CODES)
+#define SGAMP_METRICS_REJECTED_EVENTS (SGAMP_METRICS_RETRIES + 1)
+#define SGAMP_METRICS_SIGNED                                                  \
+    (SGAMP_METRICS_REJECTED_EVENTS + SGAMP_METRICS_REASONS)
+#define SGAMP_METRICS_RECEIVED_BYTES                                          \
+    (SGAMP_METRICS_SIGNED + SGAMP_METRICS_SIGNATURES)
+#define SGAMP_METRICS_SENT_BYTES      (SGAMP_METRICS_RECEIVED_BYTES + 1)
+
+/* the buckets of a histogram, each less those below it, then the sum in ms */
+
+#define SGAMP_METRICS_WEBHOOK_TIME    (SGAMP_METRICS_SENT_BYTES + 1)
+#define SGAMP_METRICS_AMPLITUDE_TIME                                          \
+    (SGAMP_METRICS_WEBHOOK_TIME + SGAMP_METRICS_BUCKETS + 1)
+
+#define SGAMP_METRICS                                                         \
+    (SGAMP_METRICS_AMPLITUDE_TIME + SGAMP_METRICS_BUCKETS + 1)
+
+
+#define SGAMP_METRICS_NONE            UINT64_MAX
+#define SGAMP_METRICS_SECOND          1000000 /* in microseconds */
+
+
+/* the values that a label may have */
+
+typedef struct {
+    const char   *name;
+    const char *(*value)(unsigned i);
+    unsigned      n;
+} sgamp_metrics_label_t;
+
+
+/* counters of one name; those of the last label stand side by side */
+
+typedef struct {
+    const char                   *name;       /* less its prefix */
+    const char                   *help;
+    const char                   *type;
+    unsigned                      first;
+    const sgamp_metrics_label_t  *labels[2];  /* or NULL */
+} sgamp_metrics_family_t;
+
+
+/* all counters at one time */
+
+typedef struct {
+    uint64_t  values[SGAMP_METRICS];
+    uint64_t  since; /* the first was counted after it, in seconds */
+    uint64_t  now;   /* in ms, both since the epoch */
+} sgamp_metrics_t;
+
+
+/* an estimate of a histogram */
+
+typedef struct {
+    const char  *name;
+    unsigned     percent;
+} sgamp_metrics_quantile_t;
+
+
+/* all families, ends with one without a name */
+extern const sgamp_metrics_family_t  sgamp_metrics_families[];
+
+/* SGAMP_METRICS_QUANTILES of them */
+extern const sgamp_metrics_quantile_t  sgamp_metrics_quantiles[];
+
+
+/* the counter of a webhook by the status of its answer */
+unsigned sgamp_metrics_webhook(unsigned status);
+
+/* the counter of an answer of Amplitude, 0: there was none */
+unsigned sgamp_metrics_response(unsigned status);
+
+/* the counter of a rejected event by the name of the reason */
+unsigned sgamp_metrics_rejected(const sgamp_str_t *reason);
+
+/* the counter of events of a kind with this result */
+unsigned sgamp_metrics_event(sgamp_kind_e kind, sgamp_metrics_result_e result);
+
+/* the bucket of a histogram for a time in ms */
+unsigned sgamp_metrics_bucket(unsigned histogram, uint64_t ms);
+
+/* the upper bound of a bucket, in seconds */
+const char *sgamp_metrics_bound_label(unsigned i);
+
+/* the sum of n counters */
+uint64_t sgamp_metrics_sum(const sgamp_metrics_t *m, unsigned first,
+    unsigned n);
+
+/*
+ * The time in microseconds that a part of all, in percent, did not exceed, as
+ * Prometheus estimates it; SGAMP_METRICS_NONE if nothing was counted
+ */
+uint64_t sgamp_metrics_quantile(const sgamp_metrics_t *m, unsigned histogram,
+    unsigned percent);
+
+/* Prometheus' text format, version 0.0.4 */
+void sgamp_metrics_prometheus(const sgamp_metrics_t *m, sgamp_sink_t *sink);
+
+void sgamp_metrics_json(const sgamp_metrics_t *m, sgamp_sink_t *sink);
+
+
+#endif /* _SGAMP_METRICS_H_INCLUDED_ */

@@ -1,0 +1,296 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "sgamp_json.h"
+#include "sgamp_metrics.h"
+
+
+#define SGAMP_METRICS_PREFIX  "sendgrid_amp_"
+
+#define sgamp_metrics_text(sink, text)                                        \
+    sgamp_json_write(sink, (u_char *) text, sizeof(text) - 1)
+
+
+static void sgamp_metrics_head(sgamp_sink_t *sink,
+    const sgamp_metrics_family_t *family);
+static void sgamp_metrics_line(sgamp_sink_t *sink,
+    const sgamp_metrics_family_t *family, const unsigned *label,
+    uint64_t value);
+static void sgamp_metrics_histogram(const sgamp_metrics_t *m,
+    sgamp_sink_t *sink, const sgamp_metrics_family_t *family);
+static void sgamp_metrics_json_object(const sgamp_metrics_t *m,
+    sgamp_sink_t *sink, const sgamp_metrics_family_t *family);
+static void sgamp_metrics_json_histogram(const sgamp_metrics_t *m,
+    sgamp_sink_t *sink, const sgamp_metrics_family_t *family);
+static void sgamp_metrics_json_key(sgamp_sink_t *sink, unsigned i,
+    const char *key);
+static void sgamp_metrics_seconds(sgamp_sink_t *sink, uint64_t us);
+static void sgamp_metrics_string(sgamp_sink_t *sink, const char *text);
+
+
+void
+sgamp_metrics_prometheus(const sgamp_metrics_t *m, sgamp_sink_t *sink)
+{
+    unsigned                       i, label[2], n[2];
+    const uint64_t                *value;
+    const sgamp_metrics_family_t  *family;
+
+    for (family = sgamp_metrics_families; family->name != NULL; family++) {
+
+        sgamp_metrics_head(sink, family);
+
+        if (family->type[0] == 'h') {
+            sgamp_metrics_histogram(m, sink, family);
+            continue;
+        }
+
+        for (i = 0; i < 2; i++) {
+            n[i] = (family->labels[i] != NULL) ? family->labels[i]->n : 1;
+        }
+
+        value = &m->values[family->first];
+
+        for (label[0] = 0; label[0] < n[0]; label[0]++) {
+            for (label[1] = 0; label[1] < n[1]; label[1]++) {
+                sgamp_metrics_line(sink, family, label, *value++);
+            }
+        }
+    }
+}
+
+
+static void
+sgamp_metrics_head(sgamp_sink_t *sink, const sgamp_metrics_family_t *family)
+{
+    sgamp_metrics_text(sink, "# HELP " SGAMP_METRICS_PREFIX);
+    sgamp_metrics_string(sink, family->name);
+    sgamp_metrics_text(sink, " ");
+    sgamp_metrics_string(sink, family->help);
+    sgamp_metrics_text(sink, "\n# TYPE " SGAMP_METRICS_PREFIX);
+    sgamp_metrics_string(sink, family->name);
+    sgamp_metrics_text(sink, " ");
+    sgamp_metrics_string(sink, family->type);
+    sgamp_metrics_text(sink, "\n");
+}
+
+
+static void
+sgamp_metrics_line(sgamp_sink_t *sink, const sgamp_metrics_family_t *family,
+    const unsigned *label, uint64_t value)
+{
+    unsigned  i;
+
+    sgamp_metrics_text(sink, SGAMP_METRICS_PREFIX);
+    sgamp_metrics_string(sink, family->name);
+
+    for (i = 0; i < 2 && family->labels[i] != NULL; i++) {
+        sgamp_json_write(sink, (u_char *) (i ? "," : "{"), 1);
+        sgamp_metrics_string(sink, family->labels[i]->name);
+        sgamp_metrics_text(sink, "=\"");
+        sgamp_metrics_string(sink, family->labels[i]->value(label[i]));
+        sgamp_metrics_text(sink, "\"");
+    }
+
+    if (i != 0) {
+        sgamp_metrics_text(sink, "}");
+    }
+
+    sgamp_metrics_text(sink, " ");
+    sgamp_json_decimal(sink, value);
+    sgamp_metrics_text(sink, "\n");
+}
+
+
+static void
+sgamp_metrics_histogram(const sgamp_metrics_t *m, sgamp_sink_t *sink,
+    const sgamp_metrics_family_t *family)
+{
+    unsigned  i;
+    uint64_t  count;
+
+    count = 0;
+
+    for (i = 0; i < SGAMP_METRICS_BUCKETS; i++) {
+        count += m->values[family->first + i];
+
+        sgamp_metrics_text(sink, SGAMP_METRICS_PREFIX);
+        sgamp_metrics_string(sink, family->name);
+        sgamp_metrics_text(sink, "_bucket{le=\"");
+        sgamp_metrics_string(sink, sgamp_metrics_bound_label(i));
+        sgamp_metrics_text(sink, "\"} ");
+        sgamp_json_decimal(sink, count);
+        sgamp_metrics_text(sink, "\n");
+    }
+
+    sgamp_metrics_text(sink, SGAMP_METRICS_PREFIX);
+    sgamp_metrics_string(sink, family->name);
+    sgamp_metrics_text(sink, "_sum ");
+    sgamp_metrics_seconds(sink, 1000 * m->values[family->first + i]);
+    sgamp_metrics_text(sink, "\n" SGAMP_METRICS_PREFIX);
+    sgamp_metrics_string(sink, family->name);
+    sgamp_metrics_text(sink, "_count ");
+    sgamp_json_decimal(sink, count);
+    sgamp_metrics_text(sink, "\n");
+}
+
+
+void
+sgamp_metrics_json(const sgamp_metrics_t *m, sgamp_sink_t *sink)
+{
+    const sgamp_metrics_family_t  *family;
+
+    sgamp_metrics_text(sink, "{\"since\":");
+    sgamp_json_decimal(sink, m->since);
+    sgamp_metrics_text(sink, ",\"time\":");
+    sgamp_metrics_seconds(sink, 1000 * m->now);
+
+    for (family = sgamp_metrics_families; family->name != NULL; family++) {
+
+        sgamp_metrics_json_key(sink, 1, family->name);
+
+        if (family->type[0] == 'h') {
+            sgamp_metrics_json_histogram(m, sink, family);
+
+        } else if (family->labels[0] != NULL) {
+            sgamp_metrics_json_object(m, sink, family);
+
+        } else {
+            sgamp_json_decimal(sink, m->values[family->first]);
+        }
+    }
+
+    sgamp_metrics_text(sink, "}\n");
+}
+
+
+static void
+sgamp_metrics_json_object(const sgamp_metrics_t *m, sgamp_sink_t *sink,
+    const sgamp_metrics_family_t *family)
+{
+    unsigned                      i, j;
+    const uint64_t               *value;
+    const sgamp_metrics_label_t  *label, *inner;
+
+    value = &m->values[family->first];
+    label = family->labels[0];
+    inner = family->labels[1];
+
+    sgamp_metrics_text(sink, "{");
+
+    for (i = 0; i < label->n; i++) {
+
+        sgamp_metrics_json_key(sink, i, label->value(i));
+
+        if (inner == NULL) {
+            sgamp_json_decimal(sink, *value++);
+            continue;
+        }
+
+        sgamp_metrics_text(sink, "{");
+
+        for (j = 0; j < inner->n; j++) {
+            sgamp_metrics_json_key(sink, j, inner->value(j));
+            sgamp_json_decimal(sink, *value++);
+        }
+
+        sgamp_metrics_text(sink, "}");
+    }
+
+    sgamp_metrics_text(sink, "}");
+}
+
+
+static void
+sgamp_metrics_json_histogram(const sgamp_metrics_t *m, sgamp_sink_t *sink,
+    const sgamp_metrics_family_t *family)
+{
+    unsigned  i;
+    uint64_t  us, count;
+
+    count = 0;
+
+    sgamp_metrics_text(sink, "{\"buckets\":{");
+
+    for (i = 0; i < SGAMP_METRICS_BUCKETS; i++) {
+        count += m->values[family->first + i];
+
+        sgamp_metrics_json_key(sink, i, sgamp_metrics_bound_label(i));
+        sgamp_json_decimal(sink, count);
+    }
+
+    sgamp_metrics_text(sink, "},\"sum\":");
+    sgamp_metrics_seconds(sink, 1000 * m->values[family->first + i]);
+    sgamp_metrics_text(sink, ",\"count\":");
+    sgamp_json_decimal(sink, count);
+
+    for (i = 0; i < SGAMP_METRICS_QUANTILES; i++) {
+        us = sgamp_metrics_quantile(m, family->first,
+                                    sgamp_metrics_quantiles[i].percent);
+
+        sgamp_metrics_json_key(sink, 1, sgamp_metrics_quantiles[i].name);
+
+        if (us == SGAMP_METRICS_NONE) {
+            sgamp_metrics_text(sink, "null");
+
+        } else {
+            sgamp_metrics_seconds(sink, us);
+        }
+    }
+
+    sgamp_metrics_text(sink, "}");
+}
+
+
+static void
+sgamp_metrics_json_key(sgamp_sink_t *sink, unsigned i, const char *key)
+{
+    if (i != 0) {
+        sgamp_metrics_text(sink, ",");
+    }
+
+    sgamp_metrics_text(sink, "\"");
+    sgamp_metrics_string(sink, key);
+    sgamp_metrics_text(sink, "\":");
+}
+
+
+static void
+sgamp_metrics_seconds(sgamp_sink_t *sink, uint64_t us)
+{
+    u_char    buf[sizeof(".000000") - 1];
+    size_t    n;
+    uint64_t  rest;
+
+    sgamp_json_decimal(sink, us / SGAMP_METRICS_SECOND);
+
+    rest = us % SGAMP_METRICS_SECOND;
+
+    if (rest == 0) {
+        return;
+    }
+
+    buf[0] = '.';
+
+    for (n = sizeof(buf) - 1; n != 0; n--) {
+        buf[n] = (u_char) ('0' + rest % 10);
+        rest /= 10;
+    }
+
+    n = sizeof(buf);
+
+    while (buf[n - 1] == '0') {
+        n--;
+    }
+
+    sgamp_json_write(sink, buf, n);
+}
+
+
+static void
+sgamp_metrics_string(sgamp_sink_t *sink, const char *text)
+{
+    sgamp_json_write(sink, (const u_char *) text, strlen(text));
+}

@@ -1,0 +1,51 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#ifndef _SGAMP_PAGE_H_INCLUDED_
+#define _SGAMP_PAGE_H_INCLUDED_
+
+
+#include "sgamp_metrics.h"
+
+
+/* what is filled in on the status page */
+
+typedef enum {
+    SGAMP_PAGE_NOTHING = 0,
+    SGAMP_PAGE_SINCE_ISO,
+    SGAMP_PAGE_SINCE,
+    SGAMP_PAGE_FORWARDED,
+    SGAMP_PAGE_IGNORED,
+    SGAMP_PAGE_REJECTED,
+    SGAMP_PAGE_WEBHOOKS,
+    SGAMP_PAGE_FAILED,
+    SGAMP_PAGE_IN_FLIGHT,
+    SGAMP_PAGE_RETRIES,
+    SGAMP_PAGE_RECEIVED,
+    SGAMP_PAGE_SENT,
+    SGAMP_PAGE_EVENT_ROWS,
+    SGAMP_PAGE_STATUS_ROWS,
+    SGAMP_PAGE_CODE_ROWS,
+    SGAMP_PAGE_REASON_ROWS,
+    SGAMP_PAGE_SIGNATURE_ROWS,
+    SGAMP_PAGE_LATENCY_ROWS,
+    SGAMP_PAGE_JSON
+} sgamp_page_slot_e;
+
+
+/* text of the page, and what follows it */
+
+typedef struct {
+    sgamp_str_t        text;
+    sgamp_page_slot_e  slot;
+} sgamp_page_part_t;
+
+
+void sgamp_page_write(const sgamp_page_part_t *part, unsigned n,
+    const sgamp_metrics_t *m, sgamp_sink_t *sink);
+
+
+#endif /* _SGAMP_PAGE_H_INCLUDED_ */

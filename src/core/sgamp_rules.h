@@ -1,0 +1,88 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#ifndef _SGAMP_RULES_H_INCLUDED_
+#define _SGAMP_RULES_H_INCLUDED_
+
+
+#include "sgamp_filter.h"
+#include "sgamp_kind.h"
+#include "sgamp_parser.h"
+
+
+#define SGAMP_MAX_USER_KEYS   16
+#define SGAMP_MAX_PROPERTIES  16
+
+
+/* the keys that every set of rules begins with */
+
+enum {
+    SGAMP_KEY_EVENT = 0,
+    SGAMP_KEY_TIMESTAMP,
+    SGAMP_KEY_EVENT_ID,
+    SGAMP_KEY_EMAIL,
+    SGAMP_KEY_MACHINE_OPEN,
+    SGAMP_KEY_COMMON /* how many there are */
+};
+
+
+/* what becomes of the events of a name */
+
+typedef struct {
+    sgamp_str_t  name;       /* in lower case; not set for known ones */
+    sgamp_str_t  type;       /* event_type, JSON; NULL: prefix and name */
+    unsigned     ignored:1;
+} sgamp_rules_event_t;
+
+
+/* how events are mapped, the same for all events of a location */
+
+typedef struct {
+    sgamp_keys_t          keys;                    /* given to the parser */
+    sgamp_str_t           prefix;                  /* JSON */
+    unsigned              users[SGAMP_MAX_USER_KEYS];  /* in their order */
+    unsigned              nusers;
+    sgamp_rules_event_t   kinds[SGAMP_KINDS];      /* other: of no name */
+    sgamp_rules_event_t  *others;                  /* names not known */
+    unsigned              nothers;
+    sgamp_filter_t        filter;
+    uint32_t              hashed;                  /* bits of keys */
+    uint32_t              properties[SGAMP_MAX_PROPERTIES];  /* likewise */
+    unsigned              nproperties;
+    unsigned              ip;                      /* key, if client_ip */
+    unsigned              lowercase:1;
+    unsigned              client_ip:1;
+} sgamp_rules_t;
+
+
+/*
+ * Starts a set of rules without keys for user_id.  The functions below that
+ * add to it return SGAMP_OK or, too many, SGAMP_TOO_LARGE.  Names and types
+ * have to outlive it.
+ */
+void sgamp_rules_init(sgamp_rules_t *rules);
+
+/* adds the next key for user_id */
+int sgamp_rules_user(sgamp_rules_t *rules, const sgamp_str_t *name);
+
+/* sends the IP address of a reader */
+int sgamp_rules_client_ip(sgamp_rules_t *rules);
+
+/*
+ * Adds the next property, which is left out of events that send a member of
+ * this name.  To be called after the filter is complete.
+ */
+int sgamp_rules_property(sgamp_rules_t *rules, const sgamp_str_t *name);
+
+/* to be called at the end: what is hashed leaves nowhere else */
+void sgamp_rules_done(sgamp_rules_t *rules);
+
+/* what becomes of an event of this kind and name */
+const sgamp_rules_event_t *sgamp_rules_event(const sgamp_rules_t *rules,
+    sgamp_kind_e kind, const sgamp_str_t *name);
+
+
+#endif /* _SGAMP_RULES_H_INCLUDED_ */

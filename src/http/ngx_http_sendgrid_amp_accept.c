@@ -1,0 +1,139 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+
+static ngx_int_t ngx_http_sendgrid_amp_encoded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_locate(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r->method != NGX_HTTP_POST) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_NOT_ALLOWED);
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_sendgrid_amp_authorize(ctx);
+
+    if (rc != NGX_OK) {
+        ngx_http_sendgrid_amp_fail(ctx,
+                                   (rc == NGX_DECLINED)
+                                   ? NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED
+                                   : NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_sendgrid_amp_verify_headers(ctx);
+
+    if (rc != NGX_OK) {
+        ngx_http_sendgrid_amp_fail(ctx,
+                                   (rc == NGX_DECLINED)
+                                   ? NGX_HTTP_SENDGRID_AMP_BAD_SIGNATURE
+                                   : NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_sendgrid_amp_encoded(r)) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_ENCODED);
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_sendgrid_amp_locate(ctx) != NGX_OK) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_encoded(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    static ngx_str_t  name = ngx_string("content-encoding");
+
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].key.len == name.len
+            && ngx_strncasecmp(header[i].key.data, name.data, name.len) == 0
+            && (header[i].value.len != sizeof("identity") - 1
+                || ngx_strncasecmp(header[i].value.data,
+                                   (u_char *) "identity",
+                                   sizeof("identity") - 1)
+                   != 0))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_locate(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_str_t           *region;
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  us = ngx_string("/amplitude/us");
+    static ngx_str_t  eu = ngx_string("/amplitude/eu");
+
+    r = ctx->request;
+    region = &ctx->region;
+
+    if (ngx_http_complex_value(r, ctx->conf->region, region) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (region->len == 2 && ngx_strncmp(region->data, "us", 2) == 0) {
+        ctx->location = us;
+        return NGX_OK;
+    }
+
+    if (region->len == 2 && ngx_strncmp(region->data, "eu", 2) == 0) {
+        ctx->location = eu;
+        return NGX_OK;
+    }
+
+    if (region->len != 0 && region->data[0] == '/') {
+        ctx->location = *region;
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "\"sendgrid_amp\" got the region \"%V\", it must be \"us\", "
+                  "\"eu\" or an internal location",
+                  region);
+
+    return NGX_ERROR;
+}

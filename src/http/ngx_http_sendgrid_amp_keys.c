@@ -1,0 +1,182 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+
+#define NGX_HTTP_SENDGRID_AMP_KEY_FILE  65536  /* bytes */
+#define NGX_HTTP_SENDGRID_AMP_KEY_LEN   40     /* of any key, at least */
+
+
+static ngx_uint_t ngx_http_sendgrid_amp_is_file(ngx_str_t *value);
+static ngx_int_t ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf,
+    ngx_str_t *name, ngx_str_t *text);
+static ngx_int_t ngx_http_sendgrid_amp_read_open(ngx_conf_t *cf, ngx_fd_t fd,
+    ngx_str_t *name, ngx_str_t *text);
+static void ngx_http_sendgrid_amp_cleanup_key(void *data);
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf, ngx_array_t *keys,
+    ngx_uint_t i)
+{
+    EVP_PKEY            *key, **k;
+    ngx_str_t           *value, name, text;
+    const char          *found;
+    ngx_pool_cleanup_t  *cln;
+
+    value = cf->args->elts;
+
+    text = value[i];
+    ngx_str_null(&name);
+
+    if (ngx_http_sendgrid_amp_is_file(&text)) {
+        name = text;
+
+        if (ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK
+            || ngx_http_sendgrid_amp_read_key(cf, &name, &text) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    k = ngx_array_push(keys);
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (k == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (sgamp_key_read(&key, text.data, text.len, &found) != SGAMP_OK) {
+
+        /* a key is not logged, it may be a private one */
+
+        if (name.len != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" of \"%V\" directive must hold a public "
+                               "key of the curve P-256, %s was found",
+                               &name, &value[0], found);
+            return NGX_ERROR;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "parameter %ui of \"%V\" directive must be a "
+                           "public key of the curve P-256 or the path of its "
+                           "file, %s was found",
+                           i, &value[0], found);
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_sendgrid_amp_cleanup_key;
+    cln->data = key;
+
+    *k = key;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_file(ngx_str_t *value)
+{
+    size_t  i;
+
+    /*
+     * no key in base64 begins with "/", has a "." or is that short; PEM has
+     * both "-" and blanks
+     */
+
+    if (value->len == 0 || value->data[0] == '-') {
+        return 0;
+    }
+
+    if (value->data[0] == '/' || value->len < NGX_HTTP_SENDGRID_AMP_KEY_LEN) {
+        return 1;
+    }
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] == '.') {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *text)
+{
+    ngx_fd_t   fd;
+    ngx_int_t  rc;
+
+    fd = ngx_open_file(name->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                       NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "\"sendgrid_amp_public_key\" cannot read \"%V\"",
+                           name);
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_sendgrid_amp_read_open(cf, fd, name, text);
+
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
+                           ngx_close_file_n " \"%V\" failed", name);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_read_open(ngx_conf_t *cf, ngx_fd_t fd, ngx_str_t *name,
+    ngx_str_t *text)
+{
+    ssize_t          n;
+    ngx_err_t        err;
+    ngx_file_info_t  fi;
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR
+        || !ngx_is_file(&fi)
+        || ngx_file_size(&fi) > NGX_HTTP_SENDGRID_AMP_KEY_FILE)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_public_key\" cannot read \"%V\": "
+                           "it is no file of at most 64k",
+                           name);
+        return NGX_ERROR;
+    }
+
+    text->data = ngx_pnalloc(cf->temp_pool, NGX_HTTP_SENDGRID_AMP_KEY_FILE);
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = ngx_read_fd(fd, text->data, NGX_HTTP_SENDGRID_AMP_KEY_FILE);
+
+    if (n == -1) {
+        err = ngx_errno;
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
+                           "\"sendgrid_amp_public_key\" cannot read \"%V\"",
+                           name);
+        return NGX_ERROR;
+    }
+
+    text->len = n;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_cleanup_key(void *data)
+{
+    sgamp_key_free(data);
+}

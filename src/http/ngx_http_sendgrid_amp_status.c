@@ -1,0 +1,377 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+#include "sgamp_format.h"
+
+#include "ngx_http_sendgrid_amp_page.h"
+
+
+#define NGX_HTTP_SENDGRID_AMP_STATUS_SIZE  16384  /* bytes of a buffer */
+
+
+/* the figures as text */
+
+typedef struct {
+    sgamp_sink_t   sink;  /* must be the first */
+    ngx_pool_t    *pool;
+    ngx_chain_t   *out;
+    ngx_chain_t  **last;
+    ngx_buf_t     *buf;
+} ngx_http_sendgrid_amp_text_t;
+
+
+static ngx_int_t ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r);
+static sgamp_format_e ngx_http_sendgrid_amp_status_format(
+    ngx_http_request_t *r);
+static void ngx_http_sendgrid_amp_status_accept(ngx_http_request_t *r,
+    ngx_str_t *value);
+static ngx_int_t ngx_http_sendgrid_amp_status_refuse(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_status_headers(ngx_http_request_t *r,
+    sgamp_format_e format);
+static ngx_int_t ngx_http_sendgrid_amp_status_write(ngx_http_request_t *r,
+    sgamp_format_e format, ngx_http_sendgrid_amp_text_t *text);
+static int ngx_http_sendgrid_amp_status_next(sgamp_sink_t *sink);
+
+
+/* in the order of sgamp_format_e */
+
+static ngx_str_t  ngx_http_sendgrid_amp_status_types[] = {
+    ngx_string("text/html; charset=utf-8"),
+    ngx_string("application/json"),
+    ngx_string("text/plain; version=0.0.4; charset=utf-8")
+};
+
+
+char *
+ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (alcf->status != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    alcf->status = SGAMP_FORMATS;
+
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
+
+        alcf->status = sgamp_format_lookup(value[1].data, value[1].len);
+
+        if (alcf->status == SGAMP_FORMATS) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"%V\" directive, it "
+                               "must be \"html\", \"json\" or \"prometheus\"",
+                               &value[1], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_sendgrid_amp_status_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_merge_status(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* the blocks of "if" and "limit_except" are parts of their location */
+
+    if (clcf->noname && conf->status == NGX_CONF_UNSET_UINT) {
+        conf->status = prev->status;
+    }
+
+    if (conf->status == NGX_CONF_UNSET_UINT) {
+        return NGX_OK;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_sendgrid_amp_status_handler;
+    }
+
+    if (conf->region != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_status\" and \"sendgrid_amp\" need "
+                           "a location each, location \"%V\" has both",
+                           &clcf->name);
+        return NGX_ERROR;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+
+    if (amcf->zone == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_status\" in location \"%V\" "
+                           "requires \"sendgrid_amp_zone\"",
+                           &clcf->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    sgamp_format_e                format;
+    ngx_http_sendgrid_amp_text_t  text;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "sendgrid_amp status handler");
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return ngx_http_sendgrid_amp_status_refuse(r);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    format = ngx_http_sendgrid_amp_status_format(r);
+
+    if (ngx_http_sendgrid_amp_status_write(r, format, &text) != NGX_OK
+        || ngx_http_sendgrid_amp_status_headers(r, format) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_output_filter(r, text.out);
+}
+
+
+static sgamp_format_e
+ngx_http_sendgrid_amp_status_format(ngx_http_request_t *r)
+{
+    ngx_str_t                          value;
+    sgamp_format_e                     format;
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
+
+    if (conf->status != SGAMP_FORMATS) {
+        return (sgamp_format_e) conf->status;
+    }
+
+    if (ngx_http_arg(r, (u_char *) "format", sizeof("format") - 1, &value)
+        == NGX_OK)
+    {
+        format = sgamp_format_lookup(value.data, value.len);
+
+        if (format != SGAMP_FORMATS) {
+            return format;
+        }
+    }
+
+    ngx_http_sendgrid_amp_status_accept(r, &value);
+
+    return sgamp_format_accept(value.data, value.len);
+}
+
+
+static void
+ngx_http_sendgrid_amp_status_accept(ngx_http_request_t *r, ngx_str_t *value)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    static ngx_str_t  name = ngx_string("accept");
+
+    ngx_str_null(value);
+
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].key.len == name.len
+            && ngx_strncasecmp(header[i].key.data, name.data, name.len) == 0)
+        {
+            *value = header[i].value;
+            break;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_status_refuse(ngx_http_request_t *r)
+{
+    if (ngx_http_sendgrid_amp_add_header(r, "Allow", "GET, HEAD") == NULL
+        || ngx_http_sendgrid_amp_add_header(r, "Cache-Control", "no-store")
+           == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_HTTP_NOT_ALLOWED;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_status_headers(ngx_http_request_t *r,
+    sgamp_format_e format)
+{
+    if (ngx_http_sendgrid_amp_add_header(r, "Cache-Control", "no-store")
+        == NULL
+        || ngx_http_sendgrid_amp_add_header(r, "X-Content-Type-Options",
+                                            "nosniff")
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    if (format == SGAMP_FORMAT_HTML
+        && (ngx_http_sendgrid_amp_add_header(r, "Content-Security-Policy",
+                                         NGX_HTTP_SENDGRID_AMP_PAGE_POLICY)
+            == NULL
+            || ngx_http_sendgrid_amp_add_header(r, "Referrer-Policy",
+                                                "no-referrer")
+               == NULL))
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_status_write(ngx_http_request_t *r,
+    sgamp_format_e format, ngx_http_sendgrid_amp_text_t *text)
+{
+    off_t                               size;
+    ngx_chain_t                        *cl;
+    sgamp_metrics_t                     m;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+
+    ngx_http_sendgrid_amp_snapshot(amcf, &m);
+
+    ngx_memzero(text, sizeof(ngx_http_sendgrid_amp_text_t));
+
+    text->sink.next = ngx_http_sendgrid_amp_status_next;
+    text->pool = r->pool;
+    text->last = &text->out;
+
+    text->sink.status = ngx_http_sendgrid_amp_status_next(&text->sink);
+
+    if (text->sink.status != SGAMP_OK) {
+        return NGX_ERROR;
+    }
+
+    switch (format) {
+
+    case SGAMP_FORMAT_JSON:
+        sgamp_metrics_json(&m, &text->sink);
+        break;
+
+    case SGAMP_FORMAT_PROMETHEUS:
+        sgamp_metrics_prometheus(&m, &text->sink);
+        break;
+
+    default: /* SGAMP_FORMAT_HTML */
+        sgamp_page_write(ngx_http_sendgrid_amp_page,
+                         sizeof(ngx_http_sendgrid_amp_page)
+                         / sizeof(sgamp_page_part_t),
+                         &m, &text->sink);
+        break;
+    }
+
+    if (text->sink.status != SGAMP_OK) {
+        return NGX_ERROR;
+    }
+
+    text->buf->last = text->sink.pos;
+    text->buf->last_buf = (r == r->main) ? 1 : 0;
+    text->buf->last_in_chain = 1;
+
+    size = 0;
+
+    for (cl = text->out; cl != NULL; cl = cl->next) {
+        size += cl->buf->last - cl->buf->pos;
+    }
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = size;
+    r->headers_out.content_type = ngx_http_sendgrid_amp_status_types[format];
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    return NGX_OK;
+}
+
+
+static int
+ngx_http_sendgrid_amp_status_next(sgamp_sink_t *sink)
+{
+    ngx_chain_t                   *cl;
+    ngx_http_sendgrid_amp_text_t  *text;
+
+    text = (ngx_http_sendgrid_amp_text_t *) sink;
+
+    if (text->buf != NULL) {
+        text->buf->last = sink->pos;
+    }
+
+    cl = ngx_alloc_chain_link(text->pool);
+    if (cl == NULL) {
+        return SGAMP_NOMEM;
+    }
+
+    text->buf = ngx_create_temp_buf(text->pool,
+                                    NGX_HTTP_SENDGRID_AMP_STATUS_SIZE);
+    if (text->buf == NULL) {
+        return SGAMP_NOMEM;
+    }
+
+    cl->buf = text->buf;
+    cl->next = NULL;
+
+    *text->last = cl;
+    text->last = &cl->next;
+
+    sink->pos = text->buf->pos;
+    sink->last = text->buf->end;
+
+    return SGAMP_OK;
+}

@@ -1,0 +1,291 @@
+#!/usr/bin/perl
+
+# Public keys in the configuration, and an API key in the path.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use MIME::Base64 qw(decode_base64);
+
+use Amplitude;
+use Gateway;
+use Sign;
+use Webhook;
+
+my $root = Gateway::root();
+my $port = Gateway->port();
+
+my ($one, $two) = map { Sign->new() } 1 .. 2;
+my ($k1, $k2) = map { $_->base64() } $one, $two;
+
+my $lines = $k1 =~ s/(.{64})/$1\n\t  /r;
+my $pem = Sign::file($one->pem());
+my $crlf = Sign::file($one->pem() =~ s/\n/\r\n/gr);
+my $bare = Sign::file("$k1\n");
+my $text = $one->pem() =~ s/\n/ /gr;
+
+my %kinds = (
+	RSA => Sign->new('RSA'),
+	secp256k1 => Sign->new('secp256k1'),
+	'P-384' => Sign->new('secp384r1'),
+	'P-521' => Sign->new('secp521r1'),
+	Ed25519 => Sign->new('ED25519'),
+);
+
+my %file = map { $_ => Sign::file($kinds{$_}->pem()) } keys %kinds;
+
+my $private = Sign::file(slurp($one->private()));
+my $private_text = join '', grep { !/-----/ } split /^/, slurp($private);
+my $both = Sign::file($one->pem() . $two->pem());
+my $empty = Sign::file('');
+my $noise = Sign::file("no key here\n");
+my $binary = Sign::file(decode_base64($k1));
+my $large = Sign::file("\n" x 70000 . $one->pem());
+my $cut = substr($k1, 0, 64);
+
+# what goes into location = /sendgrid, after "sendgrid_amp us;"
+
+my @good = (
+	"sendgrid_amp_public_key $k1;",
+	"sendgrid_amp_public_key '$k1';",
+	"sendgrid_amp_public_key \"$lines\";",
+	"sendgrid_amp_public_key \" $k1\n\";",
+	"sendgrid_amp_public_key $pem;",
+	"sendgrid_amp_public_key $crlf;",
+	"sendgrid_amp_public_key $bare;",
+	"sendgrid_amp_public_key \"$text\";",
+	"sendgrid_amp_public_key $k1 $k2;",
+	"sendgrid_amp_public_key $k1 $pem $k2;",
+	'sendgrid_amp_public_key off;',
+	"sendgrid_amp_public_key $k1; sendgrid_amp_signature on;",
+	"sendgrid_amp_signature report; sendgrid_amp_public_key $k1;",
+	"sendgrid_amp_public_key $k1; sendgrid_amp_signature_window 1d;",
+	'sendgrid_amp_signature_window 0;',
+	"sendgrid_amp_auth off; sendgrid_amp_api_key k;
+		sendgrid_amp_public_key $k1;",
+);
+
+# these fail: [ text, what the message has ]
+
+my @bad = (
+	[ 'sendgrid_amp_public_key;', 'sendgrid_amp_public_key' ],
+	[ 'sendgrid_amp_public_key "";', 'nothing' ],
+	[ "sendgrid_amp_public_key off $k1;", 'off' ],
+	[ "sendgrid_amp_public_key $k1 off;", 'off' ],
+	[ "sendgrid_amp_public_key $k1 '';", 'parameter 2.* nothing' ],
+	[ "sendgrid_amp_public_key $k1; sendgrid_amp_public_key $k2;",
+		'duplicate' ],
+	[ "sendgrid_amp_public_key '$k1$k2';", 'no base64' ],
+	[ "sendgrid_amp_public_key $cut;", 'no public key' ],
+	[ 'sendgrid_amp_public_key ' . substr($k1, 0, -1) . ';', 'no base64' ],
+	[ 'sendgrid_amp_public_key ' . $k1 =~ s/A/!/r . ';', 'no base64' ],
+	[ 'sendgrid_amp_public_key ' . $k1 =~ s/^(.{60})./$1-/r . ';',
+		'no base64' ],
+	[ "sendgrid_amp_public_key '$private_text';", 'a private key' ],
+	[ "sendgrid_amp_public_key $private;", 'a private key' ],
+	[ "sendgrid_amp_public_key $both;", 'more than one key' ],
+	[ "sendgrid_amp_public_key $empty;", 'nothing' ],
+	[ "sendgrid_amp_public_key $noise;", 'no base64' ],
+	[ "sendgrid_amp_public_key $binary;", 'no base64' ],
+	[ "sendgrid_amp_public_key $large;", 'cannot read' ],
+	[ "sendgrid_amp_public_key $root/none.pem;", 'cannot read .*No such' ],
+	[ 'sendgrid_amp_public_key none.pem;', 'cannot read .*/none.pem' ],
+	[ 'sendgrid_amp_public_key none;', 'cannot read' ],
+	[ 'sendgrid_amp_public_key /;', 'cannot read' ],
+	[ 'sendgrid_amp_public_key /dev/null;', 'cannot read' ],
+	(map { [ "sendgrid_amp_public_key $file{$_};", $_ ],
+		[ "sendgrid_amp_public_key " . $kinds{$_}->base64() . ';', $_ ],
+		[ "sendgrid_amp_public_key $k1 $file{$_};", $_ ] } sort keys %kinds),
+	[ 'sendgrid_amp_signature;', 'sendgrid_amp_signature' ],
+	[ "sendgrid_amp_signature off; sendgrid_amp_public_key $k1;",
+		'sendgrid_amp_signature' ],
+	[ "sendgrid_amp_signature on report; sendgrid_amp_public_key $k1;",
+		'sendgrid_amp_signature' ],
+	[ "sendgrid_amp_public_key $k1; sendgrid_amp_signature on;
+		sendgrid_amp_signature on;", 'sendgrid_amp_signature.*duplicate' ],
+	[ 'sendgrid_amp_signature on;', 'requires "sendgrid_amp_public_key"' ],
+	[ 'sendgrid_amp_signature report;',
+		'requires "sendgrid_amp_public_key"' ],
+	[ 'sendgrid_amp_signature report; sendgrid_amp_public_key off;',
+		'requires "sendgrid_amp_public_key"' ],
+	[ 'sendgrid_amp_signature_window;', 'sendgrid_amp_signature_window' ],
+	[ 'sendgrid_amp_signature_window soon;', 'sendgrid_amp_signature_window' ],
+	[ 'sendgrid_amp_signature_window -1;', 'sendgrid_amp_signature_window' ],
+	[ 'sendgrid_amp_signature_window 1m; sendgrid_amp_signature_window 2m;',
+		'sendgrid_amp_signature_window.*duplicate' ],
+);
+
+for my $conf (@good) {
+	my ($status, $out) = check(sendgrid => $conf);
+
+	is($status, 0, 'good: ' . short($conf)) or diag($out);
+	unlike($out, qr/\[warn\].*sendgrid_amp/, 'no warning');
+}
+
+for my $case (@bad) {
+	my ($conf, $text) = @$case;
+	my ($status, $out) = check(sendgrid => $conf);
+
+	isnt($status, 0, 'bad: ' . short($conf));
+	like($out, qr/\[emerg\].*$text/, 'the message tells what was found');
+	like($out, qr/\[emerg\].*sendgrid_amp_(?:public_key|signature)/,
+		'and the directive');
+	unlike($out, qr/\Q$k1\E|\Q@{[substr $private_text, 0, 40]}\E/, 'no key');
+}
+
+# a path is relative to the folder of nginx.conf
+
+my ($name) = $pem =~ m!([^/]+)$!;
+
+check();
+system('cp', $pem, "$root/$name");
+is((check(sendgrid => "sendgrid_amp_public_key $name;"))[0], 0,
+	'relative path');
+
+# other levels
+
+for my $case (
+	[ 1, 'key above', http => "sendgrid_amp_public_key $k1;", sendgrid =>
+		'sendgrid_amp_signature report;' ],
+	[ 1, 'both above', http => "sendgrid_amp_public_key $k1;
+		sendgrid_amp_signature report;" ],
+	[ 1, 'both above, off here', http => "sendgrid_amp_public_key $k1;
+		sendgrid_amp_signature report;", sendgrid =>
+		'sendgrid_amp_public_key off;' ],
+	[ 1, 'key here', http => 'sendgrid_amp_signature report;', sendgrid =>
+		"sendgrid_amp_public_key $k1;" ],
+	[ 0, 'no key', http => 'sendgrid_amp_signature on;' ],
+	[ 0, 'no key, server', server => 'sendgrid_amp_signature report;' ],
+	[ 0, 'key is off', http => "sendgrid_amp_public_key $k1;", sendgrid =>
+		'sendgrid_amp_public_key off; sendgrid_amp_signature on;' ],
+	[ 0, 'key of another location', server => "location /x { sendgrid_amp us;
+		sendgrid_amp_public_key $k1; }", sendgrid =>
+		'sendgrid_amp_signature on;' ])
+{
+	my ($good, $name, @conf) = @$case;
+	my ($status, $out) = check(@conf);
+
+	is($status == 0 ? 1 : 0, $good, "levels: $name") or diag($out);
+}
+
+my ($status, $out) = check(sendgrid => 'sendgrid_amp_auth off;
+	sendgrid_amp_api_key k; sendgrid_amp_public_key off;');
+
+like($out, qr/\[warn\].*anybody can post/, 'neither credentials nor key');
+
+# a key in the path
+
+my $amp = Amplitude->new();
+my $location = 'location ~ "^/sendgrid/(?<amp_key>[0-9a-f]{32})$"';
+
+my $ngx = Gateway->new(amplitude => $amp, http => q(
+	log_format webhook '$remote_addr [$time_iso8601] $request_method $host '
+		'$status $sendgrid_amp_signature $sendgrid_amp_error';
+	limit_req_zone $server_port zone=webhook:1m rate=1r/m;
+), server => qq(
+	access_log $root/access.log webhook;
+
+	$location {
+		sendgrid_amp us;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key \$amp_key;
+		sendgrid_amp_public_key $k1;
+		sendgrid_amp_retries 0;
+		client_max_body_size 10k;
+	}
+
+	location ~ "^/down/(?<amp_key>[0-9a-f]{32})\$" {
+		sendgrid_amp /down;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key \$amp_key;
+		sendgrid_amp_public_key $k1;
+		sendgrid_amp_retries 0;
+	}
+
+	location ~ "^/limited/(?<amp_key>[0-9a-f]{32})\$" {
+		sendgrid_amp us;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key \$amp_key;
+		sendgrid_amp_public_key $k1;
+		limit_req zone=webhook;
+	}
+
+	location = /down { internal; proxy_pass http://127.0.0.1:9; }
+))->start();
+
+my $body = webhook(event(1), event(2, email => 'null'));
+my @signed = (key => undef, headers => [ $one->headers($body) ]);
+
+is(answer("/sendgrid/${\KEY}", $body, @signed), 200, 'key in the path');
+like(($amp->requests())[0]{body}, qr/"api_key":"${\KEY}"/, 'is the API key');
+
+is(answer("/sendgrid/${\KEY}", $body, key => undef), 403, 'not signed');
+is(answer("/sendgrid/${\KEY}?a=1", $body, @signed), 200, 'with arguments');
+is(answer("/sendgrid/${\KEY}0", $body, @signed), 404, 'no such location');
+is(answer("/sendgrid/${\KEY}", $body, method => 'PUT'), 405, 'PUT');
+is(answer("/sendgrid/${\KEY}", '[', @signed), 403, 'another body');
+is(answer("/sendgrid/${\KEY}", 'x' x 20000, @signed), 413, 'too large');
+is(answer("/sendgrid/${\KEY}", 'x' x 20000, chunked => 1000, @signed), 413,
+	'too large in chunks');
+is(answer("/down/${\KEY}", $body, @signed), 503, 'unavailable');
+is(answer("/limited/${\KEY}", $body, @signed), 200, 'limited');
+is(answer("/limited/${\KEY}", $body, @signed), 503, 'over the limit');
+is(post($port, $body, uri => "/sendgrid/${\KEY}", stop => 9, end => 'reset',
+	@signed)->{status}, 0, 'client gone');
+
+$amp->script({ status => 400, body => '{"error":"Invalid API key: ' . KEY
+	. '"}' });
+is(answer("/sendgrid/${\KEY}", $body, @signed), 502, 'refused');
+
+is(answer('/sendgrid/nothing', $body, @signed), 404, 'elsewhere');
+
+my $log = $ngx->log();
+
+unlike($log =~ s/.*\b404\b.*|.*(?:No such file|is not found).*//gr, qr/${\KEY}/,
+	'no key in the error log');
+unlike(slurp("$root/access.log"), qr/${\KEY}/, 'nor in the access log');
+
+my ($line) = $log =~ /([^\n]*connect\(\) failed[^\n]*)/;
+
+like($line, qr/client: 127\.0\.0\.1, server: localhost, location: "\^\/down/,
+	'the error log tells the location');
+like($line, qr!subrequest: "/down", upstream: "http://127\.0\.0\.1:9"!,
+	'and the upstream');
+like($log, qr/limiting requests.*location: "\^\/limited/, 'of limit_req');
+like($log, qr/too large body.*location: "\^\/sendgrid/, 'of a large body');
+like($log, qr/request: "POST \/sendgrid\/nothing/, 'others as ever');
+
+$ngx->done();
+
+is_deeply([ $amp->violations() ], [], 'the contract is kept');
+done_testing();
+
+###############################################################################
+
+sub check {
+	return Gateway::check(Gateway->new(@_)->conf());
+}
+
+
+sub answer {
+	my ($uri, $body, @options) = @_;
+
+	return post($port, $body, uri => $uri, @options)->{status};
+}
+
+
+sub short {
+	return substr($_[0] =~ s/\s+/ /gr, 0, 70);
+}
+
+
+sub slurp {
+	my ($name) = @_;
+
+	open my $fh, '<:raw', $name or return '';
+	local $/;
+
+	return scalar(<$fh>) // '';
+}

@@ -1,0 +1,456 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+/*
+ * Posts one body again and again over connections that stay open.
+ *
+ * usage: load port path file requests connections
+ *
+ * Prints microseconds: the time of all, the median and the 99th percentile of
+ * one, the greatest.  Any answer but 200, or with another body than the first
+ * one, ends it.
+ */
+
+
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+
+#define LOAD_MAX_CONNECTIONS  256
+#define LOAD_MAX_ANSWER       16384
+#define LOAD_MAX_HEADER       1024
+#define LOAD_TIMEOUT          60000  /* ms without any event */
+
+
+typedef struct {
+    int        fd;
+    size_t     sent;
+    size_t     received;
+    uint64_t   start;
+    char       answer[LOAD_MAX_ANSWER + 1];
+} load_connection_t;
+
+
+typedef struct {
+    int                 ep;
+    in_port_t           port;
+    char               *request;   /* header and body */
+    size_t              len;
+    long                requests;
+    long                started;
+    long                done;
+    unsigned            nconnections;
+    load_connection_t  *connections;
+    char               *body;      /* of the first answer */
+    uint64_t           *times;     /* of each request */
+} load_t;
+
+
+static int load_request(load_t *load, const char *path, const char *name);
+static int load_init(load_t *load);
+static int load_connect(load_t *load, load_connection_t *c);
+static int load_run(load_t *load);
+static int load_send(load_t *load, load_connection_t *c);
+static int load_receive(load_t *load, load_connection_t *c);
+
+/* 1: the answer is whole, 0: more has to come, -1: an error */
+static int load_answer(load_t *load, load_connection_t *c);
+
+static int load_compare(const void *one, const void *two);
+static uint64_t load_now(void);
+
+
+/* Amplitude's documented password, and an API key that is none */
+
+static const char  load_header[] =
+    "POST %s HTTP/1.1\r\n"
+    "Host: 127.0.0.1\r\n"
+    "User-Agent: SendGrid Event API\r\n"
+    "Content-Length: %zu\r\n"
+    "Authorization: Basic MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY6"
+    "Q0pkQUs5ZldFbjRkSDJVektodDM3c0FN\r\n"
+    "Content-Type: application/json;charset=utf-8\r\n"
+    "Accept-Encoding: gzip\r\n"
+    "\r\n";
+
+
+int
+main(int argc, char *argv[])
+{
+    load_t    load;
+    uint64_t  start, end;
+
+    if (argc != 6) {
+        fprintf(stderr, "usage: load port path file requests connections\n");
+        return 2;
+    }
+
+    memset(&load, 0, sizeof(load_t));
+
+    load.port = (in_port_t) atoi(argv[1]);
+    load.requests = atol(argv[4]);
+    load.nconnections = (unsigned) atoi(argv[5]);
+
+    if (load.requests < 1 || load.nconnections < 1
+        || load.nconnections > LOAD_MAX_CONNECTIONS)
+    {
+        fprintf(stderr, "load: wrong number\n");
+        return 2;
+    }
+
+    if (load_request(&load, argv[2], argv[3]) != 0 || load_init(&load) != 0) {
+        perror("load");
+        return 1;
+    }
+
+    start = load_now();
+
+    if (load_run(&load) != 0) {
+        return 1;
+    }
+
+    end = load_now();
+
+    qsort(load.times, (size_t) load.requests, sizeof(uint64_t), load_compare);
+
+    printf("%.0f %.0f %.0f %.0f\n", (double) (end - start) / 1e3,
+           (double) load.times[load.requests / 2] / 1e3,
+           (double) load.times[load.requests * 99 / 100] / 1e3,
+           (double) load.times[load.requests - 1] / 1e3);
+
+    return 0;
+}
+
+
+static int
+load_request(load_t *load, const char *path, const char *name)
+{
+    int    n;
+    long   size;
+    FILE  *fp;
+
+    fp = fopen(name, "rb");
+    if (fp == NULL) {
+        return -1;
+    }
+
+    if (fseek(fp, 0, SEEK_END) != 0) {
+        return -1;
+    }
+
+    size = ftell(fp);
+
+    if (size < 0 || fseek(fp, 0, SEEK_SET) != 0) {
+        return -1;
+    }
+
+    load->request = malloc(LOAD_MAX_HEADER + (size_t) size);
+    if (load->request == NULL) {
+        return -1;
+    }
+
+    n = snprintf(load->request, LOAD_MAX_HEADER, load_header, path,
+                 (size_t) size);
+
+    if (n < 0 || n >= LOAD_MAX_HEADER) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+
+    load->len = (size_t) n + (size_t) size;
+
+    if (fread(load->request + n, 1, (size_t) size, fp) != (size_t) size) {
+        return -1;
+    }
+
+    return fclose(fp);
+}
+
+
+static int
+load_init(load_t *load)
+{
+    unsigned  i;
+
+    load->ep = epoll_create1(0);
+    if (load->ep == -1) {
+        return -1;
+    }
+
+    load->times = calloc((size_t) load->requests, sizeof(uint64_t));
+    if (load->times == NULL) {
+        return -1;
+    }
+
+    load->connections = calloc(load->nconnections, sizeof(load_connection_t));
+    if (load->connections == NULL) {
+        return -1;
+    }
+
+    for (i = 0; i < load->nconnections; i++) {
+        if (load_connect(load, &load->connections[i]) != 0) {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+load_connect(load_t *load, load_connection_t *c)
+{
+    int                 on;
+    struct sockaddr_in  sin;
+    struct epoll_event  ee;
+
+    memset(&sin, 0, sizeof(struct sockaddr_in));
+
+    sin.sin_family = AF_INET;
+    sin.sin_port = htons(load->port);
+    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+
+    c->fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (c->fd == -1) {
+        return -1;
+    }
+
+    if (connect(c->fd, (struct sockaddr *) &sin, sizeof(sin)) == -1) {
+        return -1;
+    }
+
+    on = 1;
+
+    if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(int)) == -1) {
+        return -1;
+    }
+
+    if (fcntl(c->fd, F_SETFL, O_NONBLOCK) == -1) {
+        return -1;
+    }
+
+    memset(&ee, 0, sizeof(struct epoll_event));
+
+    ee.events = EPOLLIN|EPOLLOUT|EPOLLET;
+    ee.data.ptr = c;
+
+    return epoll_ctl(load->ep, EPOLL_CTL_ADD, c->fd, &ee);
+}
+
+
+static int
+load_run(load_t *load)
+{
+    int                 i, n;
+    unsigned            u;
+    load_connection_t  *c;
+    struct epoll_event  ee[LOAD_MAX_CONNECTIONS];
+
+    for (u = 0; u < load->nconnections && load->started < load->requests; u++)
+    {
+        c = &load->connections[u];
+        c->start = load_now();
+        load->started++;
+
+        if (load_send(load, c) != 0) {
+            return -1;
+        }
+    }
+
+    while (load->done < load->requests) {
+
+        n = epoll_wait(load->ep, ee, LOAD_MAX_CONNECTIONS, LOAD_TIMEOUT);
+
+        if (n <= 0) {
+            fprintf(stderr, "load: nothing comes\n");
+            return -1;
+        }
+
+        for (i = 0; i < n; i++) {
+            c = ee[i].data.ptr;
+
+            if (c->start == 0) {
+                continue;
+            }
+
+            if (load_send(load, c) != 0 || load_receive(load, c) != 0) {
+                return -1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+load_send(load_t *load, load_connection_t *c)
+{
+    ssize_t  n;
+
+    while (c->sent < load->len) {
+
+        n = send(c->fd, load->request + c->sent, load->len - c->sent,
+                 MSG_NOSIGNAL);
+
+        if (n == -1) {
+
+            if (errno == EAGAIN) {
+                return 0;
+            }
+
+            perror("load: send()");
+            return -1;
+        }
+
+        c->sent += (size_t) n;
+    }
+
+    return 0;
+}
+
+
+static int
+load_receive(load_t *load, load_connection_t *c)
+{
+    int      rc;
+    ssize_t  n;
+
+    for ( ;; ) {
+
+        n = recv(c->fd, c->answer + c->received,
+                 LOAD_MAX_ANSWER - c->received, 0);
+
+        if (n == -1 && errno == EAGAIN) {
+            return 0;
+        }
+
+        if (n <= 0) {
+            fprintf(stderr, "load: connection closed\n");
+            return -1;
+        }
+
+        c->received += (size_t) n;
+        c->answer[c->received] = '\0';
+
+        rc = load_answer(load, c);
+
+        if (rc < 0) {
+            return -1;
+        }
+
+        if (rc == 0) {
+            continue;
+        }
+
+        load->times[load->done++] = load_now() - c->start;
+
+        c->sent = 0;
+        c->received = 0;
+        c->start = 0;
+
+        if (load->started == load->requests) {
+            return 0;
+        }
+
+        load->started++;
+        c->start = load_now();
+
+        if (load_send(load, c) != 0) {
+            return -1;
+        }
+    }
+}
+
+
+static int
+load_answer(load_t *load, load_connection_t *c)
+{
+    char    *p, *body;
+    size_t   len;
+
+    body = strstr(c->answer, "\r\n\r\n");
+    if (body == NULL) {
+        return 0;
+    }
+
+    body += 4;
+
+    p = strcasestr(c->answer, "\r\ncontent-length:");
+
+    if (strncmp(c->answer, "HTTP/1.1 200 ", 13) != 0 || p == NULL || p > body) {
+        fprintf(stderr, "load: unexpected answer:\n%s\n", c->answer);
+        return -1;
+    }
+
+    len = (size_t) (body - c->answer)
+          + (size_t) atol(p + sizeof("\r\ncontent-length:") - 1);
+
+    if (len > LOAD_MAX_ANSWER || c->received > len) {
+        fprintf(stderr, "load: the answer is too long\n");
+        return -1;
+    }
+
+    if (c->received < len) {
+        return 0;
+    }
+
+    if (load->body == NULL) {
+        load->body = strdup(body);
+
+        if (load->body == NULL) {
+            perror("load");
+            return -1;
+        }
+    }
+
+    if (strcmp(load->body, body) != 0) {
+        fprintf(stderr, "load: another answer: %s", body);
+        return -1;
+    }
+
+    return 1;
+}
+
+
+static int
+load_compare(const void *one, const void *two)
+{
+    const uint64_t  *first, *second;
+
+    first = one;
+    second = two;
+
+    return (*first > *second) - (*first < *second);
+}
+
+
+static uint64_t
+load_now(void)
+{
+    struct timespec  ts;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &ts) != 0) {
+        return 0;
+    }
+
+    return (uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec;
+}
