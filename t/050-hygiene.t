@@ -74,11 +74,12 @@ for my $uri ('/sendgrid', '/mirror', '/plain', '/sendgrid?token=t0ken') {
 			is($r->{status}, 200, 'answer') or diag($r->{body});
 
 			my ($request) = $amp->requests();
-			my @names = sort keys %{ $request->{headers} };
+			# nginx sends a "Connection" of its own, or none in newer versions
 
-			is("@names", 'connection content-length content-type host'
-				=~ s/connection /$uri =~ m!^\/plain! ? 'connection '
-					: ''/er, 'headers');
+			my @names = grep { $_ ne 'connection' || $uri !~ m!^/plain! }
+				sort keys %{ $request->{headers} };
+
+			is("@names", 'content-length content-type host', 'headers');
 			is($request->{headers}{'content-type'}, 'application/json', 'type');
 			is($request->{headers}{'content-length'}, length $request->{body},
 				'length');

@@ -369,7 +369,13 @@ subtest('103 and no more' => sub {
 
 	is_deeply($r->{json}, summary(4, forwarded => 4,
 		batches => $r->{json}{batches}), 'summary');
-	is_deeply($r->{counts}, [ 4, 2, 2 ], 'requests');
+
+	# a newer nginx knows that an answer has to follow: there is none
+
+	my $again = $#{ $r->{counts} };
+
+	is_deeply($r->{counts}, $r->{counts}[1] == 4 ? [ 4, (4) x $again ]
+		: [ 4, 2, 2 ], 'requests');
 });
 
 # 413

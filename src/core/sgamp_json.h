@@ -11,13 +11,6 @@
 #include "sgamp.h"
 
 
-#define SGAMP_JSON_CHAR  4 /* bytes of a character at most */
-
-/* of ASCII letters */
-
-#define sgamp_json_lower(c)  (((c) >= 'A' && (c) <= 'Z') ? (c) | 0x20 : (c))
-
-
 /* JSON text, RFC 8259; what is read here has passed yajl already */
 
 typedef enum {
@@ -59,13 +52,6 @@ void sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
  * faults read as U+FFFD; moves *p past it.  *p must be below last.
  */
 uint32_t sgamp_json_next(const u_char **p, const u_char *last);
-
-/* a character as UTF-8, returns how many bytes it takes */
-size_t sgamp_json_encode(u_char buf[SGAMP_JSON_CHAR], uint32_t c);
-
-/* whether the inside of a JSON string is a text, in lower case if asked for */
-int sgamp_json_is(const sgamp_str_t *string, const sgamp_str_t *text,
-    unsigned lower);
 
 
 #endif /* _SGAMP_JSON_H_INCLUDED_ */

@@ -88,9 +88,9 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
 
     fe = NULL;
 
-    if (rules->filter.n != 0) {
+    if (rules->filter.names.n != 0) {
         fe = &filtered;
-        sgamp_filter_read(fe, &rules->filter, &event->raw);
+        sgamp_filter_read(fe, &rules->filter, event);
     }
 
     sgamp_mapper_write(sink, "{\"user_id\":\"");
@@ -258,14 +258,20 @@ static void
 sgamp_mapper_user_id(const sgamp_rules_t *rules, sgamp_filter_event_t *fe,
     unsigned key, const sgamp_json_value_t *user, sgamp_sink_t *sink)
 {
+    sgamp_hashed_value_t  *known;
+
     if (rules->hashed & ((uint32_t) 1 << key)) {
-        sgamp_filter_digest(fe, sink, user, (key == SGAMP_KEY_EMAIL)
-                                            ? SGAMP_FILTER_EMAIL : 0);
+        sgamp_hashed_write(&fe->hashed, sink, user, key == SGAMP_KEY_EMAIL);
         return;
     }
 
-    if (fe != NULL && sgamp_filter_known(fe, sink, user)) {
-        return;
+    if (fe != NULL && fe->hashed.addresses) {
+        known = sgamp_hashed_find(&fe->hashed, &user->text);
+
+        if (known != NULL) {
+            sgamp_hashed_put(&fe->hashed, sink, known);
+            return;
+        }
     }
 
     if (rules->lowercase && key == SGAMP_KEY_EMAIL) {
@@ -399,7 +405,7 @@ sgamp_mapper_insert_id(const sgamp_rules_t *rules, const sgamp_event_t *event,
     if (id.type == SGAMP_JSON_STRING && id.text.len != 0) {
 
         if (rules->hashed & (1 << SGAMP_KEY_EVENT_ID)) {
-            sgamp_filter_digest(fe, sink, &id, 0);
+            sgamp_hashed_write(&fe->hashed, sink, &id, 0);
 
         } else {
             sgamp_mapper_copy(sink, &id);

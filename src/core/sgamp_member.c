@@ -48,35 +48,46 @@ sgamp_member_next(const u_char **p, const u_char *last,
     member->key.len = s - member->key.data;
     member->escaped = sgamp_member_odd(member->key.data, member->key.len) != 0;
 
-    for (s++; s < last && (*s == ':' || sgamp_member_is_space(*s)); s++) {
-        /* void */
-    }
-
-    member->value = s;
-
     if (s == last) {
         return 0;
     }
 
-    if (*s == '"') {
-        s = sgamp_member_quote(s + 1, last) + 1;
+    sgamp_member_value(member, s + 1, last);
 
-    } else if (*s == '{' || *s == '[') {
-        s = sgamp_member_nested(s, last);
+    *p = member->end;
+
+    return 1;
+}
+
+
+void
+sgamp_member_value(sgamp_member_t *member, const u_char *p, const u_char *last)
+{
+    while (p < last && (*p == ':' || sgamp_member_is_space(*p))) {
+        p++;
+    }
+
+    member->value = p;
+
+    if (p == last) {
+        /* void */
+
+    } else if (*p == '"') {
+        p = sgamp_member_quote(p + 1, last) + 1;
+
+    } else if (*p == '{' || *p == '[') {
+        p = sgamp_member_nested(p, last);
 
     } else {
 
-        while (s < last && *s != ',' && *s != '}'
-               && !sgamp_member_is_space(*s))
+        while (p < last && *p != ',' && *p != '}'
+               && !sgamp_member_is_space(*p))
         {
-            s++;
+            p++;
         }
     }
 
-    *p = (s < last) ? s : last;
-    member->end = *p;
-
-    return 1;
+    member->end = (p < last) ? p : last;
 }
 
 

@@ -20,8 +20,8 @@ static void sgamp_page_slot(const sgamp_metrics_t *m, sgamp_sink_t *sink,
 static void sgamp_page_events(const sgamp_metrics_t *m, sgamp_sink_t *sink);
 static void sgamp_page_rows(const sgamp_metrics_t *m, sgamp_sink_t *sink,
     unsigned first, const char **meanings);
-static void sgamp_page_row(sgamp_sink_t *sink, uint64_t n,
-    const char *label);
+static void sgamp_page_row(sgamp_sink_t *sink, uint64_t n, const char *label,
+    const char *after);
 static void sgamp_page_cell(sgamp_sink_t *sink, const char *family,
     const char *label, const char *inner);
 static void sgamp_page_latency(const sgamp_metrics_t *m, sgamp_sink_t *sink,
@@ -216,7 +216,9 @@ sgamp_page_events(const sgamp_metrics_t *m, sgamp_sink_t *sink)
         n = value[SGAMP_METRICS_FORWARDED] + value[SGAMP_METRICS_IGNORED]
             + value[SGAMP_METRICS_REJECTED];
 
-        sgamp_page_row(sink, n, label);
+        /* a long name may be broken */
+
+        sgamp_page_row(sink, n, label, "<wbr>");
 
         for (j = 0; j < SGAMP_METRICS_RESULTS; j++) {
             sgamp_page_cell(sink, family->name, label,
@@ -243,7 +245,7 @@ sgamp_page_rows(const sgamp_metrics_t *m, sgamp_sink_t *sink, unsigned first,
     for (i = 0; i < family->labels[0]->n; i++) {
         label = family->labels[0]->value(i);
 
-        sgamp_page_row(sink, m->values[first + i], label);
+        sgamp_page_row(sink, m->values[first + i], label, "");
 
         sgamp_page_text(sink, "<td class=\"m\">");
         sgamp_page_string(sink, meanings[i]);
@@ -257,7 +259,8 @@ sgamp_page_rows(const sgamp_metrics_t *m, sgamp_sink_t *sink, unsigned first,
 
 
 static void
-sgamp_page_row(sgamp_sink_t *sink, uint64_t n, const char *label)
+sgamp_page_row(sgamp_sink_t *sink, uint64_t n, const char *label,
+    const char *after)
 {
     /* what never happened takes no room */
 
@@ -269,7 +272,15 @@ sgamp_page_row(sgamp_sink_t *sink, uint64_t n, const char *label)
     }
 
     sgamp_page_text(sink, "<th scope=\"row\">");
-    sgamp_page_string(sink, label);
+
+    for ( /* void */ ; *label != '\0'; label++) {
+        sgamp_json_write(sink, (const u_char *) label, 1);
+
+        if (*label == '_') {
+            sgamp_page_string(sink, after);
+        }
+    }
+
     sgamp_page_text(sink, "</th>");
 }
 
@@ -303,7 +314,7 @@ sgamp_page_latency(const sgamp_metrics_t *m, sgamp_sink_t *sink,
 
     family = sgamp_page_family(first);
 
-    sgamp_page_row(sink, 1, label);
+    sgamp_page_row(sink, 1, label, "");
 
     for (i = 0; i < SGAMP_METRICS_QUANTILES; i++) {
         sgamp_page_text(sink, "<td data-f=\"time\" data-v=\"");

@@ -72,6 +72,8 @@ sgamp_parser_init(sgamp_parser_t *p, const sgamp_keys_t *keys,
     p->max_size = max_size;
     p->handler = handler;
     p->data = data;
+    p->map_key = (keys->marked != NULL) ? sgamp_marks_map_key
+                                        : sgamp_tokens_map_key;
 
     sgamp_tokens_init(p);
 

@@ -10,8 +10,8 @@
 
 #include <yajl/yajl_parse.h>
 
-#include "sgamp.h"
 #include "sgamp_arena.h"
+#include "sgamp_names.h"
 
 
 /* names of top-level keys that an event is searched for */
@@ -20,16 +20,20 @@ typedef struct {
     sgamp_str_t  names[SGAMP_MAX_KEYS];
     uint32_t     lengths[SGAMP_MAX_KEYS];  /* bits of the keys of a length */
     unsigned     n;
+
+    const sgamp_names_t  *marked;  /* others that are, or NULL */
 } sgamp_keys_t;
 
 
 /* one element of the webhook's array, valid while its handler runs */
 
 typedef struct {
-    sgamp_str_t  raw;                   /* the element as it was sent */
-    uint32_t     ends[SGAMP_MAX_KEYS];  /* offset past the last such key */
-    uint32_t     seen;                  /* bits of the keys that occurred */
-    unsigned     object:1;
+    sgamp_str_t   raw;                   /* the element as it was sent */
+    uint32_t      ends[SGAMP_MAX_KEYS];  /* offset past the last such key */
+    uint32_t      seen;                  /* bits of the keys that occurred */
+    sgamp_mark_t  marks[SGAMP_MAX_MARKS];
+    unsigned      nmarks;                /* with those that found no room */
+    unsigned      object:1;
 } sgamp_event_t;
 
 
@@ -52,6 +56,7 @@ typedef struct {
     sgamp_arena_t         arena;
     yajl_callbacks        callbacks;
     yajl_handle           yajl;
+    int                 (*map_key)(void *ctx, const u_char *key, size_t len);
     const sgamp_keys_t   *keys;
     sgamp_grow_t         *grow;
     size_t                max_size;   /* bytes of an event, or of a gap */

@@ -5,6 +5,7 @@
 
 
 #include "sgamp_rules.h"
+#include "sgamp_text.h"
 
 
 static const sgamp_str_t sgamp_rules_keys[] = {
@@ -82,7 +83,9 @@ sgamp_rules_property(sgamp_rules_t *rules, const sgamp_str_t *name)
 
     bit = 0;
 
-    if ((sgamp_filter_actions(&rules->filter, name) & SGAMP_FILTER_DROP) == 0) {
+    if ((sgamp_names_actions(&rules->filter.names, name) & SGAMP_NAMES_DROP)
+        == 0)
+    {
         key = sgamp_keys_add(&rules->keys, name);
 
         if (key < 0) {
@@ -101,11 +104,20 @@ sgamp_rules_property(sgamp_rules_t *rules, const sgamp_str_t *name)
 void
 sgamp_rules_done(sgamp_rules_t *rules)
 {
-    unsigned  i;
+    unsigned        i;
+    sgamp_names_t  *names;
+
+    names = &rules->filter.names;
+
+    if (names->n == 0) {
+        return;
+    }
+
+    rules->keys.marked = names;
 
     for (i = 0; i < rules->keys.n; i++) {
-        if (sgamp_filter_actions(&rules->filter, &rules->keys.names[i])
-            & SGAMP_FILTER_HASH)
+        if (sgamp_names_actions(names, &rules->keys.names[i])
+            & SGAMP_NAMES_HASH)
         {
             rules->hashed |= (uint32_t) 1 << i;
         }
@@ -126,7 +138,7 @@ sgamp_rules_event(const sgamp_rules_t *rules, sgamp_kind_e kind,
     if (kind == SGAMP_KIND_OTHER) {
 
         for (i = 0; i < rules->nothers; i++) {
-            if (sgamp_json_is(name, &rules->others[i].name, 1)) {
+            if (sgamp_text_is(name, &rules->others[i].name, 1)) {
                 return &rules->others[i];
             }
         }

@@ -12,7 +12,6 @@ static int sgamp_tokens_boolean(void *ctx, int value);
 static int sgamp_tokens_number(void *ctx, const char *value, size_t len);
 static int sgamp_tokens_string(void *ctx, const u_char *value, size_t len);
 static int sgamp_tokens_start_map(void *ctx);
-static int sgamp_tokens_map_key(void *ctx, const u_char *key, size_t len);
 static int sgamp_tokens_start_array(void *ctx);
 static int sgamp_tokens_end(void *ctx);
 static int sgamp_tokens_begin(sgamp_parser_t *p, unsigned object);
@@ -108,7 +107,7 @@ sgamp_tokens_start_map(void *ctx)
 }
 
 
-static int
+int
 sgamp_tokens_map_key(void *ctx, const u_char *key, size_t len)
 {
     sgamp_parser_t  *p = ctx;
@@ -195,7 +194,7 @@ sgamp_tokens_end(void *ctx)
     }
 
     if (p->depth == 1 && p->event.object) {
-        p->callbacks.yajl_map_key = sgamp_tokens_map_key;
+        p->callbacks.yajl_map_key = p->map_key;
     }
 
     return 1;
@@ -217,13 +216,14 @@ sgamp_tokens_begin(sgamp_parser_t *p, unsigned object)
     p->depth = 1;
 
     p->event.seen = 0;
+    p->event.nmarks = 0;
     p->event.object = object;
 
     /* what is not asked for costs no call, and strings are not decoded */
 
     sgamp_tokens_scalars(p, 0);
 
-    p->callbacks.yajl_map_key = object ? sgamp_tokens_map_key : NULL;
+    p->callbacks.yajl_map_key = object ? p->map_key : NULL;
 
     return 1;
 }

@@ -21,6 +21,8 @@
 #include "sgamp_response.h"
 #include "sgamp_signature.h"
 
+#include "ngx_http_sendgrid_amp_rules.h"
+
 
 /* what differs between versions of nginx */
 
@@ -107,27 +109,28 @@ typedef struct {
 
 
 typedef struct {
-    ngx_http_complex_value_t  *region;
-    ngx_http_complex_value_t  *api_key;
-    ngx_uint_t                 auth;
-    ngx_array_t               *secrets;  /* ngx_http_sendgrid_amp_secret_t */
-    ngx_array_t               *public_keys;  /* EVP_PKEY *, or NULL */
-    ngx_uint_t                 signature;
-    time_t                     signature_window;
-    ngx_array_t               *users;        /* ngx_str_t */
-    ngx_flag_t                 lowercase;
-    ngx_str_t                  event_prefix;
-    ngx_uint_t                 batch_events;
-    size_t                     batch_size;
-    ngx_uint_t                 concurrency;
-    size_t                     max_event_size;
-    ngx_uint_t                 retries;
-    ngx_msec_t                 retry_delay;
-    ngx_msec_t                 timeout;
-    ngx_open_file_t           *dead_letter;
-    sgamp_rules_t             *rules;        /* made of the above */
-    ngx_array_t               *keys;  /* likewise, NULL: none is needed */
-    ngx_uint_t                 status;       /* sgamp_format_e, or unset */
+    ngx_http_complex_value_t            *region;
+    ngx_http_complex_value_t            *api_key;
+    ngx_uint_t                           auth;
+    ngx_array_t                         *secrets;      /* ..._secret_t */
+    ngx_array_t                         *public_keys;  /* EVP_PKEY *, or NULL */
+    ngx_uint_t                           signature;
+    time_t                               signature_window;
+    ngx_array_t                         *users;        /* ngx_str_t */
+    ngx_flag_t                           lowercase;
+    ngx_str_t                            event_prefix;
+    ngx_uint_t                           batch_events;
+    size_t                               batch_size;
+    ngx_uint_t                           concurrency;
+    size_t                               max_event_size;
+    ngx_uint_t                           retries;
+    ngx_msec_t                           retry_delay;
+    ngx_msec_t                           timeout;
+    ngx_open_file_t                     *dead_letter;
+    ngx_http_sendgrid_amp_rules_conf_t   set;
+    sgamp_rules_t                       *rules;        /* made of the above */
+    ngx_array_t                         *keys;         /* NULL: not needed */
+    ngx_uint_t                           status;       /* sgamp_format_e */
 } ngx_http_sendgrid_amp_loc_conf_t;
 
 
@@ -209,6 +212,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_http_sendgrid_amp_signature_e   signature;
     ngx_http_sendgrid_amp_slot_t       *slots;        /* conf->concurrency */
     ngx_http_posted_request_t           posted;
+    ngx_http_sendgrid_amp_dry_run_t    *dry_run;      /* NULL: it is none */
 
     ngx_chain_t                        *in;           /* body to be parsed */
     ngx_buf_t                           buf;          /* a copy of in->buf */
@@ -221,6 +225,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_uint_t                          forwarded;
     ngx_uint_t                          ignored;
     ngx_uint_t                          rejected;
+    ngx_uint_t                          ignored_kinds[SGAMP_KINDS];
     ngx_uint_t                          batches;  /* requests, less retries */
     ngx_uint_t                          retries;
     uint64_t                            bytes;        /* of the body */
@@ -475,6 +480,7 @@ char *ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
 
+#include "ngx_http_sendgrid_amp_edge.h"
 #include "ngx_http_sendgrid_amp_metrics.h"
 
 

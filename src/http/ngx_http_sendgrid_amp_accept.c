@@ -50,7 +50,9 @@ ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    if (ngx_http_sendgrid_amp_locate(ctx) != NGX_OK) {
+    if (ngx_http_sendgrid_amp_locate(ctx) != NGX_OK
+        || ngx_http_sendgrid_amp_dry_run(ctx) != NGX_OK)
+    {
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
         return NGX_DECLINED;
     }

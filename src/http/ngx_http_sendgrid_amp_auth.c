@@ -10,7 +10,7 @@
 
 
 static ngx_int_t ngx_http_sendgrid_amp_basic(ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_uint_t ngx_http_sendgrid_amp_accepted(
+static ngx_int_t ngx_http_sendgrid_amp_accepted(
     ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *password);
 
 
@@ -55,7 +55,6 @@ static ngx_int_t
 ngx_http_sendgrid_amp_basic(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_int_t            rc;
-    ngx_uint_t           accepted;
     ngx_http_request_t  *r;
 
     r = ctx->request;
@@ -72,13 +71,16 @@ ngx_http_sendgrid_amp_basic(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    accepted = ngx_http_sendgrid_amp_accepted(ctx, &r->headers_in.passwd);
+    rc = ngx_http_sendgrid_amp_accepted(ctx, &r->headers_in.passwd);
 
-    if (!accepted) {
+    if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "client sent a password that is not one of "
                       "\"sendgrid_amp_secret\"");
-        return NGX_DECLINED;
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     ctx->api_key = r->headers_in.user;
@@ -87,7 +89,7 @@ ngx_http_sendgrid_amp_basic(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-static ngx_uint_t
+static ngx_int_t
 ngx_http_sendgrid_amp_accepted(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_str_t *password)
 {
@@ -101,7 +103,7 @@ ngx_http_sendgrid_amp_accepted(ngx_http_sendgrid_amp_ctx_t *ctx,
      */
 
     if (sgamp_sha256(digest, password->data, password->len) != SGAMP_OK) {
-        return 0;
+        return NGX_ERROR;
     }
 
     accepted = 0;
@@ -112,7 +114,7 @@ ngx_http_sendgrid_amp_accepted(ngx_http_sendgrid_amp_ctx_t *ctx,
                      == 0);
     }
 
-    return accepted;
+    return accepted ? NGX_OK : NGX_DECLINED;
 }
 
 

@@ -22,7 +22,11 @@ static ngx_uint_t ngx_http_sendgrid_amp_final_status(ngx_http_request_t *r);
 ngx_atomic_t *
 ngx_http_sendgrid_amp_counters(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    return (ctx->worker->shared != NULL) ? ctx->worker->shared->values : NULL;
+    if (ctx->worker->shared == NULL || ctx->dry_run != NULL) {
+        return NULL;
+    }
+
+    return ctx->worker->shared->values;
 }
 
 
@@ -150,6 +154,14 @@ ngx_http_sendgrid_amp_leave(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_RECEIVED_BYTES, ctx->bytes);
+
+    /* while something is held it is not known whose events these are */
+
+    for (i = 0; i < SGAMP_KINDS && !ctx->hold; i++) {
+        ngx_http_sendgrid_amp_count(ctx,
+                               sgamp_metrics_event(i, SGAMP_METRICS_IGNORED),
+                               ctx->ignored_kinds[i]);
+    }
 
     if (ctx->signature != NGX_HTTP_SENDGRID_AMP_UNSIGNED) {
         i = ctx->signature - NGX_HTTP_SENDGRID_AMP_SIGNED;

@@ -46,7 +46,7 @@ ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_kind_e kind, const sgamp_str_t *reason, const sgamp_str_t *detail,
     const sgamp_str_t *id, const sgamp_str_t *raw)
 {
-    if (ctx->conf->dead_letter == NULL) {
+    if (ctx->conf->dead_letter == NULL || ctx->dry_run != NULL) {
         ngx_http_sendgrid_amp_log_rejected(ctx, reason, detail, id);
 
     } else if (ngx_http_sendgrid_amp_write_rejected(ctx, reason, detail, raw)

@@ -28,6 +28,11 @@ ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
         return;
     }
 
+    if (ctx->dry_run != NULL) {
+        ngx_http_sendgrid_amp_dry_run_emit(ctx);
+        return;
+    }
+
     for (i = 0; i < ctx->conf->concurrency; i++) {
 
         if (ctx->batcher.closed == NULL
@@ -69,6 +74,12 @@ ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
         return;
     }
 
+    if (ctx->dry_run != NULL) {
+        ngx_http_sendgrid_amp_dry_run_flush(ctx);
+        ngx_http_sendgrid_amp_emit(ctx);
+        return;
+    }
+
     for (i = 0; i < ctx->conf->concurrency; i++) {
         slot = &ctx->slots[i];
 
@@ -98,6 +109,10 @@ ngx_uint_t
 ngx_http_sendgrid_amp_in_flight(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_uint_t  i, n;
+
+    if (ctx->dry_run != NULL) {
+        return ngx_http_sendgrid_amp_dry_run_busy(ctx);
+    }
 
     n = 0;
 

@@ -6,8 +6,6 @@
 
 #include "ngx_http_sendgrid_amp.h"
 
-#include "sgamp_json.h"
-
 
 static ngx_int_t ngx_http_sendgrid_amp_merge_keys(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_loc_conf_t *prev,
@@ -16,25 +14,12 @@ static ngx_int_t ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_loc_conf_t *conf);
 static ngx_int_t ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_loc_conf_t *conf);
-static ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf);
-static ngx_int_t ngx_http_sendgrid_amp_add_users(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf);
-static ngx_int_t ngx_http_sendgrid_amp_prefix(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf);
-static int ngx_http_sendgrid_amp_prefix_full(sgamp_sink_t *sink);
 
 
 /* Amplitude documents it for everyone */
 
 static ngx_str_t  ngx_http_sendgrid_amp_public_secret =
     ngx_string("CJdAK9fWEn4dH2UzKht37sAM");
-
-static ngx_str_t  ngx_http_sendgrid_amp_default_users[] = {
-    ngx_string("amp_user_id"),
-    ngx_string("email"),
-    ngx_null_string
-};
 
 
 void *
@@ -74,6 +59,8 @@ ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf)
     conf->dead_letter = NGX_CONF_UNSET_PTR;
     conf->status = NGX_CONF_UNSET_UINT;
 
+    ngx_http_sendgrid_amp_init_rules(&conf->set);
+
     return conf;
 }
 
@@ -112,6 +99,8 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_msec_value(conf->retry_delay, prev->retry_delay, 500);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 25000);
     ngx_conf_merge_ptr_value(conf->dead_letter, prev->dead_letter, NULL);
+
+    ngx_http_sendgrid_amp_merge_rules(&prev->set, &conf->set);
 
     /* the blocks of "if" and "limit_except" are parts of their location */
 
@@ -238,96 +227,4 @@ ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
 
     return ngx_http_sendgrid_amp_add_secret(conf->secrets,
                                          &ngx_http_sendgrid_amp_public_secret);
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
-{
-    conf->rules = ngx_palloc(cf->pool, sizeof(sgamp_rules_t));
-    if (conf->rules == NULL) {
-        return NGX_ERROR;
-    }
-
-    sgamp_rules_init(conf->rules);
-
-    conf->rules->lowercase = conf->lowercase;
-
-    if (ngx_http_sendgrid_amp_add_users(cf, conf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_sendgrid_amp_prefix(cf, conf);
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_add_users(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
-{
-    ngx_str_t   *user;
-    ngx_uint_t   i, n;
-    sgamp_str_t  name;
-
-    if (conf->users != NULL) {
-        user = conf->users->elts;
-        n = conf->users->nelts;
-
-    } else {
-        user = ngx_http_sendgrid_amp_default_users;
-        n = 2;
-    }
-
-    for (i = 0; i < n; i++) {
-        name.len = user[i].len;
-        name.data = user[i].data;
-
-        if (sgamp_rules_user(conf->rules, &name) != SGAMP_OK) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "too many names in \"sendgrid_amp_user_id\"");
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_prefix(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
-{
-    size_t        size;
-    sgamp_sink_t  sink;
-
-    /* a control character needs six characters as an escape */
-
-    size = 6 * conf->event_prefix.len;
-
-    sink.pos = ngx_pnalloc(cf->pool, size + 1);
-    if (sink.pos == NULL) {
-        return NGX_ERROR;
-    }
-
-    sink.last = sink.pos + size;
-    sink.next = ngx_http_sendgrid_amp_prefix_full;
-    sink.status = SGAMP_OK;
-
-    conf->rules->prefix.data = sink.pos;
-
-    sgamp_json_escape(&sink, conf->event_prefix.data, conf->event_prefix.len);
-
-    conf->rules->prefix.len = sink.pos - conf->rules->prefix.data;
-
-    return (sink.status == SGAMP_OK) ? NGX_OK : NGX_ERROR;
-}
-
-
-static int
-ngx_http_sendgrid_amp_prefix_full(sgamp_sink_t *sink)
-{
-    (void) sink;
-
-    return SGAMP_NOMEM;
 }

@@ -140,6 +140,10 @@ ngx_http_sendgrid_amp_init(ngx_http_request_t *r)
 
     ctx->parsing = 1;
 
+    if (ngx_http_sendgrid_amp_properties(ctx) != NGX_OK) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+    }
+
     ctx->slots = ngx_pcalloc(r->pool, conf->concurrency
                                       * sizeof(ngx_http_sendgrid_amp_slot_t));
 
@@ -175,6 +179,12 @@ ngx_http_sendgrid_amp_event(void *data, const sgamp_event_t *event)
 
     if (rc != SGAMP_OK || reason == SGAMP_MAPPED) {
         return rc;
+    }
+
+    if (reason == SGAMP_IGNORED) {
+        ctx->ignored++;
+        ctx->ignored_kinds[ctx->batcher.kind]++;
+        return SGAMP_OK;
     }
 
     if (ctx->hold) {
@@ -372,7 +382,9 @@ ngx_http_sendgrid_amp_finalize(ngx_http_sendgrid_amp_ctx_t *ctx)
         return;
     }
 
-    ngx_http_finalize_request(r, ngx_http_sendgrid_amp_reply(ctx));
+    ngx_http_finalize_request(r, (ctx->dry_run != NULL)
+                                 ? ngx_http_sendgrid_amp_dry_run_reply(ctx)
+                                 : ngx_http_sendgrid_amp_reply(ctx));
 }
 
 
@@ -390,6 +402,7 @@ ngx_http_sendgrid_amp_cleanup(void *data)
     }
 
     ngx_http_sendgrid_amp_delivery_cleanup(ctx);
+    ngx_http_sendgrid_amp_dry_run_cleanup(ctx);
 
     sgamp_parser_done(&ctx->parser);
     sgamp_batcher_done(&ctx->batcher);

@@ -184,8 +184,8 @@ sub start {
 		"$root/error.log", '-g', 'daemon off;');
 
 	if ($ENV{TEST_NGINX_USE_VALGRIND}) {
-		unshift @command, qw(valgrind -q --error-exitcode=99
-			--log-file), "$root/valgrind.log", '--';
+		unshift @command, qw(valgrind -q --error-exitcode=99),
+			"--log-file=$root/valgrind.log.%p", '--';
 	}
 
 	local $ENV{ASAN_OPTIONS} = $self->{leaks} ? no_leaks()

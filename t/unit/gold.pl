@@ -7,12 +7,51 @@
 use warnings;
 use strict;
 
-use Digest::SHA qw(sha256_hex);
+use Digest::SHA qw(hmac_sha256_hex sha256_hex);
 use FindBin;
+use Socket qw(inet_pton AF_INET AF_INET6);
 
 # Rules other than the defaults, by the name of the webhook.
 
+my @ten = ('email', 'ip', '', "caf\xc3\xa9", 'a"b\\c', "a\x01b", '__proto__',
+	'event_properties', 'a key', "\xf0\x9f\x98\x80");
+
 my %rules = (
+	'rules-drop' => { drop => \@ten },
+	'rules-keep' => { keep => [ @ten, 'event', 'user_id' ] },
+	'rules-hash' => { hash => \@ten },
+	'rules-hmac' => { hash => [ @ten, 'sg_event_id', 'amp_user_id', 'nothing' ],
+		hash_key => "k\x00\xff", users => 'amp_user_id,nothing,email',
+		lowercase => 'on' },
+	'rules-hmac-long' => { hash => [ 'email' ], hash_key => 'k' x 65,
+		drop => [ 'email' ] },
+	'rules-keep-hash' => { keep => [ 'email', 'x', "\xef\xbf\xbd" ],
+		hash => [ 'email', 'y', 'amp_user_id' ] },
+	'rules-addresses' => { hash => [ 'email', 'to' ] },
+	'rules-many' => { hash => [ 'a' ], drop => [ 'b' ],
+		properties => [ [ 'b', 'new' ], [ 'c', 'new' ] ] },
+	'rules-names' => { event_names => [ [ 'open', 'Opened "it" \\' ],
+		[ 'machine_open', "Opened by a machine\t" ],
+		[ 'teleported', "T\xc3\xa9l\xff" ], [ "\xc3\xa9v\xc3\xa9nement", 'E' ],
+		[ 'other', 'O' ] ] },
+	'rules-events' => { events => [ 'open', 'click', 'teleported', 'bounce' ],
+		ignore => [ 'bounce', 'dropped' ],
+		event_names => [ [ 'click', 'Clicked' ] ] },
+	'rules-ignore' => { ignore => [ 'machine_open', 'teleported',
+		"\xc3\xa9v\xc3\xa9nement", 'other' ] },
+	'rules-properties' => { properties => [ [ 'env', "pro\"d\x01\xff" ],
+		[ 'email', 'never' ], [ '', '' ], [ "\xc3\xa9\"", "\xc3\xa9" ] ] },
+	'rules-properties-drop' => { properties => [ [ 'env', 'new' ],
+		[ 'only', 'one' ] ], drop => [ 'env', 'email', 'event', 'sg_event_id' ] },
+	'rules-properties-keep' => { properties => [ [ 'env', 'new' ],
+		[ 'email', 'new' ] ], keep => [ 'email' ] },
+	'rules-client-ip' => { client_ip => 'on' },
+	'rules-client-ip-hash' => { client_ip => 'on', hash => [ 'ip' ] },
+	'rules-client-ip-drop' => { client_ip => 'on', drop => [ 'ip' ] },
+	'rules-all' => { client_ip => 'on', hash => [ 'email' ],
+		drop => [ 'useragent', 'url', 'category' ], hash_key => 'secret',
+		ignore => [ 'processed' ], event_names => [ [ 'click', 'Clicked' ] ],
+		properties => [ [ 'env', 'eu' ], [ 'order', 'no' ] ] },
 	'api-key' => { api_key => qq{a"b\\c/d\x01\t\xc3\xa9\xff} },
 	'batch-events' => { batch_events => 3 },
 	'batch-size' => { batch_size => 1500, batch_events => 4 },
@@ -32,6 +71,10 @@ use constant {
 	MAX_DIGITS => 18,
 	REPLACEMENT => "\xef\xbf\xbd",
 };
+
+my %readers = map { $_ => 1 } qw(
+	open click unsubscribe group_unsubscribe group_resubscribe
+);
 
 my %reserved = map { $_ => 1 } qw(
 	anonymous nil none null n/a na undefined unknown {} lmy47d 0 -1
@@ -58,34 +101,38 @@ my $LOW = qr/\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}/;
 
 ###############################################################################
 
-chdir "$FindBin::Bin/../data" or die "chdir: $!\n";
+# other tests have a use for the functions
 
-my $check = @ARGV && $ARGV[0] eq '--check' && shift @ARGV;
-my @names = @ARGV ? @ARGV : map { s/\.json$//r } sort glob '*.json';
-my $bad = 0;
+main() if !caller;
 
-for my $name (@names) {
-	my $gold = gold($name);
+sub main {
+	chdir "$FindBin::Bin/../data" or die "chdir: $!\n";
 
-	if ($check) {
-		my $old = -f "$name.gold" ? get("$name.gold") : '';
+	my $check = @ARGV && $ARGV[0] eq '--check' && shift @ARGV;
+	my @names = @ARGV ? @ARGV : map { s/\.json$//r } sort glob '*.json';
+	my $bad = 0;
 
-		if ($old ne $gold) {
-			print "$name.gold differs\n";
-			$bad++;
+	for my $name (@names) {
+		my $gold = gold($name);
+
+		if ($check) {
+			my $old = -f "$name.gold" ? get("$name.gold") : '';
+
+			if ($old ne $gold) {
+				print "$name.gold differs\n";
+				$bad++;
+			}
+
+			next;
 		}
 
-		next;
+		open my $fh, '>:raw', "$name.gold" or die "$name.gold: $!\n";
+		print $fh $gold;
+		close $fh or die "$name.gold: $!\n";
 	}
 
-	open my $fh, '>:raw', "$name.gold" or die "$name.gold: $!\n";
-	print $fh $gold;
-	close $fh or die "$name.gold: $!\n";
+	exit($bad ? 1 : 0);
 }
-
-exit($bad ? 1 : 0);
-
-###############################################################################
 
 sub get {
 	my ($file) = @_;
@@ -112,8 +159,8 @@ sub gold {
 		%{ $rules{$name} || {} }
 	);
 
-	my $gold = "== rules\n" . join('', map { "$_ " . ($_ eq 'api_key'
-		? unpack('H*', $r{$_}) : $r{$_}) . "\n" } sort keys %r);
+	my $gold = "== rules\n" . join('', map { "$_ " . rule($_, $r{$_}) . "\n" }
+		sort keys %r);
 
 	my (@payloads, @events, $rejected);
 	my $head = '{"api_key":"' . quote($r{api_key}) . '","events":[';
@@ -130,6 +177,11 @@ sub gold {
 
 	for my $i (0 .. $#elements) {
 		my ($event, $reason) = map_event(\%r, $elements[$i]);
+
+		if (!defined $event && $reason eq 'ignored') {
+			$rejected .= "== ignored $i\n";
+			next;
+		}
 
 		if (!defined $event) {
 			$rejected .= "== rejected $i $reason\n"
@@ -153,6 +205,18 @@ sub gold {
 		. ($rejected // '');
 }
 
+# lists as hex, with commas between names and "=" in pairs
+
+sub rule {
+	my ($name, $value) = @_;
+
+	return unpack('H*', $value) if $name =~ /key$/;
+	return $value if !ref $value;
+
+	return join ',', map { join '=', map { unpack('H*', $_) }
+		ref $_ ? @$_ : $_ } @$value;
+}
+
 ###############################################################################
 
 # section 2 of the mapping: an event, or undef and the reason
@@ -172,12 +236,46 @@ sub map_event {
 		return (undef, 'no_event_type');
 	}
 
+	my $name = lower(text($type->{inside}));
+
+	if ($name eq 'open' && $value{sg_machine_open}
+		&& $value{sg_machine_open}{raw} eq 'true')
+	{
+		$name = 'machine_open';
+
+	} elsif ($name eq 'machine_open') {
+		$name = undef;
+	}
+
+	my $event_type = $r->{prefix} . repair($type->{inside});
+
+	if (defined $name) {
+		utf8::encode($name);
+
+		for (@{ $r->{event_names} || [] }) {
+			$event_type = quote($_->[1]) if $_->[0] eq $name;
+		}
+	}
+
+	return (undef, 'ignored') if $r->{events}
+		&& !grep { defined $name && $_ eq $name } @{ $r->{events} };
+	return (undef, 'ignored')
+		if grep { defined $name && $_ eq $name } @{ $r->{ignore} || [] };
+
+	my %hash = map { $_ => 1 } @{ $r->{hash} || [] };
+	my %clear = addresses($r, \%hash, $element);
 	my $user;
 
 	for my $key (split /,/, $r->{users}) {
 		$user = user_id($value{$key}, $key eq 'email'
-			&& $r->{lowercase} eq 'on');
-		last if defined $user;
+			&& $r->{lowercase} eq 'on') // next;
+
+		my $cut = $value{$key}{type} eq 'string'
+			? cut($value{$key}{inside}) : undef;
+
+		$user = $hash{$key} ? hashed($r, $key, $value{$key}, 1)
+			: $clear{ defined $cut ? lower($cut) : '' } // $user;
+		last;
 	}
 
 	return (undef, 'no_user_id') if !defined $user;
@@ -185,14 +283,132 @@ sub map_event {
 	my $ms = milliseconds($value{timestamp});
 	my $id = $value{sg_event_id};
 
-	$id = $id && $id->{type} eq 'string' && $id->{inside} ne ''
-		? repair($id->{inside}) : sha256_hex($element->{raw});
+	$id = !$id || $id->{type} ne 'string' || $id->{inside} eq ''
+		? sha256_hex($element->{raw})
+		: $hash{sg_event_id} ? hashed($r, 'sg_event_id', $id)
+		: repair($id->{inside});
 
-	return qq({"user_id":"$user","event_type":")
-		. $r->{prefix} . repair($type->{inside}) . '"'
+	my $ip = $r->{client_ip} && !$hash{ip} && defined $name && $readers{$name}
+		? address($value{ip}) : undef;
+
+	return qq({"user_id":"$user","event_type":"$event_type")
 		. (defined $ms ? qq(,"time":$ms) : '')
+		. (defined $ip ? qq(,"ip":"$ip") : '')
 		. qq(,"insert_id":"$id","library":"sendgrid","event_properties":)
-		. repair($element->{raw}) . '}';
+		. properties($r, \%hash, \%clear, $element) . '}';
+}
+
+sub lower {
+	return $_[0] =~ tr/A-Z/a-z/r;
+}
+
+sub cut {
+	return text($_[0]) =~ s/^\p{White_Space}+|\p{White_Space}+$//gr;
+}
+
+# what a value becomes: of a string its text, of others their JSON
+
+sub hashed {
+	my ($r, $key, $value, $cut) = @_;
+	my $text = $value->{raw};
+
+	if ($value->{type} eq 'string') {
+		$text = $cut || $key eq 'email' ? cut($value->{inside})
+			: text($value->{inside});
+		$text = lower($text) if $key eq 'email';
+		utf8::encode($text);
+	}
+
+	return defined $r->{hash_key} ? hmac_sha256_hex($text, $r->{hash_key})
+		: sha256_hex($text);
+}
+
+# what else must not leave, in lower case => the hash of it
+
+sub addresses {
+	my ($r, $hash, $element) = @_;
+	my (%clear, $n);
+
+	for (@{ $element->{members} }) {
+		my ($name, $value) = @$_;
+
+		next if !$hash->{$name} || $value->{type} ne 'string';
+		last if ++$n > 16;
+
+		my $text = lower(cut($value->{inside}));
+
+		$clear{$text} //= hashed($r, $name, $value) if $text =~ /@/;
+	}
+
+	return %clear;
+}
+
+sub address {
+	my ($value) = @_;
+
+	return undef if !$value || $value->{type} ne 'string';
+
+	my $text = text($value->{inside});
+
+	return undef if $text !~ /^[0-9a-fA-F:.]+\z/;
+	return inet_pton(AF_INET, $text) || inet_pton(AF_INET6, $text)
+		? $text : undef;
+}
+
+sub properties {
+	my ($r, $hash, $clear, $element) = @_;
+	my $raw = $element->{raw};
+
+	if (!grep { $r->{$_} } qw(drop keep hash properties)) {
+		return repair($raw);
+	}
+
+	my %drop = map { $_ => 1 } @{ $r->{drop} || [] };
+	my %keep = map { $_ => 1 } @{ $r->{keep} || [] };
+	my ($out, $end, %own) = ('');
+
+	for (@{ $element->{members} }) {
+		my ($name, $value, $from, $to, $key) = @$_;
+
+		if ($drop{$name} || $r->{keep} && !$keep{$name}) {
+			$end = undef;
+			next;
+		}
+
+		my $hex;
+
+		if ($hash->{$name}) {
+			$hex = hashed($r, $name, $value) if $value->{raw} ne 'null';
+
+		} elsif ($value->{type} eq 'string') {
+			$hex = $clear->{ lower(cut($value->{inside})) };
+		}
+
+		$own{$name} = 1;
+
+		# white space stays between members that leave as they are
+
+		$out .= defined $end ? substr($raw, $end, $from - $end)
+			: $out ne '' ? ',' : '';
+		$out .= repair(defined $hex ? $key : substr($raw, $from, $to - $from));
+		$out .= qq(:"$hex") if defined $hex;
+		$end = defined $hex ? undef : $to;
+	}
+
+	# without a filter, there is white space at the ends as well
+
+	if (!grep { $r->{$_} } qw(drop keep hash)) {
+		$out = repair($raw) =~ s/^\{|\}$//gr;
+	}
+
+	for (@{ $r->{properties} || [] }) {
+		next if $own{ $_->[0] };
+
+		$out .= ($out ne '' ? ',' : '') . '"' . quote($_->[0]) . '":"'
+			. quote($_->[1]) . '"';
+	}
+
+	return "{$out}";
 }
 
 sub user_id {
@@ -379,9 +595,10 @@ sub value {
 				$$s =~ /\G,[ \t\r\n]*/gc or $fail->('no comma');
 			}
 
-			my $key;
+			my ($key, $from);
 
 			if ($object) {
+				$from = pos($$s) - $start;
 				$key = value($s);
 				$key->{type} eq 'string' or $fail->('no key');
 				$$s =~ /\G[ \t\r\n]*:/gc or $fail->('no colon');
@@ -392,7 +609,8 @@ sub value {
 			if ($object) {
 				my $name = text($key->{inside});
 				utf8::encode($name);
-				push @{ $v{members} }, [ $name, $value ];
+				push @{ $v{members} }, [ $name, $value, $from,
+					pos($$s) - $start, $key->{raw} ];
 
 			} else {
 				push @{ $v{elements} }, $value;
@@ -409,3 +627,5 @@ sub value {
 
 	return \%v;
 }
+
+1;

@@ -67,6 +67,7 @@ typedef size_t (*sgamp_test_cut_pt)(void *data);
 
 typedef struct {
     sgamp_rules_t        rules;
+    const sgamp_str_t   *properties;
     sgamp_str_t          api_key;
     size_t               max_event;
     size_t               max_size;

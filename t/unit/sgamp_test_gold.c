@@ -13,7 +13,6 @@
 static void sgamp_test_rule(sgamp_test_gold_t *gold, char *name,
     char *value);
 static void sgamp_test_users(sgamp_test_gold_t *gold, char *value);
-static void sgamp_test_unhex(sgamp_str_t *str, char *value);
 
 
 void
@@ -35,6 +34,8 @@ sgamp_test_gold_init(sgamp_test_gold_t *gold, const char *json)
     memset(gold, 0, sizeof(sgamp_test_gold_t));
 
     sgamp_test_run_init(&gold->run);
+
+    sgamp_test_rules_init(&gold->rules, &gold->run);
 
     gold->run.rules.nusers = 0;
     gold->run.valid = 1;
@@ -59,6 +60,8 @@ sgamp_test_gold_init(sgamp_test_gold_t *gold, const char *json)
 
         sgamp_test_rule(gold, p, value);
     }
+
+    sgamp_test_rules_end(&gold->rules, &gold->run);
 
     gold->want.data = (u_char *) p;
     gold->want.len = gold->gold.data + gold->gold.len - gold->want.data;
@@ -91,7 +94,7 @@ sgamp_test_rule(sgamp_test_gold_t *gold, char *name, char *value)
     } else if (strcmp(name, "users") == 0) {
         sgamp_test_users(gold, value);
 
-    } else {
+    } else if (!sgamp_test_rules_set(&gold->rules, &gold->run, name, value)) {
         tap_bail("unknown rule \"%s\"", name);
     }
 }
@@ -119,30 +122,11 @@ sgamp_test_users(sgamp_test_gold_t *gold, char *value)
 }
 
 
-static void
-sgamp_test_unhex(sgamp_str_t *str, char *value)
-{
-    size_t    i;
-    unsigned  ch;
-
-    str->data = (u_char *) value;
-    str->len = strlen(value) / 2;
-
-    for (i = 0; i < str->len; i++) {
-
-        if (sscanf(value + 2 * i, "%2x", &ch) != 1) {
-            tap_bail("not hex: %s", value);
-        }
-
-        str->data[i] = (u_char) ch;
-    }
-}
-
-
 void
 sgamp_test_gold_done(sgamp_test_gold_t *gold)
 {
     sgamp_test_run_done(&gold->run);
+    sgamp_test_rules_done(&gold->rules);
     sgamp_test_free(&gold->json);
     sgamp_test_free(&gold->gold);
 }

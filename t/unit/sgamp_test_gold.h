@@ -10,17 +10,18 @@
 
 #include <glob.h>
 
-#include "sgamp_test.h"
+#include "sgamp_test_rules.h"
 
 
 /* a webhook of t/data, what becomes of it, and a run with its rules */
 
 typedef struct {
-    sgamp_test_run_t  run;
-    sgamp_test_buf_t  json;
-    sgamp_test_buf_t  gold;
-    sgamp_str_t       want; /* the payloads and the rejected events */
-    char              name[64];
+    sgamp_test_run_t    run;
+    sgamp_test_rules_t  rules; /* what those of the run point to */
+    sgamp_test_buf_t    json;
+    sgamp_test_buf_t    gold;
+    sgamp_str_t         want; /* the payloads and the rejected events */
+    char                name[64];
 } sgamp_test_gold_t;
 
 

@@ -77,6 +77,8 @@ sgamp_test_run(sgamp_test_run_t *run, const u_char *p, size_t n)
     sgamp_batcher_init(&webhook.batcher, &webhook.pieces, &run->rules,
                        &run->api_key, run->max_size, run->max_events);
 
+    webhook.batcher.properties = run->properties;
+
     run->status = sgamp_parser_init(&parser, &run->rules.keys, run->max_event,
                                     sgamp_test_event, &webhook,
                                     &run->heap.grow, &reserve);
@@ -159,7 +161,11 @@ sgamp_test_event(void *data, const sgamp_event_t *event)
         return rc;
     }
 
-    if (reason != SGAMP_MAPPED) {
+    if (reason == SGAMP_IGNORED) {
+        snprintf(text, sizeof(text), "== ignored %u\n", run->nevents);
+        sgamp_test_puts(&run->rejected, text);
+
+    } else if (reason != SGAMP_MAPPED) {
         snprintf(text, sizeof(text), "== rejected %u %s\n", run->nevents,
                  sgamp_reason(reason));
 

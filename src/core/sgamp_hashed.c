@@ -1,0 +1,415 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "sgamp_hashed.h"
+#include "sgamp_id.h"
+#include "sgamp_text.h"
+
+
+#define SGAMP_HASHED_BUF     256  /* bytes that are decoded at a time */
+#define SGAMP_HASHED_ESCAPE  6    /* bytes of one \uXXXX */
+
+
+static int sgamp_hashed_has_at(const sgamp_str_t *string);
+static int sgamp_hashed_escaped_at(const sgamp_str_t *raw);
+static int sgamp_hashed_around(const sgamp_hashed_t *hashed,
+    const sgamp_str_t *raw, const u_char *at);
+static int sgamp_hashed_neighbors(const sgamp_str_t *address,
+    const sgamp_str_t *raw, const u_char *at);
+static inline int sgamp_hashed_differs(const sgamp_json_value_t *address,
+    const sgamp_str_t *string);
+static int sgamp_hashed_equal(const sgamp_str_t *a, const sgamp_str_t *b);
+static int sgamp_hashed_digest(sgamp_hash_t *hash,
+    sgamp_hashed_value_t *value);
+static size_t sgamp_hashed_lower(u_char buf[SGAMP_HASHED_BUF],
+    const u_char **p, const u_char *last);
+static size_t sgamp_hashed_decode(u_char buf[SGAMP_HASHED_BUF],
+    const u_char **p, const u_char *last, unsigned lower);
+
+
+void
+sgamp_hashed_init(sgamp_hashed_t *hashed, sgamp_hash_t *hash)
+{
+    hashed->hash = hash;
+    hashed->n = 0;
+    hashed->addresses = 0;
+}
+
+
+sgamp_hashed_value_t *
+sgamp_hashed_add(sgamp_hashed_t *hashed, const sgamp_json_value_t *value,
+    unsigned lower)
+{
+    sgamp_hashed_value_t  *v;
+
+    if (hashed->n == SGAMP_HASHED_MAX) {
+        return NULL;
+    }
+
+    v = &hashed->values[hashed->n++];
+
+    v->value = *value;
+    v->address = *value;
+    v->lower = lower;
+    v->done = 0;
+
+    if (!sgamp_hashed_has_at(&v->address.text)) {
+        v->address.text.len = 0;
+        return v;
+    }
+
+    if (!lower) {
+        (void) sgamp_id_cut(&v->address);
+    }
+
+    hashed->addresses = 1;
+
+    return v;
+}
+
+
+static int
+sgamp_hashed_has_at(const sgamp_str_t *string)
+{
+    const u_char  *p, *last;
+
+    p = string->data;
+    last = p + string->len;
+
+    if (memchr(p, '@', string->len) != NULL) {
+        return 1;
+    }
+
+    if (memchr(p, '\\', string->len) == NULL) {
+        return 0;
+    }
+
+    while (p < last) {
+        if (sgamp_json_next(&p, last) == '@') {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+sgamp_hashed_write(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
+    const sgamp_json_value_t *value, unsigned lower)
+{
+    unsigned              i;
+    sgamp_hashed_value_t  other, *v;
+
+    for (i = 0; i < hashed->n; i++) {
+        v = &hashed->values[i];
+
+        if (v->value.text.data == value->text.data
+            && v->value.text.len == value->text.len
+            && v->lower == lower)
+        {
+            sgamp_hashed_put(hashed, sink, v);
+            return;
+        }
+    }
+
+    other.value = *value;
+    other.lower = lower;
+    other.done = 0;
+
+    sgamp_hashed_put(hashed, sink, &other);
+}
+
+
+int
+sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed, const sgamp_str_t *raw)
+{
+    unsigned                     i;
+    const u_char                *p, *last;
+    const sgamp_hashed_value_t  *v;
+
+    if (!hashed->addresses) {
+        return 0;
+    }
+
+    for (i = 0; i < hashed->n; i++) {
+        v = &hashed->values[i];
+
+        if (v->address.text.len != 0
+            && !v->address.plain
+            && memchr(v->address.text.data, '\\', v->address.text.len)
+               != NULL)
+        {
+            return 1;
+        }
+    }
+
+    if (sgamp_hashed_escaped_at(raw)) {
+        return 1;
+    }
+
+    last = raw->data + raw->len;
+
+    for (p = raw->data; /* void */; p++) {
+        p = memchr(p, '@', last - p);
+
+        if (p == NULL) {
+            return 0;
+        }
+
+        if (sgamp_hashed_around(hashed, raw, p)) {
+            return 1;
+        }
+    }
+}
+
+
+static int
+sgamp_hashed_escaped_at(const sgamp_str_t *raw)
+{
+    const u_char  *p, *last;
+
+    last = raw->data + raw->len;
+
+    for (p = raw->data; /* void */; p += 2) {
+        p = memchr(p, '\\', last - p);
+
+        if (p == NULL) {
+            return 0;
+        }
+
+        if (last - p > SGAMP_HASHED_ESCAPE && memcmp(p, "\\u0040", 6) == 0) {
+            return 1;
+        }
+    }
+}
+
+
+static int
+sgamp_hashed_around(const sgamp_hashed_t *hashed, const sgamp_str_t *raw,
+    const u_char *at)
+{
+    unsigned                     i;
+    const u_char                *text;
+    const sgamp_hashed_value_t  *v;
+
+    /* one "@" was looked at already, others rarely have the same neighbors */
+
+    for (i = 0; i < hashed->n; i++) {
+        text = hashed->values[i].value.text.data;
+
+        if (at >= text && at < text + hashed->values[i].value.text.len) {
+            return 0;
+        }
+    }
+
+    for (i = 0; i < hashed->n; i++) {
+        v = &hashed->values[i];
+
+        if (v->address.text.len != 0
+            && sgamp_hashed_neighbors(&v->address.text, raw, at))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+sgamp_hashed_neighbors(const sgamp_str_t *address, const sgamp_str_t *raw,
+    const u_char *at)
+{
+    const u_char  *p, *text;
+
+    /* other characters than ASCII may be written in more than one way */
+
+    text = address->data;
+    p = memchr(text, '@', address->len);
+
+    if (p != text
+        && p[-1] < 0x80
+        && sgamp_text_lower(p[-1]) != sgamp_text_lower(at[-1])
+        && (at - raw->data < SGAMP_HASHED_ESCAPE
+            || at[-SGAMP_HASHED_ESCAPE] != '\\'))
+    {
+        return 0;
+    }
+
+    return p + 1 == text + address->len
+           || p[1] >= 0x80
+           || sgamp_text_lower(p[1]) == sgamp_text_lower(at[1])
+           || at[1] == '\\';
+}
+
+
+sgamp_hashed_value_t *
+sgamp_hashed_find(sgamp_hashed_t *hashed, const sgamp_str_t *string)
+{
+    unsigned               i;
+    sgamp_json_value_t     value;
+    sgamp_hashed_value_t  *v;
+
+    for (i = 0; i < hashed->n; i++) {
+        v = &hashed->values[i];
+
+        if (v->address.text.len == 0
+            || sgamp_hashed_differs(&v->address, string))
+        {
+            continue;
+        }
+
+        value.text = *string;
+        value.plain = 0;
+        (void) sgamp_id_cut(&value);
+
+        if (sgamp_hashed_equal(&value.text, &v->address.text)) {
+            return v;
+        }
+    }
+
+    return NULL;
+}
+
+
+static inline int
+sgamp_hashed_differs(const sgamp_json_value_t *address,
+    const sgamp_str_t *string)
+{
+    u_char  first, last;
+
+    /* most have another length, and nothing that could be why */
+
+    if (!address->plain || string->len == address->text.len) {
+        return 0;
+    }
+
+    if (string->len < address->text.len) {
+        return 1;
+    }
+
+    first = string->data[0];
+    last = string->data[string->len - 1];
+
+    return first > ' ' && first < 0x80 && last > ' ' && last < 0x80
+           && memchr(string->data, '\\', string->len) == NULL;
+}
+
+
+static int
+sgamp_hashed_equal(const sgamp_str_t *a, const sgamp_str_t *b)
+{
+    uint32_t       c, d;
+    const u_char  *p, *q, *alast, *blast;
+
+    p = a->data;
+    q = b->data;
+    alast = p + a->len;
+    blast = q + b->len;
+
+    while (p < alast && q < blast) {
+        c = sgamp_json_next(&p, alast);
+        d = sgamp_json_next(&q, blast);
+
+        if (sgamp_text_lower(c) != sgamp_text_lower(d)) {
+            return 0;
+        }
+    }
+
+    return p == alast && q == blast;
+}
+
+
+void
+sgamp_hashed_put(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
+    sgamp_hashed_value_t *value)
+{
+    if (!value->done && sgamp_hashed_digest(hashed->hash, value) != SGAMP_OK) {
+        sink->status = SGAMP_NOMEM;
+        sink->last = sink->pos;
+        return;
+    }
+
+    value->done = 1;
+
+    sgamp_json_write(sink, value->hex, SGAMP_SHA256_HEX_LEN);
+}
+
+
+static int
+sgamp_hashed_digest(sgamp_hash_t *hash, sgamp_hashed_value_t *value)
+{
+    int            rc;
+    size_t         n;
+    u_char         buf[SGAMP_HASHED_BUF];
+    const u_char  *p, *last;
+
+    p = value->value.text.data;
+    last = p + value->value.text.len;
+
+    rc = sgamp_hash_start(hash);
+
+    if (value->value.type != SGAMP_JSON_STRING
+        || (value->value.plain && !value->lower))
+    {
+        if (rc == SGAMP_OK) {
+            rc = sgamp_hash_update(hash, p, last - p);
+        }
+
+        p = last;
+    }
+
+    while (rc == SGAMP_OK && p < last) {
+
+        n = value->value.plain
+            ? sgamp_hashed_lower(buf, &p, last)
+            : sgamp_hashed_decode(buf, &p, last, value->lower);
+
+        rc = sgamp_hash_update(hash, buf, n);
+    }
+
+    return (rc == SGAMP_OK) ? sgamp_hash_final(hash, value->hex) : rc;
+}
+
+
+static size_t
+sgamp_hashed_lower(u_char buf[SGAMP_HASHED_BUF], const u_char **p,
+    const u_char *last)
+{
+    size_t         i, n;
+    const u_char  *text;
+
+    text = *p;
+    n = last - text;
+    n = (n < SGAMP_HASHED_BUF) ? n : SGAMP_HASHED_BUF;
+
+    for (i = 0; i < n; i++) {
+        buf[i] = (u_char) sgamp_text_lower(text[i]);
+    }
+
+    *p += n;
+
+    return n;
+}
+
+
+static size_t
+sgamp_hashed_decode(u_char buf[SGAMP_HASHED_BUF], const u_char **p,
+    const u_char *last, unsigned lower)
+{
+    size_t    n;
+    uint32_t  c;
+
+    n = 0;
+
+    while (*p < last && n <= SGAMP_HASHED_BUF - SGAMP_TEXT_CHAR) {
+        c = sgamp_json_next(p, last);
+        n += sgamp_text_encode(buf + n, lower ? sgamp_text_lower(c) : c);
+    }
+
+    return n;
+}

@@ -1,0 +1,70 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#ifndef _SGAMP_HASHED_H_INCLUDED_
+#define _SGAMP_HASHED_H_INCLUDED_
+
+
+#include "sgamp_digest.h"
+#include "sgamp_json.h"
+
+
+#define SGAMP_HASHED_MAX  16  /* strings of an event that are known */
+
+
+typedef struct {
+    sgamp_json_value_t  value;
+    sgamp_json_value_t  address;  /* likewise, or empty if it is none */
+    u_char              hex[SGAMP_SHA256_HEX_LEN];
+    unsigned            lower:1;
+    unsigned            done:1;   /* hex is set */
+} sgamp_hashed_value_t;
+
+
+/* what is hashed in one event, each value once only */
+
+typedef struct {
+    sgamp_hash_t          *hash;
+    sgamp_hashed_value_t   values[SGAMP_HASHED_MAX];
+    unsigned               n;
+    unsigned               addresses:1;  /* there is one */
+} sgamp_hashed_t;
+
+
+void sgamp_hashed_init(sgamp_hashed_t *hashed, sgamp_hash_t *hash);
+
+/*
+ * Makes a string known, NULL if there are too many.  If lower is set, it is
+ * hashed in lower case, and has no white space around it.
+ */
+sgamp_hashed_value_t *sgamp_hashed_add(sgamp_hashed_t *hashed,
+    const sgamp_json_value_t *value, unsigned lower);
+
+/*
+ * Writes the hash of a value: of the text of a string, decoded, or of the JSON
+ * text of any other.
+ */
+void sgamp_hashed_write(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
+    const sgamp_json_value_t *value, unsigned lower);
+
+/*
+ * Finds a known string that is an address, which is to have an "@", whatever
+ * the letter case, the escapes and the white space around it are.  NULL if
+ * there is none.
+ */
+sgamp_hashed_value_t *sgamp_hashed_find(sgamp_hashed_t *hashed,
+    const sgamp_str_t *string);
+
+/* whether such a string may be in an event besides where it was found */
+int sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed,
+    const sgamp_str_t *raw);
+
+/* writes the hash of a known string */
+void sgamp_hashed_put(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
+    sgamp_hashed_value_t *value);
+
+
+#endif /* _SGAMP_HASHED_H_INCLUDED_ */

@@ -1,0 +1,35 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "sgamp_tokens.h"
+
+
+int
+sgamp_marks_map_key(void *ctx, const u_char *key, size_t len)
+{
+    sgamp_parser_t  *p = ctx;
+
+    sgamp_mark_t         *mark;
+    const sgamp_name_t   *name;
+    const sgamp_names_t  *names;
+
+    names = p->keys->marked;
+
+    name = sgamp_names_find(names, key, len);
+
+    if (name != NULL) {
+
+        if (p->event.nmarks < SGAMP_MAX_MARKS) {
+            mark = &p->event.marks[p->event.nmarks];
+            mark->end = (uint32_t) (sgamp_tokens_consumed(p) - p->element);
+            mark->name = (uint32_t) (name - names->names);
+        }
+
+        p->event.nmarks++;
+    }
+
+    return sgamp_tokens_map_key(ctx, key, len);
+}

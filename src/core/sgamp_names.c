@@ -1,0 +1,130 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "sgamp_names.h"
+#include "sgamp_text.h"
+
+
+static int sgamp_names_replaced(const sgamp_str_t *name);
+
+
+void
+sgamp_names_init(sgamp_names_t *names, sgamp_name_t *room, uint32_t size)
+{
+    memset(names, 0, sizeof(sgamp_names_t));
+
+    names->names = room;
+    names->size = size;
+}
+
+
+int
+sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name,
+    unsigned action)
+{
+    size_t    slot;
+    uint32_t  i;
+
+    static const sgamp_str_t email = sgamp_str("email");
+
+    names->actions |= action;
+
+    if (action == SGAMP_NAMES_HASH
+        && name->len == email.len
+        && sgamp_names_same(email.data, name->data, email.len))
+    {
+        action |= SGAMP_NAMES_LOWER;
+    }
+
+    slot = sgamp_names_slot(name->len);
+
+    for (i = names->first[slot]; i < names->first[slot + 1]; i++) {
+        if (names->names[i].text.len == name->len
+            && sgamp_names_same(names->names[i].text.data, name->data,
+                                name->len))
+        {
+            names->names[i].actions |= action;
+            return SGAMP_OK;
+        }
+    }
+
+    if (names->n == names->size) {
+        return SGAMP_TOO_LARGE;
+    }
+
+    memmove(&names->names[i + 1], &names->names[i],
+            (names->n - i) * sizeof(sgamp_name_t));
+
+    names->names[i].text = *name;
+    names->names[i].actions = action;
+    names->n++;
+
+    names->lengths |= (uint64_t) 1 << slot;
+    names->replaced |= sgamp_names_replaced(name);
+
+    for (slot++; slot <= SGAMP_NAMES_LENGTHS; slot++) {
+        names->first[slot]++;
+    }
+
+    return SGAMP_OK;
+}
+
+
+static int
+sgamp_names_replaced(const sgamp_str_t *name)
+{
+    size_t  i;
+
+    for (i = 0; i + 3 <= name->len; i++) {
+        if (memcmp(name->data + i, "\xef\xbf\xbd", 3) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+const sgamp_name_t *
+sgamp_names_decode(const sgamp_names_t *names, const sgamp_str_t *string)
+{
+    uint32_t             i;
+    const sgamp_name_t  *name;
+
+    name = sgamp_names_find(names, string->data, string->len);
+
+    if (name != NULL) {
+        return name;
+    }
+
+    for (i = 0; i < names->n; i++) {
+        if (sgamp_text_is(string, &names->names[i].text, 0)) {
+            return &names->names[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+unsigned
+sgamp_names_actions(const sgamp_names_t *names, const sgamp_str_t *name)
+{
+    unsigned             actions;
+    const sgamp_name_t  *found;
+
+    found = sgamp_names_find(names, name->data, name->len);
+
+    actions = (found != NULL) ? found->actions : 0;
+
+    if ((names->actions & SGAMP_NAMES_KEEP)
+        && (actions & SGAMP_NAMES_KEEP) == 0)
+    {
+        actions |= SGAMP_NAMES_DROP;
+    }
+
+    return actions;
+}

@@ -1,0 +1,372 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+
+static char *ngx_http_sendgrid_amp_add_name(ngx_conf_t *cf, ngx_array_t *names,
+    ngx_str_t *name);
+static void ngx_http_sendgrid_amp_known_event(ngx_conf_t *cf,
+    ngx_str_t *name);
+static char *ngx_http_sendgrid_amp_hash_key(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_rules_conf_t *rcf, ngx_str_t *value);
+
+
+char *
+ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t                           *value;
+    ngx_uint_t                           i;
+    sgamp_str_t                          none;
+    ngx_array_t                        **names;
+    ngx_http_sendgrid_amp_event_name_t  *en;
+
+    value = cf->args->elts;
+    names = &alcf->set.event_names;
+
+    if (value[1].len == 0 || value[2].len == 0) {
+        return "must not be empty";
+    }
+
+    if (*names == NGX_CONF_UNSET_PTR) {
+        *names = ngx_array_create(cf->pool, 4,
+                                  sizeof(ngx_http_sendgrid_amp_event_name_t));
+        if (*names == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    ngx_strlow(value[1].data, value[1].data, value[1].len);
+
+    en = (*names)->elts;
+
+    for (i = 0; i < (*names)->nelts; i++) {
+        if (en[i].event.len == value[1].len
+            && ngx_strncmp(en[i].event.data, value[1].data, value[1].len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate event \"%V\" in \"%V\" directive",
+                               &value[1], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    en = ngx_array_push(*names);
+    if (en == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    en->event = value[1];
+
+    none.len = 0;
+    none.data = NULL;
+
+    if (ngx_http_sendgrid_amp_escape(cf->pool, &en->type, &none, &value[2], "")
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_http_sendgrid_amp_known_event(cf, &value[1]);
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_events(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    char          *rv;
+    ngx_str_t     *value;
+    ngx_uint_t     i;
+    ngx_array_t  **names;
+
+    names = (ngx_array_t **) (p + cmd->offset);
+
+    if (*names != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    /* "all" is for one of the two directives */
+
+    if (cmd->post != NULL
+        && cf->args->nelts == 2
+        && ngx_strcmp(value[1].data, "all") == 0)
+    {
+        *names = NULL;
+        return NGX_CONF_OK;
+    }
+
+    *names = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                              sizeof(ngx_str_t));
+    if (*names == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (value[i].len == 0) {
+            return "must not be empty";
+        }
+
+        ngx_strlow(value[i].data, value[i].data, value[i].len);
+
+        if (ngx_strcmp(value[i].data, "all") == 0) {
+            return (cmd->post != NULL) ? "has \"all\" among other events"
+                                       : "does not take \"all\"";
+        }
+
+        rv = ngx_http_sendgrid_amp_add_name(cf, *names, &value[i]);
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+
+        ngx_http_sendgrid_amp_known_event(cf, &value[i]);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_known_event(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    /* it may be known to SendGrid one day */
+
+    if (sgamp_kind_lookup(name->data, name->len) == SGAMP_KIND_OTHER) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "SendGrid is not known to have the event \"%V\" of "
+                           "\"%V\" directive",
+                           name, &value[0]);
+    }
+}
+
+
+static char *
+ngx_http_sendgrid_amp_add_name(ngx_conf_t *cf, ngx_array_t *names,
+    ngx_str_t *name)
+{
+    ngx_str_t   *n, *value;
+    ngx_uint_t   i;
+
+    n = names->elts;
+    value = cf->args->elts;
+
+    for (i = 0; i < names->nelts; i++) {
+        if (n[i].len == name->len
+            && ngx_memcmp(n[i].data, name->data, name->len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate name \"%V\" in \"%V\" directive",
+                               name, &value[0]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    n = ngx_array_push(names);
+    if (n == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *n = *name;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    char                               *rv;
+    ngx_str_t                          *value;
+    ngx_uint_t                          i;
+    ngx_array_t                       **names;
+    ngx_http_sendgrid_amp_loc_conf_t   *alcf;
+
+    alcf = conf;
+    names = (ngx_array_t **) (p + cmd->offset);
+
+    if (*names != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    *names = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                              sizeof(ngx_str_t));
+    if (*names == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (alcf->set.drop != NGX_CONF_UNSET_PTR
+        && alcf->set.keep != NGX_CONF_UNSET_PTR)
+    {
+        return "is duplicate: \"sendgrid_amp_drop\" and \"sendgrid_amp_keep\" "
+               "exclude each other";
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        rv = ngx_http_sendgrid_amp_add_name(cf, *names, &value[i]);
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    char                                *rv;
+    ngx_str_t                           *value;
+    ngx_uint_t                           i;
+    ngx_http_sendgrid_amp_rules_conf_t  *rcf;
+
+    rcf = &alcf->set;
+
+    if (rcf->hash != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    rcf->hash = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                 sizeof(ngx_str_t));
+    if (rcf->hash == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "key=", 4) == 0) {
+            rv = ngx_http_sendgrid_amp_hash_key(cf, rcf, &value[i]);
+
+        } else {
+            rv = ngx_http_sendgrid_amp_add_name(cf, rcf->hash, &value[i]);
+        }
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    if (rcf->hash->nelts == 0) {
+        return "has a \"key\" without names";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_hash_key(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_rules_conf_t *rcf, ngx_str_t *value)
+{
+    if (rcf->hash_key.data != NULL) {
+        return "has more than one \"key\"";
+    }
+
+    rcf->hash_key.len = value->len - 4;
+    rcf->hash_key.data = value->data + 4;
+
+    if (rcf->hash_key.len == 0) {
+        return "has an empty \"key\"";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_property(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t                          *value;
+    ngx_uint_t                          i;
+    sgamp_str_t                         quote;
+    ngx_array_t                       **properties;
+    ngx_http_compile_complex_value_t    ccv;
+    ngx_http_sendgrid_amp_property_t   *p;
+
+    value = cf->args->elts;
+    properties = &alcf->set.properties;
+
+    if (*properties == NGX_CONF_UNSET_PTR) {
+        *properties = ngx_array_create(cf->pool, 4,
+                                     sizeof(ngx_http_sendgrid_amp_property_t));
+        if (*properties == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    p = (*properties)->elts;
+
+    for (i = 0; i < (*properties)->nelts; i++) {
+        if (p[i].name.len == value[1].len
+            && ngx_memcmp(p[i].name.data, value[1].data, value[1].len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate property \"%V\" in \"%V\" directive",
+                               &value[1], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if ((*properties)->nelts == SGAMP_MAX_PROPERTIES) {
+        return "is there more than 16 times";
+    }
+
+    p = ngx_array_push(*properties);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    p->name.len = value[1].len;
+    p->name.data = value[1].data;
+
+    quote.len = 1;
+    quote.data = (u_char *) "\"";
+
+    if (ngx_http_sendgrid_amp_escape(cf->pool, &p->head, &quote, &value[1],
+                                     "\":\"")
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[2];
+    ccv.complex_value = &p->value;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,232 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+
+static void ngx_http_sendgrid_amp_only_events(sgamp_rules_t *rules,
+    ngx_array_t *events);
+static sgamp_rules_event_t *ngx_http_sendgrid_amp_find_event(
+    sgamp_rules_t *rules, ngx_str_t *name);
+static void ngx_http_sendgrid_amp_check_hash(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf, ngx_str_t *name);
+static ngx_uint_t ngx_http_sendgrid_amp_is_user(sgamp_rules_t *rules,
+    ngx_str_t *name);
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_add_events(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_str_t                           *name;
+    ngx_uint_t                           i, n;
+    sgamp_rules_t                       *rules;
+    sgamp_rules_event_t                 *event;
+    ngx_http_sendgrid_amp_event_name_t  *en;
+    ngx_http_sendgrid_amp_rules_conf_t  *rcf;
+
+    rcf = &conf->set;
+    rules = conf->rules;
+
+    n = ngx_http_sendgrid_amp_count_names(rcf->event_names)
+        + ngx_http_sendgrid_amp_count_names(rcf->events)
+        + ngx_http_sendgrid_amp_count_names(rcf->ignore);
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    rules->others = ngx_pcalloc(cf->pool, n * sizeof(sgamp_rules_event_t));
+    if (rules->others == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (rcf->events != NULL) {
+        ngx_http_sendgrid_amp_only_events(rules, rcf->events);
+    }
+
+    n = ngx_http_sendgrid_amp_count_names(rcf->ignore);
+    name = (n != 0) ? rcf->ignore->elts : NULL;
+
+    for (i = 0; i < n; i++) {
+        event = ngx_http_sendgrid_amp_find_event(rules, &name[i]);
+
+        if (event->ignored) {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "event \"%V\" of \"sendgrid_amp_ignore\" is "
+                               "not in \"sendgrid_amp_events\" either",
+                               &name[i]);
+        }
+
+        event->ignored = 1;
+    }
+
+    n = ngx_http_sendgrid_amp_count_names(rcf->event_names);
+    en = (n != 0) ? rcf->event_names->elts : NULL;
+
+    for (i = 0; i < n; i++) {
+        event = ngx_http_sendgrid_amp_find_event(rules, &en[i].event);
+
+        if (event->ignored) {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "event \"%V\" of \"sendgrid_amp_event_name\" "
+                               "is not forwarded",
+                               &en[i].event);
+        }
+
+        event->type = en[i].type;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_only_events(sgamp_rules_t *rules, ngx_array_t *events)
+{
+    ngx_str_t   *name;
+    ngx_uint_t   i;
+
+    for (i = 0; i < SGAMP_KINDS; i++) {
+        rules->kinds[i].ignored = 1;
+    }
+
+    name = events->elts;
+
+    for (i = 0; i < events->nelts; i++) {
+        ngx_http_sendgrid_amp_find_event(rules, &name[i])->ignored = 0;
+    }
+}
+
+
+static sgamp_rules_event_t *
+ngx_http_sendgrid_amp_find_event(sgamp_rules_t *rules, ngx_str_t *name)
+{
+    ngx_uint_t            i;
+    sgamp_kind_e          kind;
+    sgamp_rules_event_t  *event;
+
+    kind = sgamp_kind_lookup(name->data, name->len);
+
+    if (kind != SGAMP_KIND_OTHER) {
+        return &rules->kinds[kind];
+    }
+
+    for (i = 0; i < rules->nothers; i++) {
+        event = &rules->others[i];
+
+        if (event->name.len == name->len
+            && ngx_memcmp(event->name.data, name->data, name->len) == 0)
+        {
+            return event;
+        }
+    }
+
+    /* until more is known, it is as any that has no name here */
+
+    event = &rules->others[rules->nothers++];
+    event->name.len = name->len;
+    event->name.data = name->data;
+    event->ignored = rules->kinds[SGAMP_KIND_OTHER].ignored;
+
+    return event;
+}
+
+
+void
+ngx_http_sendgrid_amp_check_rules(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_str_t                 *name;
+    ngx_uint_t                 i, n;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    n = ngx_http_sendgrid_amp_count_names(conf->set.hash);
+    name = (n != 0) ? conf->set.hash->elts : NULL;
+
+    for (i = 0; i < n; i++) {
+        ngx_http_sendgrid_amp_check_hash(cf, conf, &name[i]);
+    }
+
+    if (conf->set.client_ip && !conf->rules->client_ip) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"sendgrid_amp_client_ip\" has no effect in "
+                           "location \"%V\", where \"sendgrid_amp_hash\" has "
+                           "\"ip\"",
+                           &clcf->name);
+    }
+
+    if (conf->set.dry_run != NULL
+        && conf->set.dry_run->lengths == NULL
+        && ngx_http_sendgrid_amp_dry_run_is_on(&conf->set.dry_run->value))
+    {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"sendgrid_amp_dry_run\" is always on in "
+                           "location \"%V\": nothing of it is sent",
+                           &clcf->name);
+    }
+}
+
+
+static void
+ngx_http_sendgrid_amp_check_hash(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf, ngx_str_t *name)
+{
+    sgamp_str_t  text;
+
+    static ngx_str_t  event = ngx_string("event");
+    static ngx_str_t  timestamp = ngx_string("timestamp");
+    static ngx_str_t  id = ngx_string("sg_event_id");
+
+    text.len = name->len;
+    text.data = name->data;
+
+    if ((name->len == event.len
+         && ngx_strncmp(name->data, event.data, event.len) == 0)
+        || (name->len == timestamp.len
+            && ngx_strncmp(name->data, timestamp.data, timestamp.len) == 0))
+    {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" of \"sendgrid_amp_hash\" is no secret: "
+                           "\"event_type\" and \"time\" are sent as they are",
+                           name);
+        return;
+    }
+
+    if ((sgamp_names_actions(&conf->rules->filter.names, &text)
+         & SGAMP_NAMES_DROP)
+        && !ngx_http_sendgrid_amp_is_user(conf->rules, name)
+        && (name->len != id.len
+            || ngx_strncmp(name->data, id.data, id.len) != 0))
+    {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" of \"sendgrid_amp_hash\" is not sent at "
+                           "all",
+                           name);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_user(sgamp_rules_t *rules, ngx_str_t *name)
+{
+    ngx_uint_t    i;
+    sgamp_str_t  *key;
+
+    for (i = 0; i < rules->nusers; i++) {
+        key = &rules->keys.names[rules->users[i]];
+
+        if (key->len == name->len
+            && ngx_memcmp(key->data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}

@@ -1,0 +1,160 @@
+#!/usr/bin/perl
+
+# The figures, the alerts and the dashboard, by Prometheus' own tool.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use FindBin;
+use JSON::PP ();
+
+use Amplitude;
+use Gateway;
+use Metrics;
+use Webhook;
+
+my $docs = "$FindBin::Bin/../docs";
+my ($promtool) = grep { -x } map { "$_/promtool" } split /:/, $ENV{PATH};
+
+my $amp = Amplitude->new();
+my $ngx = Gateway->new(amplitude => $amp,
+	http => 'sendgrid_amp_zone figures:64k;',
+	server => 'location = /status { sendgrid_amp_status; }')->start();
+my $port = $ngx->port();
+
+post($port, webhook(events(10), 1));
+post($port, 'x');
+
+my $text = get($port, '/status?format=prometheus')->{body};
+my %names = map { s/_(?:bucket|sum|count)$//r => 1 }
+	$text =~ /^(sendgrid_amp_\w+)/mg;
+
+subtest('text format' => sub {
+	for (keys %names) {
+		my $name = s/_(?:bucket|sum|count)$//r;
+
+		is(scalar(() = $text =~ /^# HELP $name \S/mg), 1, "$name has help");
+		is(scalar(() = $text =~ /^# TYPE $name (?:counter|gauge|histogram)$/mg),
+			1, 'and a type');
+	}
+
+	like($text, qr/\n\z/, 'ends with a line feed');
+	unlike($text, qr/\n\n|[\r\t]| $/m, 'no white space that has no place');
+
+	SKIP: {
+		skip 'no promtool', 1 if !$promtool;
+
+		is(run('check metrics', $text), '', 'promtool check metrics');
+	}
+});
+
+subtest('rules' => sub {
+	plan(skip_all => 'no promtool') if !$promtool;
+
+	like(run("check rules $docs/prometheus-rules.yml"), qr/SUCCESS/,
+		'promtool check rules');
+	like(run("test rules $docs/prometheus-rules-test.yml"), qr/SUCCESS/,
+		'promtool test rules');
+});
+
+subtest('alerts' => sub {
+	my $rules = slurp("$docs/prometheus-rules.yml");
+	my $tests = slurp("$docs/prometheus-rules-test.yml");
+	my @alerts = $rules =~ /alert: (\w+)/g;
+
+	cmp_ok(scalar @alerts, '>=', 10, 'alerts');
+
+	for (@alerts) {
+		like($tests, qr/alertname: $_\n\s+exp_alerts:/, "$_ is seen to fire");
+		like($tests, qr/alertname: $_ \}/, 'and not to');
+	}
+
+	known($rules);
+});
+
+subtest('dashboard' => sub {
+	my $text = slurp("$docs/grafana-dashboard.json");
+	my $board = eval { JSON::PP::decode_json($text) };
+
+	ok($board, 'JSON') or diag($@);
+	cmp_ok(@{ $board->{panels} }, '>=', 10, 'panels');
+	known($text);
+
+	my %shown = map { s/_(?:bucket|sum|count)$//r => 1 }
+		$text =~ /\b(sendgrid_amp_\w+)/g;
+
+	is_deeply([ grep { !$shown{$_} } sort keys %names ], [],
+		'has all that is counted');
+
+	# promtool knows whether the queries are right
+
+	SKIP: {
+		skip 'no promtool', 1 if !$promtool;
+
+		my @queries = map { map { $_->{expr} } @{ $_->{targets} } }
+			@{ $board->{panels} };
+		my $file = Gateway::root() . '/queries.yml';
+		my $n = 0;
+
+		open my $fh, '>', $file or die "$file: $!\n";
+		print $fh "groups:\n- name: queries\n  rules:\n";
+
+		for (@queries) {
+			my $query = s/\$__rate_interval/5m/gr =~ s/\$instance/.*/gr
+				=~ s/'/''/gr;
+
+			print $fh "  - record: query", $n++, "\n    expr: '$query'\n";
+		}
+
+		close $fh;
+
+		like(run("check rules $file"), qr/SUCCESS: $n rules/,
+			'queries');
+	}
+});
+
+$ngx->done();
+done_testing();
+
+###############################################################################
+
+# what a file asks for is there
+
+sub known {
+	my ($text) = @_;
+
+	my %unknown = map { $_ => 1 } grep { !$names{ s/_(?:bucket|sum|count)$//r } }
+		grep { $_ ne 'sendgrid_amp_status' && $_ ne 'sendgrid_amp_secret'
+			&& $_ !~ /^sendgrid_amp_(?:max_event_size|signature)$/ }
+		$text =~ /\b(sendgrid_amp_\w+)/g;
+
+	is_deeply([ sort keys %unknown ], [], 'asks for what is counted');
+}
+
+
+sub run {
+	my ($command, $in) = @_;
+	my $file = Gateway::root() . '/promtool.in';
+
+	open my $fh, '>', $file or die "$file: $!\n";
+	print $fh $in // '';
+	close $fh;
+
+	my $out = `$promtool $command < $file 2>&1`;
+
+	is($?, 0, 'exit status') or diag($out);
+
+	return $out;
+}
+
+
+sub slurp {
+	my ($file) = @_;
+
+	open my $fh, '<', $file or die "$file: $!\n";
+	local $/;
+
+	return scalar <$fh>;
+}

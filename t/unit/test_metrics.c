@@ -1,0 +1,374 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include <stdio.h>
+
+#include "sgamp_metrics.h"
+#include "sgamp_test.h"
+
+
+#define SGAMP_TEST_LINES  (14 + 1 + 42 + 14 + 1 + 7 + 5 + 2 + 2 * 17)
+
+
+typedef void (*sgamp_test_metrics_pt)(const sgamp_metrics_t *m,
+    sgamp_sink_t *sink);
+
+
+static void sgamp_test_counters(void);
+static void sgamp_test_buckets(void);
+static void sgamp_test_quantiles(void);
+static void sgamp_test_prometheus(void);
+static void sgamp_test_json(void);
+static void sgamp_test_portions(sgamp_test_metrics_pt write,
+    const char *name);
+static void sgamp_test_metrics(sgamp_metrics_t *m);
+static void sgamp_test_render(sgamp_test_buf_t *buf,
+    sgamp_test_metrics_pt write, const sgamp_metrics_t *m);
+static void sgamp_test_has(const sgamp_test_buf_t *buf, const char *text);
+
+
+int
+main(void)
+{
+    sgamp_test_counters();
+    sgamp_test_buckets();
+    sgamp_test_quantiles();
+    sgamp_test_prometheus();
+    sgamp_test_json();
+    sgamp_test_portions(sgamp_metrics_prometheus, "Prometheus");
+    sgamp_test_portions(sgamp_metrics_json, "JSON");
+
+    return tap_done();
+}
+
+
+static void
+sgamp_test_counters(void)
+{
+    unsigned      i, n, seen[SGAMP_METRICS];
+    sgamp_str_t   reason;
+    sgamp_kind_e  kind;
+
+    static const char *reasons[] = {
+        "not_an_object", "no_event_type", "no_user_id", "amplitude_400",
+        "amplitude_403", "amplitude_413", "amplitude_404", "", "amplitude_4000",
+        "amplitude_40", NULL
+    };
+
+    /* whatever the status, it is one of a family, and few are no other */
+
+    memset(seen, 0, sizeof(seen));
+
+    for (i = 0; i < 1000; i++) {
+        seen[sgamp_metrics_webhook(i)]++;
+        seen[sgamp_metrics_response(i)]++;
+    }
+
+    n = SGAMP_METRICS_WEBHOOKS + SGAMP_METRICS_STATUSES - 1;
+
+    tap_is(seen[n], 1000 - 13, "statuses of webhooks that are another");
+
+    for (i = SGAMP_METRICS_WEBHOOKS; i < n; i++) {
+        tap_is(seen[i], 1, "statuses of counter %u", i);
+    }
+
+    n = SGAMP_METRICS_RESPONSES + SGAMP_METRICS_CODES - 1;
+
+    tap_is(seen[n], 1, "codes that are none");
+    tap_is(seen[n - 1], 1000 - 13, "codes that are another");
+
+    for (i = SGAMP_METRICS_RESPONSES; i < n - 1; i++) {
+        tap_is(seen[i], 1, "codes of counter %u", i);
+    }
+
+    tap_is(sgamp_metrics_webhook(200), SGAMP_METRICS_WEBHOOKS, "200");
+    tap_is(sgamp_metrics_response(0), n, "no answer");
+
+    for (i = 0; reasons[i] != NULL; i++) {
+        sgamp_test_set(&reason, reasons[i]);
+
+        tap_is(sgamp_metrics_rejected(&reason),
+               SGAMP_METRICS_REJECTED_EVENTS + (i < 6 ? i : 6),
+               "reason \"%s\"", reasons[i]);
+    }
+
+    memset(seen, 0, sizeof(seen));
+
+    for (kind = 0; kind < SGAMP_KINDS; kind++) {
+        for (i = 0; i < SGAMP_METRICS_RESULTS; i++) {
+            seen[sgamp_metrics_event(kind, (sgamp_metrics_result_e) i)]++;
+        }
+    }
+
+    n = 0;
+
+    for (i = SGAMP_METRICS_EVENTS; i < SGAMP_METRICS_RESPONSES; i++) {
+        n += (seen[i] == 1);
+    }
+
+    tap_is(n, SGAMP_KINDS * SGAMP_METRICS_RESULTS,
+           "each event and result has a counter");
+}
+
+
+static void
+sgamp_test_buckets(void)
+{
+    unsigned  i, first;
+    uint64_t  ms;
+
+    static const unsigned bounds[] = {
+        1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000
+    };
+
+    first = SGAMP_METRICS_AMPLITUDE_TIME;
+
+    tap_is(sgamp_metrics_bucket(first, 0), first, "0 ms");
+
+    for (i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        ms = bounds[i];
+
+        tap_is(sgamp_metrics_bucket(first, ms), first + i, "%u ms", bounds[i]);
+        tap_is(sgamp_metrics_bucket(first, ms + 1), first + i + 1, "and more");
+    }
+
+    tap_is(sgamp_metrics_bucket(first, UINT64_MAX), first + i, "very long");
+}
+
+
+static void
+sgamp_test_quantiles(void)
+{
+    unsigned         i;
+    uint64_t        *buckets;
+    sgamp_metrics_t  m;
+
+    /* bucket and count twice, percent, microseconds as of Prometheus */
+
+    static const struct {
+        unsigned  bucket[2];
+        unsigned  count[2];
+        unsigned  percent;
+        unsigned  us;
+    } tests[] = {
+        { { 0, 1 }, { 1, 0 }, 50, 500 },
+        { { 0, 1 }, { 1, 0 }, 99, 990 },
+        { { 0, 1 }, { 10, 10 }, 50, 1000 },
+        { { 0, 1 }, { 10, 10 }, 95, 1900 },
+        { { 3, 9 }, { 90, 10 }, 50, 7778 },
+        { { 3, 9 }, { 90, 10 }, 95, 750000 },
+        { { 12, 13 }, { 100, 0 }, 50, 7500000 },
+        { { 13, 14 }, { 1, 99 }, 50, 30000000 },
+        { { 14, 14 }, { 1, 0 }, 99, 30000000 }
+    };
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    tap_ok(sgamp_metrics_quantile(&m, SGAMP_METRICS_WEBHOOK_TIME, 50)
+           == SGAMP_METRICS_NONE,
+           "of nothing");
+
+    for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        memset(&m, 0, sizeof(sgamp_metrics_t));
+
+        buckets = &m.values[SGAMP_METRICS_WEBHOOK_TIME];
+        buckets[tests[i].bucket[0]] += tests[i].count[0];
+        buckets[tests[i].bucket[1]] += tests[i].count[1];
+
+        tap_is(sgamp_metrics_quantile(&m, SGAMP_METRICS_WEBHOOK_TIME,
+                                      tests[i].percent),
+               tests[i].us, "p%u of test %u", tests[i].percent, i);
+    }
+}
+
+
+static void
+sgamp_test_prometheus(void)
+{
+    char              *p, *last;
+    size_t             lines, heads;
+    sgamp_metrics_t    m;
+    sgamp_test_buf_t   buf;
+
+    sgamp_test_metrics(&m);
+    sgamp_test_render(&buf, sgamp_metrics_prometheus, &m);
+
+    lines = 0;
+    heads = 0;
+
+    for (p = (char *) buf.data; *p != '\0'; p = last + 1) {
+        last = strchr(p, '\n');
+
+        if (*p == '#') {
+            heads++;
+
+        } else {
+            lines += (strncmp(p, "sendgrid_amp_", 13) == 0);
+        }
+    }
+
+    tap_is(lines, SGAMP_TEST_LINES, "samples");
+    tap_is(heads, 2 * 11, "lines of help and types");
+
+    sgamp_test_has(&buf, "\nsendgrid_amp_webhooks_total{status=\"400\"} 2\n");
+    sgamp_test_has(&buf,
+                   "\nsendgrid_amp_webhooks_total{status=\"other\"} 14\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_webhooks_in_flight 15\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_events_total{event=\"processed\","
+                         "result=\"forwarded\"} 16\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_events_total{event=\"processed\","
+                         "result=\"rejected\"} 18\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_events_total{event=\"other\","
+                         "result=\"rejected\"} 57\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_amplitude_responses_total"
+                         "{code=\"error\"} 71\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_retries_total 72\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_rejected_total"
+                         "{reason=\"not_an_object\"} 73\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_rejected_total"
+                         "{reason=\"amplitude_other\"} 79\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_signatures_total{result=\"ok\"} 80\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_signatures_total"
+                         "{result=\"mismatch\"} 84\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_received_bytes_total 85\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_sent_bytes_total 86\n");
+    sgamp_test_has(&buf, "\n# TYPE sendgrid_amp_webhook_duration_seconds "
+                         "histogram\n");
+
+    /* buckets have 87 to 101, and the sum, in ms, 102 */
+
+    sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_bucket"
+                         "{le=\"0.001\"} 87\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_bucket"
+                         "{le=\"0.002\"} 175\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_bucket"
+                         "{le=\"+Inf\"} 1410\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_sum "
+                         "0.102\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_count "
+                         "1410\n");
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_json(void)
+{
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
+
+    sgamp_test_metrics(&m);
+    sgamp_test_render(&buf, sgamp_metrics_json, &m);
+
+    tap_ok(sgamp_test_valid(buf.data, buf.len), "valid JSON");
+    tap_ok(strchr((char *) buf.data, '\n') == (char *) &buf.data[buf.len - 1],
+           "one line");
+
+    sgamp_test_has(&buf, "{\"since\":1700000000,\"time\":1700000001.25,");
+    sgamp_test_has(&buf, "\"webhooks_total\":{\"200\":1,\"400\":2,");
+    sgamp_test_has(&buf, ",\"webhooks_in_flight\":15,");
+    sgamp_test_has(&buf, "\"events_total\":{\"processed\":{\"forwarded\":16,"
+                         "\"ignored\":17,\"rejected\":18},");
+    sgamp_test_has(&buf, "\"buckets\":{\"0.001\":87,\"0.002\":175,");
+    sgamp_test_has(&buf, "\"+Inf\":1410},\"sum\":0.102,\"count\":1410,"
+                         "\"p50\":0.");
+
+    sgamp_test_free(&buf);
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+    sgamp_test_render(&buf, sgamp_metrics_json, &m);
+
+    tap_ok(sgamp_test_valid(buf.data, buf.len), "valid JSON of nothing");
+    sgamp_test_has(&buf, "\"sum\":0,\"count\":0,\"p50\":null,\"p95\":null,");
+
+    sgamp_test_free(&buf);
+
+    memset(&m, 0xff, sizeof(sgamp_metrics_t));
+    sgamp_test_render(&buf, sgamp_metrics_json, &m);
+
+    tap_ok(sgamp_test_valid(buf.data, buf.len), "valid JSON of all ones");
+    sgamp_test_has(&buf, "\"retries_total\":18446744073709551615,");
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_portions(sgamp_test_metrics_pt write, const char *name)
+{
+    size_t             portion, bad;
+    sgamp_metrics_t    m;
+    sgamp_test_buf_t   want;
+    sgamp_test_sink_t  sink;
+
+    sgamp_test_metrics(&m);
+    sgamp_test_render(&want, write, &m);
+
+    bad = 0;
+
+    for (portion = 1; portion <= 64; portion++) {
+        sgamp_test_sink_init(&sink, portion, 0);
+        write(&m, &sink.sink);
+        sgamp_test_sink_flush(&sink);
+
+        bad += (sink.buf.len != want.len
+                || memcmp(sink.buf.data, want.data, want.len) != 0);
+
+        sgamp_test_free(&sink.buf);
+    }
+
+    tap_is(bad, 0, "%s in portions", name);
+
+    sgamp_test_sink_init(&sink, 64, 5);
+    write(&m, &sink.sink);
+    tap_is(sink.sink.status, SGAMP_NOMEM, "%s without room", name);
+
+    sgamp_test_free(&sink.buf);
+    sgamp_test_free(&want);
+}
+
+
+static void
+sgamp_test_metrics(sgamp_metrics_t *m)
+{
+    unsigned  i;
+
+    for (i = 0; i < SGAMP_METRICS; i++) {
+        m->values[i] = i + 1;
+    }
+
+    m->since = 1700000000;
+    m->now = 1700000001250;
+}
+
+
+static void
+sgamp_test_render(sgamp_test_buf_t *buf, sgamp_test_metrics_pt write,
+    const sgamp_metrics_t *m)
+{
+    sgamp_test_sink_t  sink;
+
+    sgamp_test_sink_init(&sink, 64, 0);
+    write(m, &sink.sink);
+    sgamp_test_sink_flush(&sink);
+
+    *buf = sink.buf;
+
+    tap_is(sink.sink.status, SGAMP_OK, "written");
+}
+
+
+static void
+sgamp_test_has(const sgamp_test_buf_t *buf, const char *text)
+{
+    const char  *name;
+
+    name = (*text == '\n') ? text + 1 : text;
+
+    tap_ok(strstr((char *) buf->data, text) != NULL, "%.*s",
+           (int) strcspn(name, "\n"), name);
+}

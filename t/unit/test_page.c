@@ -1,0 +1,352 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include <stdio.h>
+
+#include "sgamp_format.h"
+#include "sgamp_page.h"
+#include "sgamp_test.h"
+
+
+static void sgamp_test_numbers(void);
+static void sgamp_test_bytes(void);
+static void sgamp_test_times(void);
+static void sgamp_test_durations(void);
+static void sgamp_test_rows(void);
+static void sgamp_test_formats(void);
+static void sgamp_test_slot(const sgamp_metrics_t *m, sgamp_page_slot_e slot,
+    const char *want);
+static void sgamp_test_write(sgamp_test_buf_t *buf, const sgamp_metrics_t *m,
+    sgamp_page_slot_e slot);
+static size_t sgamp_test_count(const sgamp_test_buf_t *buf, const char *text);
+
+
+int
+main(void)
+{
+    sgamp_test_numbers();
+    sgamp_test_bytes();
+    sgamp_test_times();
+    sgamp_test_durations();
+    sgamp_test_rows();
+    sgamp_test_formats();
+
+    return tap_done();
+}
+
+
+static void
+sgamp_test_numbers(void)
+{
+    size_t           i, other;
+    sgamp_metrics_t  m;
+
+    static const struct {
+        uint64_t     n;
+        const char  *text;
+    } tests[] = {
+        { 0, "0" },
+        { 9, "9" },
+        { 10, "10" },
+        { 999, "999" },
+        { 1000, "1,000" },
+        { 12345, "12,345" },
+        { 999999, "999,999" },
+        { 1000000, "1,000,000" },
+        { UINT64_MAX, "18,446,744,073,709,551,615" }
+    };
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        m.values[SGAMP_METRICS_RETRIES] = tests[i].n;
+        sgamp_test_slot(&m, SGAMP_PAGE_RETRIES, tests[i].text);
+    }
+
+    for (i = 0; i < SGAMP_METRICS_STATUSES; i++) {
+        m.values[SGAMP_METRICS_WEBHOOKS + i] = i + 1;
+    }
+
+    sgamp_test_slot(&m, SGAMP_PAGE_WEBHOOKS, "105");
+    sgamp_test_slot(&m, SGAMP_PAGE_FAILED, "104");
+
+    m.values[sgamp_metrics_event(SGAMP_KIND_OPEN, SGAMP_METRICS_FORWARDED)] = 5;
+    other = sgamp_metrics_event(SGAMP_KIND_OTHER, SGAMP_METRICS_FORWARDED);
+    m.values[other] = 6;
+    m.values[sgamp_metrics_event(SGAMP_KIND_OPEN, SGAMP_METRICS_IGNORED)] = 7;
+    m.values[sgamp_metrics_event(SGAMP_KIND_CLICK, SGAMP_METRICS_REJECTED)] = 8;
+    m.values[SGAMP_METRICS_IN_FLIGHT] = 9;
+
+    sgamp_test_slot(&m, SGAMP_PAGE_FORWARDED, "11");
+    sgamp_test_slot(&m, SGAMP_PAGE_IGNORED, "7");
+    sgamp_test_slot(&m, SGAMP_PAGE_REJECTED, "8");
+    sgamp_test_slot(&m, SGAMP_PAGE_IN_FLIGHT, "9");
+}
+
+
+static void
+sgamp_test_bytes(void)
+{
+    size_t           i;
+    sgamp_metrics_t  m;
+
+    static const struct {
+        uint64_t     n;
+        const char  *text;
+    } tests[] = {
+        { 0, "0 B" },
+        { 999, "999 B" },
+        { 1000, "1.0 kB" },
+        { 1099, "1.0 kB" },
+        { 1100, "1.1 kB" },
+        { 999999, "999.9 kB" },
+        { 1000000, "1.0 MB" },
+        { 1234567890, "1.2 GB" },
+        { 999999999999, "999.9 GB" },
+        { 1000000000000, "1.0 TB" },
+        { 1234567000000000, "1234.5 TB" }
+    };
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        m.values[SGAMP_METRICS_RECEIVED_BYTES] = tests[i].n;
+        sgamp_test_slot(&m, SGAMP_PAGE_RECEIVED, tests[i].text);
+    }
+
+    m.values[SGAMP_METRICS_SENT_BYTES] = 5;
+    sgamp_test_slot(&m, SGAMP_PAGE_SENT, "5 B");
+}
+
+
+static void
+sgamp_test_times(void)
+{
+    size_t           i;
+    sgamp_metrics_t  m;
+
+    static const struct {
+        uint64_t     seconds;
+        const char  *text;
+    } tests[] = {
+        { 0, "1970-01-01 00:00:00" },
+        { 951782399, "2000-02-28 23:59:59" },
+        { 951782400, "2000-02-29 00:00:00" },
+        { 951868800, "2000-03-01 00:00:00" },
+        { 1700414002, "2023-11-19 17:13:22" },
+        { 1704067199, "2023-12-31 23:59:59" },
+        { 1704067200, "2024-01-01 00:00:00" },
+        { 1709251199, "2024-02-29 23:59:59" },
+        { 4107542399, "2100-02-28 23:59:59" },
+        { 4107542400, "2100-03-01 00:00:00" }
+    };
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        m.since = tests[i].seconds;
+        sgamp_test_slot(&m, SGAMP_PAGE_SINCE, tests[i].text);
+    }
+
+    sgamp_test_slot(&m, SGAMP_PAGE_SINCE_ISO, "2100-03-01T00:00:00Z");
+}
+
+
+static void
+sgamp_test_durations(void)
+{
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+    sgamp_test_write(&buf, &m, SGAMP_PAGE_LATENCY_ROWS);
+
+    tap_is(sgamp_test_count(&buf, ">\xe2\x80\x93</td>"), 6, "of nothing");
+    tap_is(sgamp_test_count(&buf, "<tr>"), 2, "two rows");
+
+    sgamp_test_free(&buf);
+
+    m.values[SGAMP_METRICS_WEBHOOK_TIME] = 100;
+    m.values[SGAMP_METRICS_AMPLITUDE_TIME + 10] = 100;
+    sgamp_test_write(&buf, &m, SGAMP_PAGE_LATENCY_ROWS);
+
+    tap_is(sgamp_test_count(&buf, "webhook_duration_seconds.p50\">0.5 ms</td>"),
+           1, "p50 of webhooks");
+    tap_is(sgamp_test_count(&buf, "webhook_duration_seconds.p99\">0.9 ms</td>"),
+           1, "p99");
+    tap_is(sgamp_test_count(&buf,
+                            "amplitude_duration_seconds.p50\">1.7 s</td>"),
+           1, "p50 of requests to Amplitude");
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_rows(void)
+{
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    m.values[sgamp_metrics_event(SGAMP_KIND_ACCOUNT_STATUS_CHANGE,
+                                 SGAMP_METRICS_REJECTED)] = 1234;
+
+    sgamp_test_write(&buf, &m, SGAMP_PAGE_EVENT_ROWS);
+
+    tap_is(sgamp_test_count(&buf, "<tr"), SGAMP_KINDS, "rows of events");
+    tap_is(sgamp_test_count(&buf, "<tr hidden"), SGAMP_KINDS - 1, "hidden");
+    tap_is(sgamp_test_count(&buf,
+                            "<tr><th scope=\"row\">account_<wbr>status_<wbr>"
+                            "change</th>"
+                            "<td data-v=\"events_total.account_status_change"
+                            ".forwarded\">0</td>"
+                            "<td data-v=\"events_total.account_status_change"
+                            ".ignored\">0</td>"
+                            "<td data-v=\"events_total.account_status_change"
+                            ".rejected\">1,234</td></tr>\n"),
+           1, "the one that is not");
+
+    sgamp_test_free(&buf);
+
+    m.values[sgamp_metrics_response(0)] = 3;
+    sgamp_test_write(&buf, &m, SGAMP_PAGE_CODE_ROWS);
+
+    tap_is(sgamp_test_count(&buf, "<tr"), SGAMP_METRICS_CODES,
+           "rows of codes");
+    tap_is(sgamp_test_count(&buf,
+                            "<tr><th scope=\"row\">error</th>"
+                            "<td class=\"m\">no whole answer</td>"
+                            "<td data-v=\"amplitude_responses_total.error\">"
+                            "3</td></tr>\n"),
+           1, "the one that is not hidden");
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_formats(void)
+{
+    size_t  i;
+
+    /* what clients send */
+
+    static const struct {
+        const char      *accept;
+        sgamp_format_e   format;
+    } tests[] = {
+        { "", SGAMP_FORMAT_HTML },
+        { "*/*", SGAMP_FORMAT_HTML },
+        { "text/html,application/xhtml+xml,application/xml;q=0.9,"
+          "image/avif,image/webp,*/*;q=0.8",
+          SGAMP_FORMAT_HTML },
+        { "application/json", SGAMP_FORMAT_JSON },
+        { "Application/JSON", SGAMP_FORMAT_JSON },
+        { " application/json ; charset=utf-8 ", SGAMP_FORMAT_JSON },
+        { "application/json, */*;q=0.5", SGAMP_FORMAT_JSON },
+        { "application/json, text/html;q=0.9", SGAMP_FORMAT_JSON },
+        { "application/json;q=0.8, text/html;q=0.9", SGAMP_FORMAT_HTML },
+        { "application/json, text/javascript, */*; q=0.01",
+          SGAMP_FORMAT_JSON },
+        { "application/*", SGAMP_FORMAT_JSON },
+        { "text/*", SGAMP_FORMAT_HTML },
+        { "text/plain", SGAMP_FORMAT_PROMETHEUS },
+        { "text/plain;version=0.0.4;q=1,*/*;q=0.1", SGAMP_FORMAT_PROMETHEUS },
+        { "application/openmetrics-text;version=1.0.0,"
+          "application/openmetrics-text;version=0.0.1;q=0.75,"
+          "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+          SGAMP_FORMAT_PROMETHEUS },
+        { "application/vnd.google.protobuf;"
+          "proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,"
+          "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;"
+          "q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+          "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+          SGAMP_FORMAT_PROMETHEUS },
+        { "text/html;q=0, */*", SGAMP_FORMAT_JSON },
+        { "text/html;q=0.0, application/json;q=0.000, */*",
+          SGAMP_FORMAT_PROMETHEUS },
+        { "text/html;q=0.5, application/json;q=0.501", SGAMP_FORMAT_JSON },
+        { "text/plain;Q=0.2, application/json;q=.9, text/html;q=0.3",
+          SGAMP_FORMAT_JSON },
+        { "image/png", SGAMP_FORMAT_HTML },
+        { ",,;;,=;q,q=;/*", SGAMP_FORMAT_HTML },
+        { "application/json;", SGAMP_FORMAT_JSON },
+        { "application/json;q", SGAMP_FORMAT_JSON },
+        { "application/json;q=", SGAMP_FORMAT_JSON },
+        { "application/json;q=0", SGAMP_FORMAT_HTML },
+        { "application/json;q=0.", SGAMP_FORMAT_HTML }
+    };
+
+    for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        tap_is(sgamp_format_accept((u_char *) tests[i].accept,
+                                   strlen(tests[i].accept)),
+               tests[i].format, "\"%s\"", tests[i].accept);
+    }
+
+    tap_is(sgamp_format_accept(NULL, 0), SGAMP_FORMAT_HTML, "no header");
+
+    tap_is(sgamp_format_lookup((u_char *) "html", 4), SGAMP_FORMAT_HTML,
+           "html");
+    tap_is(sgamp_format_lookup((u_char *) "json", 4), SGAMP_FORMAT_JSON,
+           "json");
+    tap_is(sgamp_format_lookup((u_char *) "prometheus", 10),
+           SGAMP_FORMAT_PROMETHEUS, "prometheus");
+    tap_is(sgamp_format_lookup((u_char *) "jso", 3), SGAMP_FORMATS,
+           "of another name");
+}
+
+
+static void
+sgamp_test_slot(const sgamp_metrics_t *m, sgamp_page_slot_e slot,
+    const char *want)
+{
+    sgamp_test_buf_t  buf;
+
+    sgamp_test_write(&buf, m, slot);
+
+    tap_bytes(buf.data, buf.len, want, strlen(want), "%s", want);
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_write(sgamp_test_buf_t *buf, const sgamp_metrics_t *m,
+    sgamp_page_slot_e slot)
+{
+    sgamp_page_part_t  part;
+    sgamp_test_sink_t  sink;
+
+    part.text.data = (u_char *) "";
+    part.text.len = 0;
+    part.slot = slot;
+
+    sgamp_test_sink_init(&sink, 64, 0);
+    sgamp_page_write(&part, 1, m, &sink.sink);
+    sgamp_test_sink_flush(&sink);
+
+    *buf = sink.buf;
+}
+
+
+static size_t
+sgamp_test_count(const sgamp_test_buf_t *buf, const char *text)
+{
+    char    *p;
+    size_t   n;
+
+    n = 0;
+
+    for (p = strstr((char *) buf->data, text); p != NULL;
+         p = strstr(p + 1, text))
+    {
+        n++;
+    }
+
+    return n;
+}
