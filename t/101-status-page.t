@@ -130,7 +130,7 @@ my ($chromium) = grep { -x } map { my $dir = $_; map { "$dir/$_" }
 	qw(chromium chromium-browser google-chrome) } split /:/, $ENV{PATH};
 
 SKIP: {
-	skip 'no chromium', 3 if !$chromium;
+	skip 'no chromium here, the package chromium has it', 3 if !$chromium;
 
 	my $profile = tempdir(CLEANUP => 1);
 

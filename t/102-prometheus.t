@@ -44,14 +44,14 @@ subtest('text format' => sub {
 	unlike($text, qr/\n\n|[\r\t]| $/m, 'no white space that has no place');
 
 	SKIP: {
-		skip 'no promtool', 1 if !$promtool;
+		skip 'no promtool here, the package prometheus has it', 1 if !$promtool;
 
 		is(run('check metrics', $text), '', 'promtool check metrics');
 	}
 });
 
 subtest('rules' => sub {
-	plan(skip_all => 'no promtool') if !$promtool;
+	plan(skip_all => 'no promtool here, the package prometheus has it') if !$promtool;
 
 	like(run("check rules $docs/prometheus-rules.yml"), qr/SUCCESS/,
 		'promtool check rules');
@@ -91,7 +91,7 @@ subtest('dashboard' => sub {
 	# promtool knows whether the queries are right
 
 	SKIP: {
-		skip 'no promtool', 1 if !$promtool;
+		skip 'no promtool here, the package prometheus has it', 1 if !$promtool;
 
 		my @queries = map { map { $_->{expr} } @{ $_->{targets} } }
 			@{ $board->{panels} };

@@ -12,12 +12,13 @@
 #define SGAMP_HASHED_BUF     256  /* bytes that are decoded at a time */
 #define SGAMP_HASHED_ESCAPE  6    /* bytes of one \uXXXX */
 
+#define SGAMP_HASHED_ONES    0x0101010101010101ull
 
-static int sgamp_hashed_has_at(const sgamp_str_t *string);
-static int sgamp_hashed_escaped_at(const sgamp_str_t *raw);
+
+static int sgamp_hashed_escaped_at(const sgamp_str_t *string);
 static int sgamp_hashed_around(const sgamp_hashed_t *hashed,
     const sgamp_str_t *raw, const u_char *at);
-static int sgamp_hashed_neighbors(const sgamp_str_t *address,
+static int sgamp_hashed_neighbors(const sgamp_hashed_value_t *value,
     const sgamp_str_t *raw, const u_char *at);
 static inline int sgamp_hashed_differs(const sgamp_json_value_t *address,
     const sgamp_str_t *string);
@@ -56,7 +57,9 @@ sgamp_hashed_add(sgamp_hashed_t *hashed, const sgamp_json_value_t *value,
     v->lower = lower;
     v->done = 0;
 
-    if (!sgamp_hashed_has_at(&v->address.text)) {
+    v->at = memchr(value->text.data, '@', value->text.len);
+
+    if (v->at == NULL && !sgamp_hashed_escaped_at(&v->address.text)) {
         v->address.text.len = 0;
         return v;
     }
@@ -68,32 +71,6 @@ sgamp_hashed_add(sgamp_hashed_t *hashed, const sgamp_json_value_t *value,
     hashed->addresses = 1;
 
     return v;
-}
-
-
-static int
-sgamp_hashed_has_at(const sgamp_str_t *string)
-{
-    const u_char  *p, *last;
-
-    p = string->data;
-    last = p + string->len;
-
-    if (memchr(p, '@', string->len) != NULL) {
-        return 1;
-    }
-
-    if (memchr(p, '\\', string->len) == NULL) {
-        return 0;
-    }
-
-    while (p < last) {
-        if (sgamp_json_next(&p, last) == '@') {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -139,9 +116,11 @@ sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed, const sgamp_str_t *raw)
         v = &hashed->values[i];
 
         if (v->address.text.len != 0
-            && !v->address.plain
-            && memchr(v->address.text.data, '\\', v->address.text.len)
-               != NULL)
+            && (v->at == NULL
+                || (!v->address.plain
+                    && memchr(v->address.text.data, '\\',
+                              v->address.text.len)
+                       != NULL)))
         {
             return 1;
         }
@@ -168,23 +147,27 @@ sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed, const sgamp_str_t *raw)
 
 
 static int
-sgamp_hashed_escaped_at(const sgamp_str_t *raw)
+sgamp_hashed_escaped_at(const sgamp_str_t *string)
 {
     const u_char  *p, *last;
 
-    last = raw->data + raw->len;
+    last = string->data + string->len;
 
-    for (p = raw->data; /* void */; p += 2) {
+    for (p = string->data; p < last; p += 2) {
         p = memchr(p, '\\', last - p);
 
         if (p == NULL) {
             return 0;
         }
 
-        if (last - p > SGAMP_HASHED_ESCAPE && memcmp(p, "\\u0040", 6) == 0) {
+        if (last - p >= SGAMP_HASHED_ESCAPE
+            && memcmp(p, "\\u0040", SGAMP_HASHED_ESCAPE) == 0)
+        {
             return 1;
         }
     }
+
+    return 0;
 }
 
 
@@ -210,7 +193,7 @@ sgamp_hashed_around(const sgamp_hashed_t *hashed, const sgamp_str_t *raw,
         v = &hashed->values[i];
 
         if (v->address.text.len != 0
-            && sgamp_hashed_neighbors(&v->address.text, raw, at))
+            && sgamp_hashed_neighbors(v, raw, at))
         {
             return 1;
         }
@@ -221,17 +204,18 @@ sgamp_hashed_around(const sgamp_hashed_t *hashed, const sgamp_str_t *raw,
 
 
 static int
-sgamp_hashed_neighbors(const sgamp_str_t *address, const sgamp_str_t *raw,
-    const u_char *at)
+sgamp_hashed_neighbors(const sgamp_hashed_value_t *value,
+    const sgamp_str_t *raw, const u_char *at)
 {
-    const u_char  *p, *text;
+    const u_char       *p;
+    const sgamp_str_t  *address;
 
     /* other characters than ASCII may be written in more than one way */
 
-    text = address->data;
-    p = memchr(text, '@', address->len);
+    p = value->at;
+    address = &value->address.text;
 
-    if (p != text
+    if (p != address->data
         && p[-1] < 0x80
         && sgamp_text_lower(p[-1]) != sgamp_text_lower(at[-1])
         && (at - raw->data < SGAMP_HASHED_ESCAPE
@@ -240,7 +224,7 @@ sgamp_hashed_neighbors(const sgamp_str_t *address, const sgamp_str_t *raw,
         return 0;
     }
 
-    return p + 1 == text + address->len
+    return p + 1 == address->data + address->len
            || p[1] >= 0x80
            || sgamp_text_lower(p[1]) == sgamp_text_lower(at[1])
            || at[1] == '\\';
@@ -381,13 +365,27 @@ sgamp_hashed_lower(u_char buf[SGAMP_HASHED_BUF], const u_char **p,
     const u_char *last)
 {
     size_t         i, n;
+    uint64_t       w, high;
     const u_char  *text;
+
+    /* ASCII, eight characters at a time: above "@" and not above "Z" */
 
     text = *p;
     n = last - text;
     n = (n < SGAMP_HASHED_BUF) ? n : SGAMP_HASHED_BUF;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; n - i >= 8; i += 8) {
+        memcpy(&w, text + i, 8);
+
+        high = (w + SGAMP_HASHED_ONES * (0x7f - '@'))
+               & ~(w + SGAMP_HASHED_ONES * (0x7f - 'Z'))
+               & (SGAMP_HASHED_ONES * 0x80);
+
+        w |= high >> 2;
+        memcpy(buf + i, &w, 8);
+    }
+
+    for ( /* void */ ; i < n; i++) {
         buf[i] = (u_char) sgamp_text_lower(text[i]);
     }
 

@@ -18,6 +18,7 @@
 typedef struct {
     sgamp_json_value_t  value;
     sgamp_json_value_t  address;  /* likewise, or empty if it is none */
+    const u_char       *at;       /* its "@", NULL: it is escaped */
     u_char              hex[SGAMP_SHA256_HEX_LEN];
     unsigned            lower:1;
     unsigned            done:1;   /* hex is set */

@@ -157,10 +157,12 @@ ngx_http_sendgrid_amp_leave(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     /* while something is held it is not known whose events these are */
 
-    for (i = 0; i < SGAMP_KINDS && !ctx->hold; i++) {
-        ngx_http_sendgrid_amp_count(ctx,
+    if (ctx->ignored != 0 && !ctx->hold) {
+        for (i = 0; i < SGAMP_KINDS; i++) {
+            ngx_http_sendgrid_amp_count(ctx,
                                sgamp_metrics_event(i, SGAMP_METRICS_IGNORED),
                                ctx->ignored_kinds[i]);
+        }
     }
 
     if (ctx->signature != NGX_HTTP_SENDGRID_AMP_UNSIGNED) {

@@ -7,7 +7,7 @@
 /*
  * Posts one body again and again over connections that stay open.
  *
- * usage: load port path file requests connections
+ * usage: load port path file requests connections [headers]
  *
  * Prints microseconds: the time of all, the median and the 99th percentile of
  * one, the greatest.  Any answer but 200, or with another body than the first
@@ -64,7 +64,8 @@ typedef struct {
 } load_t;
 
 
-static int load_request(load_t *load, const char *path, const char *name);
+static int load_request(load_t *load, const char *path, const char *name,
+    const char *headers);
 static int load_init(load_t *load);
 static int load_connect(load_t *load, load_connection_t *c);
 static int load_run(load_t *load);
@@ -89,6 +90,7 @@ static const char  load_header[] =
     "Q0pkQUs5ZldFbjRkSDJVektodDM3c0FN\r\n"
     "Content-Type: application/json;charset=utf-8\r\n"
     "Accept-Encoding: gzip\r\n"
+    "%s"
     "\r\n";
 
 
@@ -98,8 +100,9 @@ main(int argc, char *argv[])
     load_t    load;
     uint64_t  start, end;
 
-    if (argc != 6) {
-        fprintf(stderr, "usage: load port path file requests connections\n");
+    if (argc != 6 && argc != 7) {
+        fprintf(stderr, "usage: load port path file requests connections"
+                        " [headers]\n");
         return 2;
     }
 
@@ -116,7 +119,9 @@ main(int argc, char *argv[])
         return 2;
     }
 
-    if (load_request(&load, argv[2], argv[3]) != 0 || load_init(&load) != 0) {
+    if (load_request(&load, argv[2], argv[3], argv[6]) != 0
+        || load_init(&load) != 0)
+    {
         perror("load");
         return 1;
     }
@@ -141,7 +146,8 @@ main(int argc, char *argv[])
 
 
 static int
-load_request(load_t *load, const char *path, const char *name)
+load_request(load_t *load, const char *path, const char *name,
+    const char *headers)
 {
     int    n;
     long   size;
@@ -168,7 +174,7 @@ load_request(load_t *load, const char *path, const char *name)
     }
 
     n = snprintf(load->request, LOAD_MAX_HEADER, load_header, path,
-                 (size_t) size);
+                 (size_t) size, (headers == NULL) ? "" : headers);
 
     if (n < 0 || n >= LOAD_MAX_HEADER) {
         errno = ENAMETOOLONG;

@@ -63,6 +63,11 @@ sgamp_test_order(void)
         SGAMP_NO_USER_ID, SGAMP_NO_USER_ID, SGAMP_NO_USER_ID
     };
 
+    static const sgamp_kind_e kinds[] = {
+        SGAMP_KIND_OTHER, SGAMP_KIND_OPEN, SGAMP_KIND_OTHER,
+        SGAMP_KIND_OTHER, SGAMP_KIND_OTHER, SGAMP_KIND_OTHER
+    };
+
     sgamp_test_heap_init(&t.heap);
     sgamp_held_init(&t.held, &t.heap.grow);
     memset(&cursor, 0, sizeof(sgamp_held_cursor_t));
@@ -82,6 +87,7 @@ sgamp_test_order(void)
         tap_bytes(event.id.data, event.id.len, events[2 * i + 1],
                   strlen(events[2 * i + 1]), "its id");
         tap_is(event.reason, reasons[i], "its reason");
+        tap_is(event.kind, kinds[i], "its kind");
     }
 
     tap_is(i, 6, "all of them");
