@@ -9,12 +9,16 @@
 
 
 static void sgamp_test_digests(void);
+static void sgamp_test_hmacs(void);
+static void sgamp_test_hmac(const sgamp_str_t *key, const sgamp_str_t *text,
+    const char *want, const char *name);
 
 
 int
 main(void)
 {
     sgamp_test_digests();
+    sgamp_test_hmacs();
 
     return tap_done();
 }
@@ -45,4 +49,115 @@ sgamp_test_digests(void)
         tap_bytes(hex, sizeof(hex), digests[i + 1], strlen(digests[i + 1]),
                   "is right");
     }
+}
+
+
+static void
+sgamp_test_hmacs(void)
+{
+    u_char       bytes[131], data[50];
+    unsigned     i;
+    const char  *want;
+    sgamp_str_t  key, text;
+
+    /* RFC 4231; keys of a block and just above it, by another library */
+
+    key.data = bytes;
+    text.data = data;
+
+    memset(bytes, 0x0b, 20);
+    key.len = 20;
+    sgamp_test_set(&text, "Hi There");
+    want = "b0344c61d8db38535ca8afceaf0bf12b"
+           "881dc200c9833da726e9376c2e32cff7";
+    sgamp_test_hmac(&key, &text, want, "case 1");
+
+    sgamp_test_set(&key, "Jefe");
+    sgamp_test_set(&text, "what do ya want for nothing?");
+    want = "5bdcc146bf60754e6a042426089575c7"
+           "5a003f089d2739839dec58b964ec3843";
+    sgamp_test_hmac(&key, &text, want, "case 2");
+
+    memset(bytes, 0xaa, sizeof(bytes));
+    memset(data, 0xdd, sizeof(data));
+    key.data = bytes;
+    key.len = 20;
+    text.data = data;
+    text.len = 50;
+    want = "773ea91e36800e46854db8ebd09181a7"
+           "2959098b3ef8c122d9635514ced565fe";
+    sgamp_test_hmac(&key, &text, want, "case 3");
+
+    key.len = 131;
+    sgamp_test_set(&text, "Test Using Larger Than Block-Size Key - Hash Key "
+                          "First");
+    want = "60e431591ee0b67f0d8a26aacbf5b77f"
+           "8e0bc6213728c5140546040f0ee37f54";
+    sgamp_test_hmac(&key, &text, want, "case 6");
+
+    for (i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (u_char) i;
+    }
+
+    sgamp_test_set(&text, "");
+
+    key.len = 64;
+    want = "3499f163f48604c0b15ac89e4e7c66f3"
+           "14fb3b203b8ac2f564828e62f6be9d9d";
+    sgamp_test_hmac(&key, &text, want, "a key of 64 bytes, no text");
+
+    key.len = 65;
+    want = "93ff3114f20ef700222fc1c0334737a5"
+           "1a88740dc0dd2ce0ab3151f0a4a0e85a";
+    sgamp_test_hmac(&key, &text, want, "a key of 65 bytes, no text");
+
+    key.len = 1;
+    want = "b613679a0814d9ec772f95d778c35fc5"
+           "ff1697c493715653c6c712144292c5ad";
+    sgamp_test_hmac(&key, &text, want, "a key that is a zero");
+
+    sgamp_test_set(&text, "abc");
+    want = "ba7816bf8f01cfea414140de5dae2223"
+           "b00361a396177a9cb410ff61f20015ad";
+    sgamp_test_hmac(NULL, &text, want, "no key");
+}
+
+
+static void
+sgamp_test_hmac(const sgamp_str_t *key, const sgamp_str_t *text,
+    const char *want, const char *name)
+{
+    u_char        hex[SGAMP_SHA256_HEX_LEN];
+    size_t        i;
+    unsigned      n, bad;
+    sgamp_hash_t  hash;
+
+    memset(&hash, 0, sizeof(sgamp_hash_t));
+
+    bad = sgamp_hash_init(&hash, key) != SGAMP_OK;
+
+    /* as often as one likes, in one piece and byte by byte */
+
+    for (n = 0; n < 3; n++) {
+        bad += sgamp_hash_start(&hash) != SGAMP_OK;
+
+        if (n == 1) {
+            bad += sgamp_hash_update(&hash, text->data, text->len)
+                   != SGAMP_OK;
+
+        } else {
+
+            for (i = 0; i < text->len; i++) {
+                bad += sgamp_hash_update(&hash, text->data + i, 1) != SGAMP_OK;
+            }
+        }
+
+        bad += sgamp_hash_final(&hash, hex) != SGAMP_OK;
+        bad += memcmp(hex, want, sizeof(hex)) != 0;
+    }
+
+    sgamp_hash_done(&hash);
+    sgamp_hash_done(&hash);
+
+    tap_is(bad, 0, "HMAC-SHA-256, %s", name);
 }

@@ -1,0 +1,586 @@
+#!/usr/bin/perl
+
+# What operators decide to send: names of events, filters, properties, hashes,
+# the reader's address.  Small webhooks against configurations, compared with
+# the mapping of t/unit/gold.pl, which is none of the module's; and what is
+# expected of some of them in plain words.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use Digest::SHA qw(hmac_sha256_hex sha256_hex);
+use FindBin;
+use JSON::PP ();
+
+use Amplitude;
+use Gateway;
+use Metrics qw(metrics changed);
+use Webhook;
+
+require "$FindBin::Bin/unit/gold.pl";
+
+# configurations: the directives, and the rules that gold.pl knows them by
+
+my %conf = (
+	none => [ '', {} ],
+	names => [ 'sendgrid_amp_event_name Open "Email \"opened\" \\\\ é";
+		sendgrid_amp_event_name machine_open "Prefetched";
+		sendgrid_amp_event_name teleported Beamed;',
+		{ event_names => [ [ open => "Email \"opened\" \\ \xc3\xa9" ],
+			[ machine_open => 'Prefetched' ], [ teleported => 'Beamed' ] ] } ],
+	only => [ 'sendgrid_amp_events Open CLICK teleported;',
+		{ events => [ qw(open click teleported) ] } ],
+	machine => [ 'sendgrid_amp_events machine_open;',
+		{ events => [ 'machine_open' ] } ],
+	ignore => [ 'sendgrid_amp_ignore machine_open Delivered beamed;',
+		{ ignore => [ qw(machine_open delivered beamed) ] } ],
+	both => [ 'sendgrid_amp_events open click bounce; sendgrid_amp_ignore
+		bounce;', { events => [ qw(open click bounce) ],
+			ignore => [ 'bounce' ] } ],
+	drop => [ 'sendgrid_amp_drop email ip "" café "a\"b\\\\c" __proto__
+		event_properties user_id "a key" 😀;',
+		{ drop => [ 'email', 'ip', '', "caf\xc3\xa9", 'a"b\\c', '__proto__',
+			'event_properties', 'user_id', 'a key', "\xf0\x9f\x98\x80" ] } ],
+	keep => [ 'sendgrid_amp_keep email event "" café __proto__;',
+		{ keep => [ 'email', 'event', '', "caf\xc3\xa9", '__proto__' ] } ],
+	'keep-one' => [ 'sendgrid_amp_keep nothing;', { keep => [ 'nothing' ] } ],
+	hash => [ 'sendgrid_amp_hash email ip "" café;',
+		{ hash => [ 'email', 'ip', '', "caf\xc3\xa9" ] } ],
+	hmac => [ 'sendgrid_amp_hash "key=s3cret é" email customer;
+		sendgrid_amp_user_id customer email;',
+		{ hash => [ qw(email customer) ], hash_key => "s3cret \xc3\xa9",
+			users => 'customer,email' } ],
+	'hash-drop' => [ 'sendgrid_amp_hash email; sendgrid_amp_drop email reason;',
+		{ hash => [ 'email' ], drop => [ qw(email reason) ] } ],
+	'hash-keep' => [ 'sendgrid_amp_hash email sg_event_id; sendgrid_amp_keep
+		email event;', { hash => [ qw(email sg_event_id) ],
+			keep => [ qw(email event) ] } ],
+	property => [ 'sendgrid_amp_property env $host; sendgrid_amp_property
+		"p \"q\"" "${arg_p}/\"";',
+		{ properties => [ [ env => 'localhost' ], [ 'p "q"' => '/"' ] ] } ],
+	'property-drop' => [ 'sendgrid_amp_property env new; sendgrid_amp_drop env;',
+		{ properties => [ [ env => 'new' ] ], drop => [ 'env' ] } ],
+	'property-keep' => [ 'sendgrid_amp_property env new; sendgrid_amp_keep
+		nothing;', { properties => [ [ env => 'new' ] ],
+			keep => [ 'nothing' ] } ],
+	ip => [ 'sendgrid_amp_client_ip on;', { client_ip => 'on' } ],
+	'ip-drop' => [ 'sendgrid_amp_client_ip on; sendgrid_amp_drop ip;',
+		{ client_ip => 'on', drop => [ 'ip' ] } ],
+	'ip-hash' => [ 'sendgrid_amp_client_ip on; sendgrid_amp_hash ip;',
+		{ client_ip => 'on', hash => [ 'ip' ] } ],
+	all => [ 'sendgrid_amp_client_ip on; sendgrid_amp_hash email key=k;
+		sendgrid_amp_drop url; sendgrid_amp_property env x; sendgrid_amp_ignore
+		bounce; sendgrid_amp_event_name click Clicked;
+		sendgrid_amp_lowercase on;',
+		{ client_ip => 'on', hash => [ 'email' ], hash_key => 'k',
+			drop => [ 'url' ], properties => [ [ env => 'x' ] ],
+			ignore => [ 'bounce' ], event_names => [ [ click => 'Clicked' ] ],
+			lowercase => 'on' } ],
+);
+
+# members of events; $e has a name, an id and an address
+
+my $e = '"event":"open","sg_event_id":"E1"';
+my $m = '"email":"Ada@Example.com"';
+
+my @events = (
+	map({ qq({"event":"$_",$m}) } qw(open Open oPEN click bounce delivered
+		teleported Teleported machine_open other), 'o\u0070en', 'b\u0065amed'),
+	map({ qq({"event":"open",$m,"sg_machine_open":$_}) } qw(true false "true")),
+	map({ qq({"event":"$_"}) } qw(open click delivered teleported)),
+	'{"event":"","email":"a@x.com"}', '{"email":"a@x.com"}', '17', '{}',
+	map({ my $x = $_; qq({$x,$e}), qq({$e,$x}), qq({"event":"open",$x,"z":[1]}) }
+		$m, qq($m,"ip":"203.0.113.9"), qq("x":1,$m,"y":2,"ip":"::1","w":"")),
+	qq({$e,"em\\u0061il":"Ada\@Example.com","\\u0069p":"1.2.3.4"}),
+	qq({$e,"email":"one\@x.com",$m,"email":null,"email":" TWO\@x.com "}),
+	qq({$e,$m,"":"empty","":{}}),
+	qq({$e,$m,"caf\xc3\xa9":"1","caf\\u00e9":"2","caf\\u00E9":3,"cafe\xcc\x81":4}),
+	qq({$e,$m,"a\\"b\\\\c":1,"a\\u0022b\\u005Cc":2,"\\\\":3}),
+	qq({$e,$m,"__proto__":{"x":1},"constructor":2,"\\u005f_proto__":3}),
+	qq({$e,$m,"event_properties":{"email":"b\@x.com"},"user_id":"u","insert_id":1}),
+	qq({$e,$m,"a key":"a","a key ":"b","A key":"c"}),
+	qq({$e,$m,"\xf0\x9f\x98\x80":1,"\\ud83d\\ude00":2,"\\ud83d":3}),
+	qq({$e,$m,"ip":{"ip":"1.2.3.4"},"o":{"email":"n\@x.com"},"s":"]}\\"{,"}),
+	qq({ $e , $m ,\r\n\t"ip" : "1.2.3.4" , "k"\n: [ 1 , { } ] }),
+	qq({$e,$m,"ip":"\xff\xfe","caf\xc3\xa9":"\xc3","\xff":"\xed\xa0\x80"}),
+	map({ qq({$e,"email":$_,"amp_user_id":"u1","ip":$_}) } qw(null true 0 -1.5
+		"" [] {"a":"b@x.com"} ["b@x.com"])),
+	qq({$e,"email":"A\@x.com","amp_user_id":"a\@X.com","to":"\\u0061\@x.com"}),
+	qq({$e,"email":"a\@x.com","list":["a\@x.com"],"url":"https://x/?a\@x.com"}),
+	qq({$e,"email":"a\@x.com","customer":" C-7 "}),
+	qq({$e,"email":"a\@x.com","customer":7,"amp_user_id":8}),
+	qq({$e,"email":"a\@x.com","customer":"null"}),
+	qq({$e,$m,"env":"own"}), qq({$e,$m,"\\u0065nv":null}), qq({$e,$m,"Env":1}),
+	map({ qq({"event":"$_",$m,"ip":"203.0.113.9"}) } qw(open click unsubscribe
+		group_unsubscribe group_resubscribe delivered bounce spamreport)),
+	qq({$e,$m,"ip":"203.0.113.9","sg_machine_open":true}),
+	map({ qq({$e,$m,"ip":"$_"}) } '$remote', 'X.XX.XXX.XX', '2001:db8::1', ' 1.1.1.1',
+		'1.1.1.1\u0000', '1.1.1.256'),
+);
+
+my $locations = join '', map { qq(
+	location = /$_ { sendgrid_amp us; $conf{$_}[0] }) } sort keys %conf;
+
+my $amp = Amplitude->new();
+my $dead = Gateway::root() . '/dead.json';
+my $golds = golds();
+
+my $ngx = Gateway->new(amplitude => $amp, http => '
+	sendgrid_amp_zone figures:64k;
+	log_format webhook "$sendgrid_amp_ignored";',
+	server => qq(
+	access_log $dead.log webhook;
+	$locations
+	$golds->{locations}
+
+	location = /dead {
+		sendgrid_amp us;
+		sendgrid_amp_hash email key=k;
+		sendgrid_amp_drop ip;
+		sendgrid_amp_property env eu;
+		sendgrid_amp_dead_letter $dead;
+	}
+
+	location = /status { sendgrid_amp_status; }
+))->start();
+my $json = JSON::PP->new()->utf8()->canonical();
+
+# each event by itself, and all of them together, in pieces
+
+for my $name (sort keys %conf) {
+	my $r = { api_key => KEY, prefix => '[Sendgrid] ', lowercase => 'off',
+		users => 'amp_user_id,email', %{ $conf{$name}[1] } };
+	my (@expect, %count);
+
+	for my $event (@events) {
+		my ($mapped, $reason) = map_event($r, elements("[$event]", $name));
+
+		push @expect, $mapped if defined $mapped;
+		$count{ defined $mapped ? 'forwarded'
+			: $reason eq 'ignored' ? 'ignored' : 'rejected' }++;
+	}
+
+	for my $how ([], [ every => 1 ], [ chunked => 7 ]) {
+		$amp->clear();
+
+		my $answer = post($ngx->port(), webhook(@events), uri => "/$name",
+			@$how);
+
+		is_deeply($answer->{json}, { received => scalar @events,
+			forwarded => 0, ignored => 0, rejected => 0, %count,
+			batches => @expect ? 1 : 0 }, "$name: summary @$how")
+			or diag($answer->{body});
+
+		my @bodies = map { $_->{body} } $amp->requests();
+
+		is(join('', @bodies), @expect ? '{"api_key":"' . KEY . '","events":['
+			. join(',', @expect) . '],"options":{"min_id_length":1}}' : '',
+			"$name: payload @$how");
+	}
+
+	subtest("$name: one by one" => sub {
+		for my $i (0 .. $#events) {
+			my ($mapped) = map_event($r, elements("[$events[$i]]", $name));
+
+			$amp->clear();
+			post($ngx->port(), "[$events[$i]]", uri => "/$name");
+
+			my @sent = map { $_->{body} =~ /"events":\[(.*)\],"options"/s }
+				$amp->requests();
+
+			is("@sent", $mapped // '', "event $events[$i]");
+		}
+	});
+}
+
+is_deeply([ $amp->violations() ], [], 'the contract is kept');
+
+# in plain words
+
+my $ada = sha256_hex('ada@example.com');
+
+sub sent {
+	my ($uri, @posted) = @_;
+
+	$amp->clear();
+
+	my $answer = post($ngx->port(), '[' . join(',', @posted) . ']', uri => $uri);
+	my @sent = map { @{ $json->decode($_->{body})->{events} } } $amp->requests();
+
+	return wantarray ? ($answer, @sent) : $sent[0];
+}
+
+my $event = sent('/names', qq({"event":"OPEN",$m}));
+is($event->{event_type}, "Email \"opened\" \\ \xe9", 'a whole name');
+is($event->{event_properties}{event}, 'OPEN', '... and event as it came');
+
+$event = sent('/names', qq({"event":"open",$m,"sg_machine_open":true}));
+is($event->{event_type}, 'Prefetched', 'an open by a machine');
+
+$event = sent('/names', qq({"event":"click",$m}));
+is($event->{event_type}, '[Sendgrid] click', 'no name, the prefix');
+
+my ($answer, @more) = sent('/only', '{"event":"processed"}', qq({"event":"x",$m}));
+is($answer->{status}, 200, 'all are ignored');
+is(scalar @more, 0, '... and Amplitude is not called');
+is_deeply($answer->{json}, { received => 2, forwarded => 0, ignored => 2,
+	rejected => 0, batches => 0 }, '... even those without an address');
+
+$event = sent('/hash', qq({$e,"\\u0065mail":" Ada\@Example.com\\t","ip":"1.2.3.4"}));
+is($event->{user_id}, $ada, 'user_id is hashed');
+is($event->{event_properties}{email}, $ada, '... and email');
+is($event->{event_properties}{ip}, sha256_hex('1.2.3.4'), '... and ip');
+is($event->{insert_id}, 'E1', '... but not the id');
+
+$event = sent('/hmac', qq({$e,$m,"customer":42}));
+is($event->{user_id}, hmac_sha256_hex('42', "s3cret \xc3\xa9"), 'HMAC of a number');
+
+$event = sent('/hash-drop', qq({$e,$m}));
+is($event->{user_id}, $ada, 'dropped, and yet the user_id');
+ok(!exists $event->{event_properties}{email}, '... only');
+
+$event = sent('/hash-keep', qq({$e,$m}));
+is($event->{insert_id}, sha256_hex('E1'), 'insert_id is hashed');
+
+$event = sent('/keep-one', qq({$e,$m}));
+is_deeply($event->{event_properties}, {}, 'nothing is kept');
+
+$event = sent('/property?p=v%22%0A', qq({$e,$m}));
+is_deeply([ @{ $event->{event_properties} }{'env', 'p "q"'} ],
+	[ 'localhost', 'v%22%0A/"' ], 'properties with variables');
+
+# the clear value leaves in no field
+
+for my $uri (qw(/hash /hmac /hash-drop /hash-keep /all)) {
+	for my $text ('Ada@Example.com', 'ada@example.com', ' ADA@EXAMPLE.COM ',
+		'\u0041da@Example.com', 'Ada\u0040Example\u002ecom', 'Ada@Example.com\n')
+	{
+		my $body = qq([{$e,"email":"$text","amp_user_id":"$text","customer":)
+			. qq("$text","x":"Ada\@Example.com","\\u0065mail":"$text","y":)
+			. qq("ada\\u0040example.com","ip":"192.0.2.7"}]);
+
+		$amp->clear();
+		post($ngx->port(), $body, uri => $uri);
+
+		my ($request) = $amp->requests();
+		my $all = join ' ', map { ref $_ ? %$_ : $_ }
+			%{ $json->decode($request->{body})->{events}[0] };
+
+		unlike($all, qr/ada\@example/i, "$uri: $text");
+		unlike($all, qr/192\.0\.2\.7/, "$uri: no ip") if $uri eq '/hash';
+	}
+}
+
+# the dead letter
+
+$amp->clear();
+$amp->script({ refuse => { time => qr/refused/ }, name => 'all', times => 0 });
+post($ngx->port(), qq([{$e,$m,"ip":"1.2.3.4","x":"refused"},{$m,"ip":"1.2.3.4"}]),
+	uri => '/dead');
+
+my @lines = map { $json->decode($_) } split /\n/, slurp($dead);
+
+is_deeply({ map { $_->{reason} => $_->{event} } @lines }, {
+	no_event_type => { email => 'Ada@Example.com', ip => '1.2.3.4' },
+	amplitude_400 => { event => 'open', sg_event_id => 'E1', env => 'eu',
+		email => hmac_sha256_hex('ada@example.com', 'k'), x => 'refused' },
+}, 'the dead letter: as it was sent, or as it came');
+
+$amp->script();
+
+# figures
+
+my $before = metrics($ngx->port());
+sent('/both', '{"event":"bounce"}', qq({"event":"open",$m}),
+	qq({"event":"open",$m,"sg_machine_open":true}), '{"event":"x"}');
+my %counted;
+
+# some are counted when the request ends, after its answer
+
+$ngx->wait_for(sub {
+	my $changed = changed($before, metrics($ngx->port()));
+
+	%counted = map {
+		/^sendgrid_amp_events_total\{event="(\w+)",result="(\w+)"/
+			? ("$1 $2" => $changed->{$_}) : ()
+	} keys %$changed;
+
+	return keys %counted == 4;
+});
+
+is_deeply(\%counted, { 'bounce ignored' => 1, 'machine_open ignored' => 1,
+	'other ignored' => 1, 'open forwarded' => 1 },
+	'events are counted by their names');
+
+ok((grep { $_ eq '3' } split /\n/, slurp("$dead.log")),
+	'$sendgrid_amp_ignored');
+
+# the webhooks of the unit tests that have rules
+
+for my $gold (@{ $golds->{webhooks} }) {
+	$amp->clear();
+
+	my $answer = post($ngx->port(), $gold->{body}, uri => $gold->{uri});
+
+	is_deeply([ map { $_->{body} } $amp->requests() ], $gold->{payloads},
+		"$gold->{name}: payloads");
+	is($answer->{json}{rejected}, $gold->{rejected}, "$gold->{name}: rejected");
+	is($answer->{json}{ignored}, $gold->{ignored}, "$gold->{name}: ignored");
+}
+
+$ngx->done();
+
+# inheritance: a list that is given inside replaces the one outside
+
+my @levels = (
+	[ 'sendgrid_amp_event_name open A; sendgrid_amp_event_name click A;',
+		'sendgrid_amp_event_name open B;', 'sendgrid_amp_event_name click C;' ],
+	[ 'sendgrid_amp_events open click;', 'sendgrid_amp_events click;',
+		'sendgrid_amp_events all;' ],
+	[ 'sendgrid_amp_ignore bounce;', 'sendgrid_amp_ignore dropped;',
+		'sendgrid_amp_ignore open;' ],
+	[ 'sendgrid_amp_drop a b;', 'sendgrid_amp_drop b;', 'sendgrid_amp_drop c;' ],
+	[ 'sendgrid_amp_hash d e key=k;', 'sendgrid_amp_hash e;',
+		'sendgrid_amp_hash d key=l;' ],
+	[ 'sendgrid_amp_property p 1; sendgrid_amp_property q 1;',
+		'sendgrid_amp_property q 2;', 'sendgrid_amp_property p 3;' ],
+	[ 'sendgrid_amp_client_ip on;', 'sendgrid_amp_client_ip off;',
+		'sendgrid_amp_client_ip on;' ],
+);
+
+my ($http, $server, $location) = map { my $i = $_;
+	join "\n", map { $_->[$i] } @levels } 0 .. 2;
+my $port2 = Gateway->port(2);
+
+$ngx = Gateway->new(amplitude => $amp, http => "$http
+	server {
+		listen 127.0.0.1:$port2;
+		$server
+		location = /b { sendgrid_amp us; }
+		location = /c { sendgrid_amp us; $location }
+		location = /amplitude/us { internal;
+			proxy_pass http://127.0.0.1:@{[$amp->port()]}/2/httpapi; }
+	}")->start();
+
+my $abc = '"a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"';
+my ($kd, $ke) = map { hmac_sha256_hex($_, 'k') } qw(d e);
+
+my %expect = (
+	a => [ [ 'A', '1.1.1.1', { c => 3, d => $kd, e => $ke, p => 1, q => 1 } ],
+		[ 'A', '1.1.1.1', { c => 3, d => $kd, e => $ke, p => 1, q => 1 } ] ],
+	b => [ [ '[Sendgrid] click', undef, { a => 1, c => 3, d => 'd',
+		e => sha256_hex('e'), q => 2 } ] ],
+	c => [ [ 'C', '1.1.1.1', { a => 1, b => 2, d => hmac_sha256_hex('d', 'l'),
+		e => 'e', p => 3 } ], [ '[Sendgrid] bounce', undef, { a => 1, b => 2,
+		d => hmac_sha256_hex('d', 'l'), e => 'e', p => 3 } ] ],
+);
+
+for my $level (sort keys %expect) {
+	$amp->clear();
+	post($level eq 'a' ? $ngx->port() : $port2, '[' . join(',', map {
+		qq({"event":"$_",$m,$abc}) } qw(open click bounce)) . ']',
+		uri => $level eq 'a' ? '/sendgrid' : "/$level");
+
+	my @got = map { my %p = %{ $_->{event_properties} };
+		delete @p{qw(event email ip)}; [ @$_{qw(event_type ip)}, \%p ] }
+		map { @{ $json->decode($_->{body})->{events} } } $amp->requests();
+
+	is_deeply(\@got, $expect{$level}, "level $level");
+}
+
+$ngx->done();
+
+# what nginx -t says
+
+my @bad = (
+	'sendgrid_amp_event_name open;', 'sendgrid_amp_event_name open a b;',
+	'sendgrid_amp_event_name open "";', 'sendgrid_amp_event_name "" a;',
+	'sendgrid_amp_event_name open a; sendgrid_amp_event_name OPEN b;',
+	'sendgrid_amp_events;', 'sendgrid_amp_events "";',
+	'sendgrid_amp_events all open;', 'sendgrid_amp_events open all;',
+	'sendgrid_amp_events open open;', 'sendgrid_amp_events open Open;',
+	'sendgrid_amp_events open; sendgrid_amp_events click;',
+	'sendgrid_amp_events all; sendgrid_amp_events click;',
+	'sendgrid_amp_ignore;', 'sendgrid_amp_ignore all;',
+	'sendgrid_amp_ignore open OPEN;', 'sendgrid_amp_ignore click "";',
+	'sendgrid_amp_ignore open; sendgrid_amp_ignore click;',
+	'sendgrid_amp_drop;', 'sendgrid_amp_drop a a;',
+	'sendgrid_amp_drop a; sendgrid_amp_drop b;',
+	'sendgrid_amp_keep;', 'sendgrid_amp_keep a b a;',
+	'sendgrid_amp_keep a; sendgrid_amp_keep b;',
+	'sendgrid_amp_drop a; sendgrid_amp_keep b;',
+	'sendgrid_amp_keep a; sendgrid_amp_drop b;',
+	'sendgrid_amp_hash;', 'sendgrid_amp_hash key=k;',
+	'sendgrid_amp_hash email key=;', 'sendgrid_amp_hash key= email;',
+	'sendgrid_amp_hash a key=k key=l;', 'sendgrid_amp_hash a b a;',
+	'sendgrid_amp_hash a; sendgrid_amp_hash b;',
+	'sendgrid_amp_property a;', 'sendgrid_amp_property a b c;',
+	'sendgrid_amp_property a b; sendgrid_amp_property a c;',
+	'sendgrid_amp_property a $nothing_of_the_kind;',
+	join(' ', map { "sendgrid_amp_property p$_ v;" } 1 .. 17),
+	'sendgrid_amp_user_id ' . join(' ', 'a' .. 'p') . ';'
+		. join(' ', map { "sendgrid_amp_property p$_ v;" } 1 .. 12),
+	'sendgrid_amp_client_ip;', 'sendgrid_amp_client_ip maybe;',
+	'sendgrid_amp_client_ip on; sendgrid_amp_client_ip on;',
+	'sendgrid_amp_dry_run;', 'sendgrid_amp_dry_run a b;',
+	'sendgrid_amp_dry_run 1; sendgrid_amp_dry_run 1;',
+);
+
+my @good = (
+	'sendgrid_amp_events all;', 'sendgrid_amp_drop "";', 'sendgrid_amp_keep "";',
+	'sendgrid_amp_hash "" key=k;', 'sendgrid_amp_property "" "";',
+	'sendgrid_amp_event_name machine_open x;', 'sendgrid_amp_ignore machine_open;',
+	'sendgrid_amp_drop email; sendgrid_amp_hash email;',
+	'sendgrid_amp_keep ' . join(' ', map { "k$_" } 1 .. 300) . ';',
+	join(' ', map { "sendgrid_amp_property p$_ v;" } 1 .. 16),
+	'sendgrid_amp_dry_run $arg_dry;', 'sendgrid_amp_dry_run off;',
+	'sendgrid_amp_dry_run "";', 'sendgrid_amp_dry_run 0;',
+);
+
+# warned of, with a word of the message
+
+my @odd = (
+	[ 'sendgrid_amp_events opened;', 'opened' ],
+	[ 'sendgrid_amp_ignore teleported;', 'teleported' ],
+	[ 'sendgrid_amp_event_name opened x;', 'opened' ],
+	[ 'sendgrid_amp_events open; sendgrid_amp_ignore click;', 'click' ],
+	[ 'sendgrid_amp_events open; sendgrid_amp_event_name click x;', 'click' ],
+	[ 'sendgrid_amp_ignore click; sendgrid_amp_event_name click x;', 'click' ],
+	[ 'sendgrid_amp_hash event;', '"event"' ],
+	[ 'sendgrid_amp_hash timestamp;', '"timestamp"' ],
+	[ 'sendgrid_amp_hash reason; sendgrid_amp_drop reason;', '"reason"' ],
+	[ 'sendgrid_amp_hash reason; sendgrid_amp_keep email;', '"reason"' ],
+	[ 'sendgrid_amp_hash ip; sendgrid_amp_client_ip on;', 'client_ip' ],
+	[ 'sendgrid_amp_dry_run on;', 'dry_run' ],
+);
+
+for my $text (@bad) {
+	my ($status, $out) = check(sendgrid => $text);
+	my ($name) = $text =~ /(\w+)/;
+
+	# the keys of both are too many
+
+	isnt($status, 0, 'bad: ' . substr($text, 0, 70));
+	like($out, qr/\[emerg\].*(?:\b$name\b|nothing_of_the_kind)/,
+		'the message names it');
+	unlike($out, qr/key=/, 'but no key') if $name eq 'sendgrid_amp_hash';
+}
+
+for my $text (@good) {
+	my ($status, $out) = check(sendgrid => $text);
+
+	is($status, 0, 'good: ' . substr($text, 0, 70)) or diag($out);
+	unlike($out, qr/\[warn\]/, 'no warning');
+}
+
+for my $case (@odd) {
+	my ($status, $out) = check(sendgrid => $case->[0]);
+
+	is($status, 0, "odd: $case->[0]") or diag($out);
+	like($out, qr/\[warn\].*\Q$case->[1]\E/, 'a warning');
+}
+
+my ($status, $out) = check(http => 'sendgrid_amp_keep a;',
+	sendgrid => 'sendgrid_amp_drop b;');
+isnt($status, 0, 'keep from above, drop of its own');
+like($out, qr/\[emerg\].*sendgrid_amp_drop.*sendgrid_amp_keep/, 'the message');
+
+($status, $out) = check(http => 'sendgrid_amp_keep a;
+	server { location / { sendgrid_amp_drop b; } }');
+is($status, 0, '... which does not matter where no webhook comes') or diag($out);
+
+done_testing();
+
+###############################################################################
+
+sub check {
+	return Gateway::check(Gateway->new(@_)->conf());
+}
+
+
+sub slurp {
+	my ($name) = @_;
+
+	open my $fh, '<:raw', $name or die "$name: $!\n";
+	local $/;
+
+	return scalar <$fh>;
+}
+
+
+# webhooks of t/data with rules, and locations for these
+
+sub golds {
+	my %golds = (locations => '', webhooks => []);
+
+	for my $file (sort glob "$FindBin::Bin/data/rules-*.gold") {
+		my ($name) = $file =~ m!([^/]+)\.gold$!;
+		my @sections = split /^(== .*)\n/m, slurp($file), -1;
+		my %rules = map { /^(\S+) (.*)$/ } split /\n/, $sections[2];
+		my %found = (payloads => [], rejected => 0, ignored => 0);
+
+		for my $i (1 .. $#sections / 2) {
+			my ($title, $text) = @sections[2 * $i - 1, 2 * $i];
+
+			push @{ $found{payloads} }, $text =~ s/\n$//r
+				if $title =~ /payload/;
+			$found{rejected}++ if $title =~ /rejected/;
+			$found{ignored}++ if $title =~ /ignored/;
+		}
+
+		# a configuration has no zero bytes
+
+		next if ($rules{hash_key} // '') =~ /^(?:..)*00/;
+
+		my $users = join ' ', map { qq("$_") } split /,/, $rules{users};
+
+		$golds{locations} .= "
+			location = /gold/$name {
+				sendgrid_amp us;
+				sendgrid_amp_lowercase $rules{lowercase};
+				sendgrid_amp_user_id $users;
+				" . directives(\%rules) . '
+			}';
+
+		push @{ $golds{webhooks} }, { name => $name, uri => "/gold/$name",
+			body => slurp($file =~ s/gold$/json/r), %found };
+	}
+
+	return \%golds;
+}
+
+
+sub directives {
+	my ($rules) = @_;
+	my $key = defined $rules->{hash_key}
+		? ' ' . quoted('key=' . pack('H*', $rules->{hash_key})) : '';
+	my $text = '';
+
+	for my $rule (sort keys %$rules) {
+		my @list = map { [ map { quoted(pack('H*', $_)) }
+			$_ eq '' ? '' : split /=/, $_, -1 ] } split /,/, $rules->{$rule}, -1;
+
+		if ($rule =~ /^(?:drop|keep|hash|events|ignore)$/) {
+			$text .= "sendgrid_amp_$rule " . join(' ', map { $_->[0] } @list)
+				. ($rule eq 'hash' ? $key : '') . ";\n";
+
+		} elsif ($rule eq 'event_names') {
+			$text .= "sendgrid_amp_event_name @$_;\n" for @list;
+
+		} elsif ($rule eq 'properties') {
+			$text .= "sendgrid_amp_property @$_;\n" for @list;
+
+		} elsif ($rule eq 'client_ip') {
+			$text .= "sendgrid_amp_client_ip on;\n";
+		}
+	}
+
+	return $text;
+}
+
+
+sub quoted {
+	return '"' . ($_[0] =~ s/(["\\])/\\$1/gr) . '"';
+}

@@ -1,0 +1,343 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include <stdio.h>
+
+#include "sgamp_member.h"
+#include "sgamp_test.h"
+#include "sgamp_text.h"
+
+
+#define SGAMP_TEST_TABLE  200
+
+
+static void sgamp_test_names(void);
+static void sgamp_test_decoded(void);
+static void sgamp_test_members(void);
+static void sgamp_test_cut_members(void);
+static void sgamp_test_encode(void);
+static void sgamp_test_properties(void);
+static void sgamp_test_parts(void);
+
+
+int
+main(void)
+{
+    sgamp_test_names();
+    sgamp_test_decoded();
+    sgamp_test_members();
+    sgamp_test_cut_members();
+    sgamp_test_encode();
+    sgamp_test_properties();
+    sgamp_test_parts();
+
+    return tap_done();
+}
+
+
+static void
+sgamp_test_names(void)
+{
+    char                 text[SGAMP_TEST_TABLE][SGAMP_TEST_TABLE + 1];
+    unsigned             i, k, bad;
+    sgamp_str_t          name;
+    sgamp_name_t         room[SGAMP_TEST_TABLE];
+    sgamp_names_t        names;
+    const sgamp_name_t  *found;
+
+    /* of all lengths, in an order that is none */
+
+    sgamp_names_init(&names, room, SGAMP_TEST_TABLE);
+
+    bad = 0;
+
+    for (i = 0; i < SGAMP_TEST_TABLE; i++) {
+        k = i * 7 % SGAMP_TEST_TABLE;
+        memset(text[k], 'a' + k % 3, SGAMP_TEST_TABLE);
+        text[k][k] = '\0';
+        sgamp_test_set(&name, text[k]);
+
+        bad += sgamp_names_find(&names, name.data, name.len) != NULL;
+        bad += sgamp_names_add(&names, &name, SGAMP_NAMES_DROP) != SGAMP_OK;
+        bad += sgamp_names_add(&names, &name, SGAMP_NAMES_HASH) != SGAMP_OK;
+    }
+
+    for (i = 0; i < SGAMP_TEST_TABLE; i++) {
+        sgamp_test_set(&name, text[i]);
+        found = sgamp_names_find(&names, name.data, name.len);
+
+        bad += found == NULL || found->text.data != (u_char *) text[i]
+               || found->actions != (SGAMP_NAMES_DROP | SGAMP_NAMES_HASH);
+
+        if (i != 0) {
+            text[i][i - 1] ^= 1;
+            bad += sgamp_names_find(&names, (u_char *) text[i - 1], i - 1)
+                   == NULL;
+            bad += sgamp_names_find(&names, (u_char *) "?", 1) != NULL;
+            text[i][i - 1] ^= 1;
+        }
+    }
+
+    tap_is(bad, 0, "names of all lengths are found");
+
+    sgamp_test_set(&name, "another");
+    tap_is(sgamp_names_add(&names, &name, SGAMP_NAMES_DROP), SGAMP_TOO_LARGE,
+           "no room for another");
+
+    sgamp_names_init(&names, room, SGAMP_TEST_TABLE);
+    tap_is(sgamp_names_actions(&names, &name), 0, "no names: all leave");
+
+    sgamp_test_set(&name, "kept");
+    (void) sgamp_names_add(&names, &name, SGAMP_NAMES_KEEP);
+    tap_is(sgamp_names_actions(&names, &name), SGAMP_NAMES_KEEP, "kept");
+
+    sgamp_test_set(&name, "email");
+    tap_is(sgamp_names_actions(&names, &name), SGAMP_NAMES_DROP,
+           "others are not");
+
+    (void) sgamp_names_add(&names, &name, SGAMP_NAMES_HASH);
+    tap_is(sgamp_names_actions(&names, &name),
+           SGAMP_NAMES_DROP | SGAMP_NAMES_HASH | SGAMP_NAMES_LOWER,
+           "an address is hashed in lower case");
+}
+
+
+static void
+sgamp_test_decoded(void)
+{
+    size_t               i;
+    sgamp_str_t          name, key;
+    sgamp_name_t         room[4];
+    sgamp_names_t        names;
+    const sgamp_name_t  *found;
+
+    /* key, the name it is or NULL */
+
+    static const char *keys[] = {
+        "email", "email", "\\u0065mail", "email", "emai\\u006C", "email",
+        "\\u0065\\u006d\\u0061\\u0069\\u006c", "email",
+        "email\\u0000", NULL, "\\u0000email", NULL, "emai", NULL,
+        "emaill", NULL, "Email", NULL, "\\\\u0065mail", NULL, "", NULL,
+        "caf\xc3\xa9", "caf\xc3\xa9", "caf\\u00e9", "caf\xc3\xa9",
+        "caf\\u00E9", "caf\xc3\xa9", "cafe\\u0301", NULL, "caf\xe9", NULL,
+        "\\ud83d\\ude00", "\xf0\x9f\x98\x80",
+        "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80", "\\ud83d", NULL,
+        "a\\n\\t\\/\\\"b", "a\n\t/\"b", "a\\u000a\\u0009/\\u0022b",
+        "a\n\t/\"b", NULL
+    };
+
+    sgamp_names_init(&names, room, 4);
+
+    for (i = 0; keys[i] != NULL; i += 2) {
+
+        if (keys[i + 1] != NULL) {
+            sgamp_test_set(&name, keys[i + 1]);
+
+            if (sgamp_names_add(&names, &name, SGAMP_NAMES_DROP) != SGAMP_OK) {
+                tap_bail("too many names");
+            }
+        }
+    }
+
+    for (i = 0; keys[i] != NULL; i += 2) {
+        sgamp_test_set(&key, keys[i]);
+        found = sgamp_names_decode(&names, &key);
+
+        if (keys[i + 1] == NULL) {
+            tap_ok(found == NULL, "\"%s\" is none of the names", keys[i]);
+
+        } else {
+            tap_bytes(found ? found->text.data : NULL,
+                      found ? found->text.len : 0, keys[i + 1],
+                      strlen(keys[i + 1]), "\"%s\" is a name", keys[i]);
+        }
+    }
+}
+
+
+static void
+sgamp_test_members(void)
+{
+    size_t             i;
+    const u_char      *p, *last;
+    sgamp_member_t     m;
+    sgamp_test_buf_t   buf;
+
+    /* an object, and its members with a bar after each key and value */
+
+    static const char *objects[] = {
+        "{}", "", " { } " + 1, "", "{\"a\":1}", "a|1|",
+        "{ \"a\" : -1.5e+3 , \"b\":true\n,\"c\" :null\t}",
+        "a|-1.5e+3|b|true|c|null|",
+        "{\"\":\"\",\"\\\"\":\"\\\"\",\"\\\\\":\"\\\\\"}",
+        "|\"\"|\\\"|\"\\\"\"|\\\\|\"\\\\\"|",
+        "{\"a\":{\"b\":[\"}\",\"]\\\"\",{}]},\"c\":[[],[{\"d\":\"[\"}]]}",
+        "a|{\"b\":[\"}\",\"]\\\"\",{}]}|c|[[],[{\"d\":\"[\"}]]|",
+        "{\"a\":\"0123456789\\\\\\\\\\\"0123456789\\\\\",\"b\":2}",
+        "a|\"0123456789\\\\\\\\\\\"0123456789\\\\\"|b|2|",
+        "{\"aaaaaaaaaaaaaaaaaaaaaaa\\\"\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaa\"}",
+        "aaaaaaaaaaaaaaaaaaaaaaa\\\"|\"aaaaaaaaaaaaaaaaaaaaaaaaaaa\"|",
+        NULL
+    };
+
+    memset(&buf, 0, sizeof(sgamp_test_buf_t));
+
+    for (i = 0; objects[i] != NULL; i += 2) {
+        p = (u_char *) objects[i] + 1;
+        last = (u_char *) objects[i] + strlen(objects[i]);
+        buf.len = 0;
+        sgamp_test_puts(&buf, "");
+
+        while (sgamp_member_next(&p, last, &m)) {
+            sgamp_test_put(&buf, m.key.data, m.key.len);
+            sgamp_test_puts(&buf, "|");
+            sgamp_test_put(&buf, m.value, m.end - m.value);
+            sgamp_test_puts(&buf, "|");
+        }
+
+        tap_bytes(buf.data, buf.len, objects[i + 1], strlen(objects[i + 1]),
+                  "members of object %zu", i / 2);
+    }
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_cut_members(void)
+{
+    size_t              n, len;
+    u_char             *data;
+    unsigned            i, bad;
+    const u_char       *p;
+    sgamp_member_t      m;
+    sgamp_test_guard_t  guard;
+
+    /* what has not passed yajl is not read beyond its end either */
+
+    static const char text[] =
+        "{\"a\\\\\":\"\\\"\\\\\",\"b\":[{\"c\":\"]\"},\"x\\\"\"],\"d\":12345 ,"
+        "\"0123456789abcdef\":\"0123456789\\u0041bcdef\\\\\\\\\"}";
+
+    sgamp_test_guard_init(&guard, sizeof(text));
+
+    bad = 0;
+    len = sizeof(text) - 1;
+
+    for (n = 1; n <= len; n++) {
+        data = sgamp_test_guard(&guard, text, n);
+        p = data + 1;
+
+        for (i = 0; sgamp_member_next(&p, data + n, &m); i++) {
+            bad += m.end > data + n || m.value > m.end || p > data + n;
+
+            if (i == len) {
+                bad++;
+                break;
+            }
+        }
+    }
+
+    tap_is(bad, 0, "an object that is cut");
+
+    sgamp_test_guard_done(&guard);
+}
+
+
+static void
+sgamp_test_encode(void)
+{
+    u_char         buf[SGAMP_TEXT_CHAR];
+    size_t         n;
+    uint32_t       c;
+    unsigned       bad;
+    const u_char  *p;
+
+    bad = 0;
+
+    for (c = 1; c <= 0x10ffff; c++) {
+
+        if (c == '\\' || (c >= 0xd800 && c <= 0xdfff)) {
+            continue;
+        }
+
+        n = sgamp_text_encode(buf, c);
+        p = buf;
+
+        bad += sgamp_json_next(&p, buf + n) != c || p != buf + n;
+    }
+
+    tap_is(bad, 0, "each character of Unicode is written as it is read");
+}
+
+
+static void
+sgamp_test_properties(void)
+{
+    char           text[SGAMP_MAX_KEYS][16];
+    unsigned       i;
+    sgamp_str_t    name;
+    sgamp_rules_t  rules;
+
+    for (i = 0; i < SGAMP_MAX_KEYS; i++) {
+        snprintf(text[i], sizeof(text[i]), "p%u", i);
+    }
+
+    sgamp_rules_init(&rules);
+
+    for (i = 0; i < SGAMP_MAX_KEYS; i++) {
+        sgamp_test_set(&name, text[i]);
+
+        if (sgamp_rules_property(&rules, &name) != SGAMP_OK) {
+            break;
+        }
+    }
+
+    tap_is(i, SGAMP_MAX_PROPERTIES, "properties");
+
+    /* keys for user_id may have taken the room */
+
+    sgamp_rules_init(&rules);
+
+    for (i = 0; i < SGAMP_MAX_USER_KEYS; i++) {
+        sgamp_test_set(&name, text[i]);
+        (void) sgamp_rules_user(&rules, &name);
+    }
+
+    tap_is(sgamp_rules_client_ip(&rules), SGAMP_OK, "and the address");
+
+    for (i = 0; i < SGAMP_MAX_KEYS; i++) {
+        sgamp_test_set(&name, text[SGAMP_MAX_KEYS - 1 - i]);
+
+        if (sgamp_rules_property(&rules, &name) != SGAMP_OK) {
+            break;
+        }
+    }
+
+    tap_is(i, SGAMP_MAX_KEYS - SGAMP_KEY_COMMON - SGAMP_MAX_USER_KEYS - 1,
+           "properties besides");
+    tap_is(sgamp_rules_client_ip(&rules), SGAMP_OK, "which is there already");
+}
+
+
+static void
+sgamp_test_parts(void)
+{
+    sgamp_str_t  mapped, id, properties;
+
+    static const char text[] =
+        "{\"user_id\":\"u\",\"event_type\":\"a\\\",\\\"insert_id\\\":\\\"x\","
+        "\"time\":1,\"ip\":\"1.2.3.4\",\"insert_id\":\"id\","
+        "\"library\":\"sendgrid\",\"event_properties\":{\"a\":1,\"env\":\"e\"}"
+        "}";
+
+    sgamp_test_set(&mapped, text);
+    sgamp_mapped_parts(&mapped, &id, &properties);
+
+    tap_bytes(id.data, id.len, "id", 2, "insert_id of a mapped event");
+    tap_bytes(properties.data, properties.len, "{\"a\":1,\"env\":\"e\"}", 17,
+              "event_properties of a mapped event");
+}
