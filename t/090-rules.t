@@ -303,7 +303,7 @@ $ngx->wait_for(sub {
 	my $changed = changed($before, metrics($ngx->port()));
 
 	%counted = map {
-		/^sendgrid_amp_events_total\{event="(\w+)",result="(\w+)"/
+		/^events_total\{event="(\w+)",result="(\w+)"/
 			? ("$1 $2" => $changed->{$_}) : ()
 	} keys %$changed;
 

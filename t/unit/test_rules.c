@@ -169,7 +169,7 @@ sgamp_test_members(void)
     /* an object, and its members with a bar after each key and value */
 
     static const char *objects[] = {
-        "{}", "", " { } " + 1, "", "{\"a\":1}", "a|1|",
+        "{}", "", "{ \n}", "", "{\"a\":1}", "a|1|",
         "{ \"a\" : -1.5e+3 , \"b\":true\n,\"c\" :null\t}",
         "a|-1.5e+3|b|true|c|null|",
         "{\"\":\"\",\"\\\"\":\"\\\"\",\"\\\\\":\"\\\\\"}",
