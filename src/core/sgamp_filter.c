@@ -14,6 +14,10 @@
 
 #define sgamp_filter_is_gap(ch)      ((ch) == ',' || (ch) <= ' ')
 
+/* a quote inside of a key has a backslash before it */
+
+#define sgamp_filter_is_key(p)       (*(p) == '"' && (p)[-1] != '\\')
+
 
 /* members that leave together */
 
@@ -30,6 +34,8 @@ static void sgamp_filter_marks(sgamp_filter_event_t *fe,
 static int sgamp_filter_mark(sgamp_filter_event_t *fe,
     const sgamp_event_t *event, const sgamp_mark_t *mark,
     sgamp_filter_member_t *m);
+static inline void sgamp_filter_end(const sgamp_event_t *event,
+    const sgamp_mark_t *mark, sgamp_member_t *member);
 static int sgamp_filter_search(sgamp_filter_event_t *fe,
     sgamp_filter_member_t *m);
 static void sgamp_filter_rest(sgamp_filter_event_t *fe);
@@ -116,15 +122,12 @@ sgamp_filter_mark(sgamp_filter_event_t *fe, const sgamp_event_t *event,
 
     m->hashed = NULL;
 
-    /* a quote inside of a key has a backslash before it */
-
-    if (end[-(ssize_t) len - 1] == '"' && end[-(ssize_t) len - 2] != '\\') {
+    if (sgamp_filter_is_key(end - len - 1)) {
         m->actions = name->actions;
         m->member.key.data = (u_char *) end - len;
         m->member.key.len = len;
 
-        sgamp_member_value(&m->member, end + 1,
-                           event->raw.data + event->raw.len);
+        sgamp_filter_end(event, mark, &m->member);
 
         fe->next = m->member.end;
 
@@ -152,6 +155,38 @@ sgamp_filter_mark(sgamp_filter_event_t *fe, const sgamp_event_t *event,
     m->actions = name->actions;
 
     return 1;
+}
+
+
+static inline void
+sgamp_filter_end(const sgamp_event_t *event, const sgamp_mark_t *mark,
+    sgamp_member_t *member)
+{
+    const u_char  *p;
+
+    /* a value ends before the next key, and need not be read */
+
+    p = event->raw.data + (mark->next ? mark->next : event->raw.len - 1);
+
+    if (mark->next != 0 && !sgamp_filter_is_key(p)) {
+        sgamp_member_value(member, event->raw.data + mark->end,
+                           event->raw.data + event->raw.len);
+        return;
+    }
+
+    while (sgamp_filter_is_gap(p[-1])) {
+        p--;
+    }
+
+    member->end = p;
+
+    p = event->raw.data + mark->end;
+
+    while (*p == ':' || *p <= ' ') {
+        p++;
+    }
+
+    member->value = p;
 }
 
 

@@ -12,6 +12,7 @@ sgamp_marks_map_key(void *ctx, const u_char *key, size_t len)
 {
     sgamp_parser_t  *p = ctx;
 
+    uint32_t              end;
     sgamp_mark_t         *mark;
     const sgamp_name_t   *name;
     const sgamp_names_t  *names;
@@ -20,15 +21,29 @@ sgamp_marks_map_key(void *ctx, const u_char *key, size_t len)
 
     name = sgamp_names_find(names, key, len);
 
-    if (name != NULL) {
+    if (name != NULL || p->event.follow) {
+        end = (uint32_t) (sgamp_tokens_consumed(p) - p->element);
 
-        if (p->event.nmarks < SGAMP_MAX_MARKS) {
-            mark = &p->event.marks[p->event.nmarks];
-            mark->end = (uint32_t) (sgamp_tokens_consumed(p) - p->element);
-            mark->name = (uint32_t) (name - names->names);
+        if (p->event.follow) {
+            mark = &p->event.marks[p->event.nmarks - 1];
+            mark->next = end - (uint32_t) len - 2;
+
+            p->event.follow = 0;
         }
 
-        p->event.nmarks++;
+        if (name != NULL) {
+
+            if (p->event.nmarks < SGAMP_MAX_MARKS) {
+                mark = &p->event.marks[p->event.nmarks];
+                mark->end = end;
+                mark->next = 0;
+                mark->name = (uint32_t) (name - names->names);
+
+                p->event.follow = 1;
+            }
+
+            p->event.nmarks++;
+        }
     }
 
     return sgamp_tokens_map_key(ctx, key, len);

@@ -62,7 +62,7 @@ sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name,
     names->names[i].actions = action;
     names->n++;
 
-    names->lengths |= (uint64_t) 1 << slot;
+    names->hints |= sgamp_names_hint(name->data, name->len);
     names->replaced |= sgamp_names_replaced(name);
 
     for (slot++; slot <= SGAMP_NAMES_LENGTHS; slot++) {

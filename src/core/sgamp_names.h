@@ -32,7 +32,7 @@ typedef struct {
 
 typedef struct {
     sgamp_name_t  *names;
-    uint64_t       lengths;    /* bits of those that occur */
+    uint64_t       hints;      /* bits of lengths and first characters */
     uint32_t       first[SGAMP_NAMES_LENGTHS + 1];
     uint32_t       n;
     uint32_t       size;       /* names there is room for */
@@ -45,6 +45,7 @@ typedef struct {
 
 typedef struct {
     uint32_t  end;   /* offset past the key */
+    uint32_t  next;  /* of the next key if it has no escape, 0: the last */
     uint32_t  name;  /* number of the name */
 } sgamp_mark_t;
 
@@ -120,6 +121,14 @@ sgamp_names_slot(size_t len)
 }
 
 
+static inline uint64_t
+sgamp_names_hint(const u_char *text, size_t len)
+{
+    return (uint64_t) 1 << ((4 * len + (len ? text[0] : 0))
+                            % SGAMP_NAMES_LENGTHS);
+}
+
+
 static inline const sgamp_name_t *
 sgamp_names_find(const sgamp_names_t *names, const u_char *text, size_t len)
 {
@@ -128,11 +137,11 @@ sgamp_names_find(const sgamp_names_t *names, const u_char *text, size_t len)
 
     /* the name that is the text, or NULL */
 
-    slot = sgamp_names_slot(len);
-
-    if ((names->lengths & ((uint64_t) 1 << slot)) == 0) {
+    if ((names->hints & sgamp_names_hint(text, len)) == 0) {
         return NULL;
     }
+
+    slot = sgamp_names_slot(len);
 
     last = names->names + names->first[slot + 1];
 

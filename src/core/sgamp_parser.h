@@ -33,6 +33,7 @@ typedef struct {
     uint32_t      seen;                  /* bits of the keys that occurred */
     sgamp_mark_t  marks[SGAMP_MAX_MARKS];
     unsigned      nmarks;                /* with those that found no room */
+    unsigned      follow:1;              /* the last mark has no next yet */
     unsigned      object:1;
 } sgamp_event_t;
 

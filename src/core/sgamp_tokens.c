@@ -217,6 +217,7 @@ sgamp_tokens_begin(sgamp_parser_t *p, unsigned object)
 
     p->event.seen = 0;
     p->event.nmarks = 0;
+    p->event.follow = 0;
     p->event.object = object;
 
     /* what is not asked for costs no call, and strings are not decoded */
