@@ -234,6 +234,12 @@ is($event->{event_properties}{email}, $ada, '... and email');
 is($event->{event_properties}{ip}, sha256_hex('1.2.3.4'), '... and ip');
 is($event->{insert_id}, 'E1', '... but not the id');
 
+# as docs/privacy.md prints them
+
+is(`printf %s ada\@example.com | sha256sum` =~ s/ .*\n//r, $ada, 'sha256sum');
+like(`printf %s ada\@example.com | openssl dgst -sha256 -hmac pepper`,
+	qr/@{[hmac_sha256_hex('ada@example.com', 'pepper')]}$/, 'openssl dgst');
+
 $event = sent('/hmac', qq({$e,$m,"customer":42}));
 is($event->{user_id}, hmac_sha256_hex('42', "s3cret \xc3\xa9"), 'HMAC of a number');
 

@@ -6,29 +6,17 @@
 
 #include "sgamp_filter.h"
 #include "sgamp_id.h"
+#include "sgamp_run.h"
 
 
 #define sgamp_filter_lower(actions)  (((actions) & SGAMP_NAMES_LOWER) != 0)
-
-/* what stands between two members */
-
-#define sgamp_filter_is_gap(ch)      ((ch) == ',' || (ch) <= ' ')
 
 /* a quote inside of a key has a backslash before it */
 
 #define sgamp_filter_is_key(p)       (*(p) == '"' && (p)[-1] != '\\')
 
 
-/* members that leave together */
-
-typedef struct {
-    sgamp_sink_t  *sink;
-    const u_char  *start;  /* NULL: none */
-    const u_char  *end;
-    int            written;
-} sgamp_filter_run_t;
-
-
+static int sgamp_filter_is_plain(const sgamp_filter_event_t *fe);
 static void sgamp_filter_marks(sgamp_filter_event_t *fe,
     const sgamp_event_t *event);
 static int sgamp_filter_mark(sgamp_filter_event_t *fe,
@@ -45,11 +33,10 @@ static void sgamp_filter_value(sgamp_json_value_t *value,
     const sgamp_filter_member_t *m);
 static void sgamp_filter_known(sgamp_filter_event_t *fe,
     sgamp_filter_member_t *m);
-static void sgamp_filter_copy(sgamp_filter_run_t *run, const u_char *p,
-    const u_char *last);
-static void sgamp_filter_flush(sgamp_filter_run_t *run);
+static void sgamp_filter_plain(const sgamp_event_t *event, unsigned keep,
+    sgamp_run_t *run);
 static void sgamp_filter_member(sgamp_filter_event_t *fe,
-    const sgamp_filter_member_t *m, sgamp_filter_run_t *run);
+    const sgamp_filter_member_t *m, sgamp_run_t *run);
 
 
 void
@@ -57,12 +44,18 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
     const sgamp_event_t *event)
 {
     fe->filter = filter;
-    fe->raw = &event->raw;
+    fe->event = event;
     fe->next = event->raw.data + 1;
     fe->n = 0;
     fe->all = 0;
 
     sgamp_hashed_init(&fe->hashed, filter->hash);
+
+    fe->plain = sgamp_filter_is_plain(fe);
+
+    if (fe->plain) {
+        return;
+    }
 
     if (!filter->names.replaced) {
         sgamp_filter_marks(fe, event);
@@ -77,6 +70,40 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
         fe->n = 0;
         fe->all = 1;
     }
+}
+
+
+static int
+sgamp_filter_is_plain(const sgamp_filter_event_t *fe)
+{
+    unsigned              i;
+    const u_char         *raw;
+    const sgamp_mark_t   *mark;
+    const sgamp_names_t  *names;
+
+    /* then all marks are either of members to keep or of ones to drop */
+
+    names = &fe->filter->names;
+    raw = fe->event->raw.data;
+
+    if ((names->actions & SGAMP_NAMES_HASH)
+        || names->replaced
+        || fe->event->nmarks > SGAMP_MAX_MARKS)
+    {
+        return 0;
+    }
+
+    for (i = 0; i < fe->event->nmarks; i++) {
+        mark = &fe->event->marks[i];
+
+        if (!sgamp_filter_is_key(raw + mark->start)
+            || (mark->next != 0 && !sgamp_filter_is_key(raw + mark->next)))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -122,7 +149,7 @@ sgamp_filter_mark(sgamp_filter_event_t *fe, const sgamp_event_t *event,
 
     m->hashed = NULL;
 
-    if (sgamp_filter_is_key(end - len - 1)) {
+    if (sgamp_filter_is_key(event->raw.data + mark->start)) {
         m->actions = name->actions;
         m->member.key.data = (u_char *) end - len;
         m->member.key.len = len;
@@ -174,7 +201,7 @@ sgamp_filter_end(const sgamp_event_t *event, const sgamp_mark_t *mark,
         return;
     }
 
-    while (sgamp_filter_is_gap(p[-1])) {
+    while (sgamp_run_is_gap(p[-1])) {
         p--;
     }
 
@@ -202,7 +229,7 @@ sgamp_filter_search(sgamp_filter_event_t *fe, sgamp_filter_member_t *m)
     }
 
     names = &fe->filter->names;
-    last = fe->raw->data + fe->raw->len;
+    last = fe->event->raw.data + fe->event->raw.len;
 
     while (sgamp_member_next(&fe->next, last, &m->member)) {
 
@@ -299,18 +326,21 @@ sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
 {
     unsigned                      i, keep;
     const u_char                 *p;
-    sgamp_filter_run_t            run;
+    sgamp_run_t            run;
     sgamp_filter_member_t         other;
     const sgamp_filter_member_t  *m;
 
     sgamp_json_write(sink, (u_char *) "{", 1);
 
-    run.sink = sink;
-    run.start = NULL;
-    run.written = 0;
+    sgamp_run_init(&run, sink);
 
-    p = fe->raw->data + 1;
+    p = fe->event->raw.data + 1;
     keep = fe->filter->names.actions & SGAMP_NAMES_KEEP;
+
+    if (fe->plain) {
+        sgamp_filter_plain(fe->event, keep, &run);
+        return run.written;
+    }
 
     for (i = 0; /* void */; i++) {
 
@@ -325,7 +355,7 @@ sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
         }
 
         if (!keep) {
-            sgamp_filter_copy(&run, p, m->member.key.data - 1);
+            sgamp_run_add(&run, p, m->member.key.data - 1);
         }
 
         p = m->member.end;
@@ -338,75 +368,60 @@ sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
     }
 
     if (!keep) {
-        sgamp_filter_copy(&run, p, fe->raw->data + fe->raw->len - 1);
+        sgamp_run_add(&run, p, fe->event->raw.data + fe->event->raw.len - 1);
     }
 
-    sgamp_filter_flush(&run);
+    sgamp_run_flush(&run);
 
     return run.written;
 }
 
 
 static void
-sgamp_filter_copy(sgamp_filter_run_t *run, const u_char *p,
-    const u_char *last)
+sgamp_filter_plain(const sgamp_event_t *event, unsigned keep,
+    sgamp_run_t *run)
 {
-    const u_char  *s;
+    unsigned             i;
+    const u_char        *raw, *p, *start, *last;
+    const sgamp_mark_t  *mark;
 
-    /* members that leave as they are, and what may stand around them */
+    raw = event->raw.data;
+    last = raw + event->raw.len - 1;
+    p = raw + 1;
 
-    while (p < last && sgamp_filter_is_gap(*p)) {
-        p++;
-    }
+    for (i = 0; i < event->nmarks; i++) {
+        mark = &event->marks[i];
+        start = raw + mark->start;
 
-    while (p < last && sgamp_filter_is_gap(last[-1])) {
-        last--;
-    }
+        /* neighbors are taken together */
 
-    if (p == last) {
-        return;
-    }
-
-    if (run->start != NULL) {
-
-        for (s = run->end; s < p && sgamp_filter_is_gap(*s); s++) {
-            /* void */
+        while (i + 1 < event->nmarks && mark->next == mark[1].start) {
+            mark++;
+            i++;
         }
 
-        if (s == p) {
-            run->end = last;
-            return;
+        if (!keep) {
+            sgamp_run_add(run, p, start);
         }
 
-        sgamp_filter_flush(run);
+        p = mark->next ? raw + mark->next : last;
+
+        if (keep) {
+            sgamp_run_add(run, start, p);
+        }
     }
 
-    run->start = p;
-    run->end = last;
-}
-
-
-static void
-sgamp_filter_flush(sgamp_filter_run_t *run)
-{
-    if (run->start == NULL) {
-        return;
+    if (!keep) {
+        sgamp_run_add(run, p, last);
     }
 
-    if (run->written) {
-        sgamp_json_write(run->sink, (u_char *) ",", 1);
-    }
-
-    sgamp_json_copy(run->sink, run->start, run->end - run->start);
-
-    run->start = NULL;
-    run->written = 1;
+    sgamp_run_flush(run);
 }
 
 
 static void
 sgamp_filter_member(sgamp_filter_event_t *fe, const sgamp_filter_member_t *m,
-    sgamp_filter_run_t *run)
+    sgamp_run_t *run)
 {
     const u_char        *start, *end;
     sgamp_json_value_t   value;
@@ -418,14 +433,14 @@ sgamp_filter_member(sgamp_filter_event_t *fe, const sgamp_filter_member_t *m,
     if (((m->actions & SGAMP_NAMES_HASH) == 0 && m->hashed == NULL)
         || *m->member.value == 'n')
     {
-        sgamp_filter_copy(run, start, m->member.end);
+        sgamp_run_add(run, start, m->member.end);
         return;
     }
 
     end = m->member.key.data + m->member.key.len + 1;
 
-    sgamp_filter_copy(run, start, end);
-    sgamp_filter_flush(run);
+    sgamp_run_add(run, start, end);
+    sgamp_run_flush(run);
 
     sgamp_json_write(run->sink, (u_char *) ":\"", 2);
 

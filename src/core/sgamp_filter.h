@@ -35,10 +35,11 @@ typedef struct {
 
 typedef struct {
     const sgamp_filter_t   *filter;
-    const sgamp_str_t      *raw;
+    const sgamp_event_t    *event;
     const u_char           *next;   /* where the search goes on, or NULL */
     sgamp_filter_member_t   members[SGAMP_MAX_MARKS];
     unsigned                n;
+    unsigned                plain:1; /* the marks tell all there is to know */
     unsigned                all:1;  /* any string may be to be hashed */
     sgamp_hashed_t          hashed;
 } sgamp_filter_event_t;

@@ -12,7 +12,7 @@ sgamp_marks_map_key(void *ctx, const u_char *key, size_t len)
 {
     sgamp_parser_t  *p = ctx;
 
-    uint32_t              end;
+    uint32_t              start, end;
     sgamp_mark_t         *mark;
     const sgamp_name_t   *name;
     const sgamp_names_t  *names;
@@ -23,11 +23,10 @@ sgamp_marks_map_key(void *ctx, const u_char *key, size_t len)
 
     if (name != NULL || p->event.follow) {
         end = (uint32_t) (sgamp_tokens_consumed(p) - p->element);
+        start = end - (uint32_t) len - 2;
 
         if (p->event.follow) {
-            mark = &p->event.marks[p->event.nmarks - 1];
-            mark->next = end - (uint32_t) len - 2;
-
+            p->event.marks[p->event.nmarks - 1].next = start;
             p->event.follow = 0;
         }
 
@@ -35,6 +34,7 @@ sgamp_marks_map_key(void *ctx, const u_char *key, size_t len)
 
             if (p->event.nmarks < SGAMP_MAX_MARKS) {
                 mark = &p->event.marks[p->event.nmarks];
+                mark->start = start;
                 mark->end = end;
                 mark->next = 0;
                 mark->name = (uint32_t) (name - names->names);

@@ -44,8 +44,9 @@ typedef struct {
 /* a top-level member that has one of the names */
 
 typedef struct {
-    uint32_t  end;   /* offset past the key */
-    uint32_t  next;  /* of the next key if it has no escape, 0: the last */
+    uint32_t  start; /* offset of the key, if it has no escape */
+    uint32_t  end;   /* past the key */
+    uint32_t  next;  /* of the next key, if it has no escape; 0: none */
     uint32_t  name;  /* number of the name */
 } sgamp_mark_t;
 
