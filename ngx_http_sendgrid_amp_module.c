@@ -72,7 +72,7 @@ static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_sendgrid_amp_users,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, users),
       NULL },
 
     { ngx_string("sendgrid_amp_lowercase"),

@@ -25,6 +25,7 @@
 typedef u_char sgamp_json_vector_t __attribute__((vector_size(16)));
 
 
+static int sgamp_sink_full(sgamp_sink_t *sink);
 static inline uint64_t sgamp_json_odd(const u_char *p);
 static inline uint64_t sgamp_json_odd_block(const u_char *p);
 static const u_char *sgamp_json_plain(const u_char *p, const u_char *last);
@@ -33,6 +34,25 @@ static size_t sgamp_json_utf8(const u_char *p, const u_char *last,
 static size_t sgamp_json_unicode(const u_char *p, const u_char *last,
     uint32_t *c);
 static uint32_t sgamp_json_hex4(const u_char *p);
+
+
+void
+sgamp_sink_init(sgamp_sink_t *sink, u_char *p, size_t size)
+{
+    sink->pos = p;
+    sink->last = p + size;
+    sink->next = sgamp_sink_full;
+    sink->status = SGAMP_OK;
+}
+
+
+static int
+sgamp_sink_full(sgamp_sink_t *sink)
+{
+    (void) sink;
+
+    return SGAMP_NOMEM;
+}
 
 
 void

@@ -29,6 +29,9 @@ typedef struct {
 } sgamp_json_value_t;
 
 
+/* a sink into size bytes at p and no more: SGAMP_NOMEM if they do not do */
+void sgamp_sink_init(sgamp_sink_t *sink, u_char *p, size_t size);
+
 /* bytes as they are */
 void sgamp_json_write(sgamp_sink_t *sink, const u_char *p, size_t n);
 

@@ -273,6 +273,17 @@ void ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
  */
 ngx_int_t ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx);
 
+/* where a search among the client's headers is, zeroed at first */
+
+typedef struct {
+    ngx_list_part_t  *part;
+    ngx_uint_t        i;
+} ngx_http_sendgrid_amp_search_t;
+
+/* the value of the next header of this name in any letter case, or NULL */
+ngx_str_t *ngx_http_sendgrid_amp_next_header(ngx_http_request_t *r,
+    ngx_http_sendgrid_amp_search_t *search, char *name);
+
 
 /* body */
 
@@ -318,9 +329,6 @@ void ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* the number of places in use */
 ngx_uint_t ngx_http_sendgrid_amp_in_flight(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* sends nothing more, and frees the places that do not wait for an answer */
-void ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* frees all, whatever is going on */
 void ngx_http_sendgrid_amp_delivery_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -398,10 +406,6 @@ ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);
 ngx_table_elt_t *ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r,
     char *name, char *value);
 
-/* makes an answer of nginx's own the one of this module */
-ngx_int_t ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r);
-ngx_int_t ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r,
-    ngx_chain_t *in);
 ngx_int_t ngx_http_sendgrid_amp_filter_init(ngx_conf_t *cf);
 
 

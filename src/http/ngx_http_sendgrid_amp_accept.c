@@ -64,40 +64,63 @@ ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx)
 static ngx_int_t
 ngx_http_sendgrid_amp_encoded(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
+    ngx_str_t                       *value;
+    ngx_http_sendgrid_amp_search_t   search;
 
-    static ngx_str_t  name = ngx_string("content-encoding");
+    ngx_memzero(&search, sizeof(ngx_http_sendgrid_amp_search_t));
 
-    part = &r->headers_in.headers.part;
-    header = part->elts;
-
-    for (i = 0; /* void */; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
+    for ( ;; ) {
+        value = ngx_http_sendgrid_amp_next_header(r, &search,
+                                                  "Content-Encoding");
+        if (value == NULL) {
+            return 0;
         }
 
-        if (header[i].key.len == name.len
-            && ngx_strncasecmp(header[i].key.data, name.data, name.len) == 0
-            && (header[i].value.len != sizeof("identity") - 1
-                || ngx_strncasecmp(header[i].value.data,
-                                   (u_char *) "identity",
-                                   sizeof("identity") - 1)
-                   != 0))
+        if (value->len != sizeof("identity") - 1
+            || ngx_strncasecmp(value->data, (u_char *) "identity",
+                               sizeof("identity") - 1)
+               != 0)
         {
             return 1;
         }
     }
+}
 
-    return 0;
+
+ngx_str_t *
+ngx_http_sendgrid_amp_next_header(ngx_http_request_t *r,
+    ngx_http_sendgrid_amp_search_t *search, char *name)
+{
+    size_t            len;
+    ngx_table_elt_t  *header;
+
+    if (search->part == NULL) {
+        search->part = &r->headers_in.headers.part;
+    }
+
+    len = ngx_strlen(name);
+
+    for ( ;; ) {
+
+        if (search->i == search->part->nelts) {
+            if (search->part->next == NULL) {
+                return NULL;
+            }
+
+            search->part = search->part->next;
+            search->i = 0;
+            continue;
+        }
+
+        header = search->part->elts;
+        header += search->i++;
+
+        if (header->key.len == len
+            && ngx_strncasecmp(header->key.data, (u_char *) name, len) == 0)
+        {
+            return &header->value;
+        }
+    }
 }
 
 

@@ -266,54 +266,22 @@ ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
 char *
 ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
-
-    ngx_str_t  *value, *user;
-    ngx_uint_t  i, j;
-
-    if (alcf->users != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
+    ngx_str_t   *value;
+    ngx_uint_t   i;
 
     if (cf->args->nelts - 1 > SGAMP_MAX_USER_KEYS) {
         return "has more than 16 names";
     }
 
-    alcf->users = ngx_array_create(cf->pool, cf->args->nelts - 1,
-                                   sizeof(ngx_str_t));
-    if (alcf->users == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
     value = cf->args->elts;
 
     for (i = 1; i < cf->args->nelts; i++) {
-
         if (value[i].len == 0) {
             return "has an empty name";
         }
-
-        for (j = 1; j < i; j++) {
-            if (value[i].len == value[j].len
-                && ngx_strncmp(value[i].data, value[j].data, value[i].len)
-                   == 0)
-            {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "duplicate name \"%V\" in \"%V\" directive",
-                                   &value[i], &cmd->name);
-                return NGX_CONF_ERROR;
-            }
-        }
-
-        user = ngx_array_push(alcf->users);
-        if (user == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        *user = value[i];
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_sendgrid_amp_names(cf, cmd, conf);
 }
 
 

@@ -30,7 +30,6 @@ static ngx_int_t ngx_http_sendgrid_amp_write_rejected(
 static void ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
     const sgamp_str_t *reason, const sgamp_str_t *detail,
     const sgamp_str_t *raw);
-static int ngx_http_sendgrid_amp_line_full(sgamp_sink_t *sink);
 static ngx_int_t ngx_http_sendgrid_amp_close_mode(ngx_open_file_t *file,
     ngx_file_info_t *fi);
 static ngx_int_t ngx_http_sendgrid_amp_append(ngx_open_file_t *file,
@@ -134,10 +133,7 @@ ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    sink.pos = line;
-    sink.last = line + size;
-    sink.next = ngx_http_sendgrid_amp_line_full;
-    sink.status = SGAMP_OK;
+    sgamp_sink_init(&sink, line, size);
 
     ngx_http_sendgrid_amp_line(&sink, &ctx->region, reason, detail, raw);
 
@@ -181,15 +177,6 @@ ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
     }
 
     ngx_http_sendgrid_amp_text(sink, "}\n");
-}
-
-
-static int
-ngx_http_sendgrid_amp_line_full(sgamp_sink_t *sink)
-{
-    (void) sink;
-
-    return SGAMP_NOMEM;
 }
 
 

@@ -7,6 +7,7 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+static void ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_next_part(
     ngx_http_sendgrid_amp_slot_t *slot);
 static sgamp_part_t *ngx_http_sendgrid_amp_first_due(
@@ -128,11 +129,13 @@ ngx_http_sendgrid_amp_in_flight(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-void
+static void
 ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_uint_t                     i;
     ngx_http_sendgrid_amp_slot_t  *slot;
+
+    /* the places that wait for an answer are freed when it has come */
 
     for (i = 0; i < ctx->conf->concurrency; i++) {
         slot = &ctx->slots[i];

@@ -11,7 +11,10 @@ static ngx_buf_t *ngx_http_sendgrid_amp_summary(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_reply_headers(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_replace(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -180,7 +183,7 @@ ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r, char *name,
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *conf;
@@ -235,7 +238,7 @@ ngx_http_sendgrid_amp_replace(ngx_http_request_t *r)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_buf_t                     *b;

@@ -23,7 +23,6 @@ static ngx_int_t ngx_http_sendgrid_amp_add_names(sgamp_names_t *names,
     ngx_array_t *array, unsigned action);
 static ngx_int_t ngx_http_sendgrid_amp_add_properties(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_loc_conf_t *conf);
-static int ngx_http_sendgrid_amp_escape_full(sgamp_sink_t *sink);
 
 
 static ngx_str_t  ngx_http_sendgrid_amp_default_users[] = {
@@ -362,10 +361,7 @@ ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
         return NGX_ERROR;
     }
 
-    sink.pos = json->data;
-    sink.last = json->data + size;
-    sink.next = ngx_http_sendgrid_amp_escape_full;
-    sink.status = SGAMP_OK;
+    sgamp_sink_init(&sink, json->data, size);
 
     sgamp_json_write(&sink, before->data, before->len);
     sgamp_json_escape(&sink, text->data, text->len);
@@ -374,13 +370,4 @@ ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
     json->len = sink.pos - json->data;
 
     return (sink.status == SGAMP_OK) ? NGX_OK : NGX_ERROR;
-}
-
-
-static int
-ngx_http_sendgrid_amp_escape_full(sgamp_sink_t *sink)
-{
-    (void) sink;
-
-    return SGAMP_NOMEM;
 }

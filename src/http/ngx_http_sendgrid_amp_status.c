@@ -28,8 +28,6 @@ typedef struct {
 static ngx_int_t ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r);
 static sgamp_format_e ngx_http_sendgrid_amp_status_format(
     ngx_http_request_t *r);
-static void ngx_http_sendgrid_amp_status_accept(ngx_http_request_t *r,
-    ngx_str_t *value);
 static ngx_int_t ngx_http_sendgrid_amp_status_refuse(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_status_headers(ngx_http_request_t *r,
     sgamp_format_e format);
@@ -170,8 +168,9 @@ ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r)
 static sgamp_format_e
 ngx_http_sendgrid_amp_status_format(ngx_http_request_t *r)
 {
-    ngx_str_t                          value;
+    ngx_str_t                          value, *accept;
     sgamp_format_e                     format;
+    ngx_http_sendgrid_amp_search_t     search;
     ngx_http_sendgrid_amp_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
@@ -190,45 +189,15 @@ ngx_http_sendgrid_amp_status_format(ngx_http_request_t *r)
         }
     }
 
-    ngx_http_sendgrid_amp_status_accept(r, &value);
+    ngx_memzero(&search, sizeof(ngx_http_sendgrid_amp_search_t));
 
-    return sgamp_format_accept(value.data, value.len);
-}
+    accept = ngx_http_sendgrid_amp_next_header(r, &search, "Accept");
 
-
-static void
-ngx_http_sendgrid_amp_status_accept(ngx_http_request_t *r, ngx_str_t *value)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
-
-    static ngx_str_t  name = ngx_string("accept");
-
-    ngx_str_null(value);
-
-    part = &r->headers_in.headers.part;
-    header = part->elts;
-
-    for (i = 0; /* void */; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if (header[i].key.len == name.len
-            && ngx_strncasecmp(header[i].key.data, name.data, name.len) == 0)
-        {
-            *value = header[i].value;
-            break;
-        }
+    if (accept == NULL) {
+        return sgamp_format_accept(NULL, 0);
     }
+
+    return sgamp_format_accept(accept->data, accept->len);
 }
 
 

@@ -82,36 +82,21 @@ static ngx_int_t
 ngx_http_sendgrid_amp_get_header(ngx_http_sendgrid_amp_ctx_t *ctx, char *name,
     sgamp_str_t *value)
 {
-    size_t            len;
-    ngx_uint_t        i, n;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
+    ngx_str_t                       *next;
+    ngx_uint_t                       n;
+    ngx_http_sendgrid_amp_search_t   search;
 
-    n = 0;
-    len = ngx_strlen(name);
+    ngx_memzero(&search, sizeof(ngx_http_sendgrid_amp_search_t));
 
-    part = &ctx->request->headers_in.headers.part;
-    header = part->elts;
+    for (n = 0; /* void */; n++) {
+        next = ngx_http_sendgrid_amp_next_header(ctx->request, &search, name);
 
-    for (i = 0; /* void */; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
+        if (next == NULL) {
+            break;
         }
 
-        if (header[i].key.len == len
-            && ngx_strncasecmp(header[i].key.data, (u_char *) name, len) == 0)
-        {
-            value->len = header[i].value.len;
-            value->data = header[i].value.data;
-            n++;
-        }
+        value->len = next->len;
+        value->data = next->data;
     }
 
     if (n == 0) {
