@@ -201,7 +201,10 @@ SKIP: {
 
 		mkdir $dir or die "$dir: $!\n";
 
+		# it also opens its log again, wherever the tests are
+
 		$ngx = Gateway->new(amplitude => $amp, user => $user,
+			error_log => "$dir/error.log",
 			sendgrid => "sendgrid_amp_dead_letter $dir/dead;")->start();
 
 		my $r = post($ngx->port(), webhook(event(1), 7));

@@ -9,7 +9,7 @@ package Gateway;
 #
 # new() takes text for the configuration: main, http (before the server),
 # server, sendgrid (in location = /sendgrid), or conf, all of it; log, the log
-# level; user, of the workers; leaks => 1 if nginx itself leaks with it.
+# level; error_log, its file; user, of the workers; leaks => 1 if nginx itself leaks with it.
 
 use warnings;
 use strict;
@@ -35,7 +35,8 @@ my $patience = $ENV{TEST_NGINX_USE_VALGRIND} || sanitized() ? 6 : 1;
 
 sub new {
 	my ($class, %self) = @_;
-	return bless { log => 'info', owner => $$, %self }, $class;
+	return bless { log => 'info', error_log => "$root/error.log",
+		owner => $$, %self }, $class;
 }
 
 
@@ -104,7 +105,7 @@ sub conf {
 	return <<"EOC";
 $modules$user
 pid $root/nginx.pid;
-error_log $root/error.log $self->{log};
+error_log $self->{error_log} $self->{log};
 $main
 
 events {
@@ -275,7 +276,7 @@ sub wait_for {
 
 sub log {
 	my ($self, $from) = @_;
-	return substr(_file("$root/error.log"), $from // 0);
+	return substr(_file($self->{error_log}), $from // 0);
 }
 
 
@@ -314,7 +315,7 @@ sub done {
 	my @bad = grep { !$allowed || !/$allowed/ }
 		grep { /\[(?:alert|emerg|crit)\]|Sanitizer|runtime error|== / }
 		map { split /\n/, _file($_) }
-		"$root/error.log", "$root/stderr", glob "$root/valgrind.log*";
+		$self->{error_log}, "$root/stderr", glob "$root/valgrind.log*";
 
 	unshift @bad, "exit status $self->{exit}" if $self->{exit};
 
