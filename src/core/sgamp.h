@@ -36,6 +36,9 @@
 #define SGAMP_PIECE_SIZE   16384 /* bytes allocated for a piece of payload */
 
 
+#define SGAMP_LITTLE_ENDIAN  (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+
+
 typedef struct {
     size_t   len;
     u_char  *data;
@@ -43,6 +46,10 @@ typedef struct {
 
 
 #define sgamp_str(text)          { sizeof(text) - 1, (u_char *) text }
+
+/* whether a string is the len bytes at p */
+static inline int sgamp_same(const sgamp_str_t *str, const u_char *p,
+    size_t len);
 
 
 /*
@@ -71,6 +78,53 @@ struct sgamp_sink_s {
     int      (*next)(sgamp_sink_t *sink);
     int      status;
 };
+
+
+static inline int
+sgamp_same(const sgamp_str_t *str, const u_char *p, size_t len)
+{
+    uint32_t       h[4];
+    uint64_t       w[4];
+    const u_char  *s;
+
+    /* most are short, and a call of memcmp() costs more than this */
+
+    if (str->len != len) {
+        return 0;
+    }
+
+    s = str->data;
+
+    if (len > 16) {
+        return memcmp(s, p, len) == 0;
+    }
+
+    if (len >= 8) {
+        memcpy(&w[0], s, 8);
+        memcpy(&w[1], p, 8);
+        memcpy(&w[2], s + len - 8, 8);
+        memcpy(&w[3], p + len - 8, 8);
+
+        return ((w[0] ^ w[1]) | (w[2] ^ w[3])) == 0;
+    }
+
+    if (len >= 4) {
+        memcpy(&h[0], s, 4);
+        memcpy(&h[1], p, 4);
+        memcpy(&h[2], s + len - 4, 4);
+        memcpy(&h[3], p + len - 4, 4);
+
+        return ((h[0] ^ h[1]) | (h[2] ^ h[3])) == 0;
+    }
+
+    while (len != 0 && *s == *p) {
+        s++;
+        p++;
+        len--;
+    }
+
+    return len == 0;
+}
 
 
 #endif /* _SGAMP_H_INCLUDED_ */

@@ -235,8 +235,8 @@ sgamp_filter_search(sgamp_filter_event_t *fe, sgamp_filter_member_t *m)
 
         name = m->member.escaped
                ? sgamp_names_decode(names, &m->member.key)
-               : sgamp_names_find(names, m->member.key.data,
-                                  m->member.key.len);
+               : sgamp_names_lookup(names, m->member.key.data,
+                                    m->member.key.len);
 
         m->actions = (name != NULL) ? name->actions : 0;
         m->hashed = NULL;

@@ -81,11 +81,11 @@ sgamp_id_cut(sgamp_json_value_t *value)
 
     if (value->plain) {
 
-        while (p < last && sgamp_id_is_space(*p)) {
+        while (p < last && *p <= ' ' && sgamp_id_is_space(*p)) {
             p++;
         }
 
-        while (p < last && sgamp_id_is_space(last[-1])) {
+        while (p < last && last[-1] <= ' ' && sgamp_id_is_space(last[-1])) {
             last--;
         }
 

@@ -16,6 +16,15 @@
 #define SGAMP_JSON_ONES         0x0101010101010101ull
 #define SGAMP_JSON_HIGH         0x8080808080808080ull
 
+/*
+ * The high bits of bytes that are zero, and maybe of some that are more
+ * significant: the lowest one is right, and is the first in memory if it is
+ * little-endian.
+ */
+
+#define sgamp_json_zero(w)      (((w) - SGAMP_JSON_ONES) & ~(w))
+
+
 #define sgamp_json_is_high(c)   ((c) >= 0xd800 && (c) <= 0xdbff)
 #define sgamp_json_is_low(c)    ((c) >= 0xdc00 && (c) <= 0xdfff)
 
@@ -25,68 +34,15 @@
 typedef u_char sgamp_json_vector_t __attribute__((vector_size(16)));
 
 
-static int sgamp_sink_full(sgamp_sink_t *sink);
 static inline uint64_t sgamp_json_odd(const u_char *p);
+static inline const u_char *sgamp_json_stop(const u_char *p,
+    const u_char *last);
 static inline uint64_t sgamp_json_odd_block(const u_char *p);
-static const u_char *sgamp_json_plain(const u_char *p, const u_char *last);
 static size_t sgamp_json_utf8(const u_char *p, const u_char *last,
     uint32_t *c);
 static size_t sgamp_json_unicode(const u_char *p, const u_char *last,
     uint32_t *c);
 static uint32_t sgamp_json_hex4(const u_char *p);
-
-
-void
-sgamp_sink_init(sgamp_sink_t *sink, u_char *p, size_t size)
-{
-    sink->pos = p;
-    sink->last = p + size;
-    sink->next = sgamp_sink_full;
-    sink->status = SGAMP_OK;
-}
-
-
-static int
-sgamp_sink_full(sgamp_sink_t *sink)
-{
-    (void) sink;
-
-    return SGAMP_NOMEM;
-}
-
-
-void
-sgamp_json_write(sgamp_sink_t *sink, const u_char *p, size_t n)
-{
-    size_t  size;
-
-    for ( ;; ) {
-
-        size = sink->last - sink->pos;
-
-        if (n <= size) {
-            memcpy(sink->pos, p, n);
-            sink->pos += n;
-            return;
-        }
-
-        if (sink->status != SGAMP_OK) {
-            return;
-        }
-
-        memcpy(sink->pos, p, size);
-        sink->pos += size;
-        p += size;
-        n -= size;
-
-        sink->status = sink->next(sink);
-
-        if (sink->status != SGAMP_OK) {
-            sink->last = sink->pos;
-            return;
-        }
-    }
-}
 
 
 void
@@ -138,15 +94,47 @@ sgamp_json_copy(sgamp_sink_t *sink, const u_char *p, size_t n)
 static inline uint64_t
 sgamp_json_odd(const u_char *p)
 {
-    uint64_t  w, x;
+    uint64_t  w;
 
     /* not 0 if one of the eight bytes needs a look */
 
     memcpy(&w, p, 8);
 
-    x = w ^ (SGAMP_JSON_ONES * '\\');
+    return (w | sgamp_json_zero(w ^ (SGAMP_JSON_ONES * '\\')))
+           & SGAMP_JSON_HIGH;
+}
 
-    return (w | ((x - SGAMP_JSON_ONES) & ~x)) & SGAMP_JSON_HIGH;
+
+static inline const u_char *
+sgamp_json_stop(const u_char *p, const u_char *last)
+{
+    uint64_t  w, stop;
+
+    /* the first byte that is a quote, a backslash or not ASCII, or last */
+
+    while (last - p >= 8) {
+        memcpy(&w, p, 8);
+
+        stop = (w | sgamp_json_zero(w ^ (SGAMP_JSON_ONES * '\\'))
+                | sgamp_json_zero(w ^ (SGAMP_JSON_ONES * '"')))
+               & SGAMP_JSON_HIGH;
+
+        if (stop) {
+#if (SGAMP_LITTLE_ENDIAN)
+            return p + __builtin_ctzll(stop) / 8;
+#else
+            break;
+#endif
+        }
+
+        p += 8;
+    }
+
+    while (p < last && *p < 0x80 && *p != '\\' && *p != '"') {
+        p++;
+    }
+
+    return p;
 }
 
 
@@ -170,10 +158,10 @@ sgamp_json_odd_block(const u_char *p)
 }
 
 
-static const u_char *
+const u_char *
 sgamp_json_plain(const u_char *p, const u_char *last)
 {
-    /* ASCII other than a backslash needs no look, and goes a word at a time */
+    /* ASCII other than a backslash needs no look, and goes a block at a time */
 
     while (last - p >= SGAMP_JSON_BLOCK) {
 
@@ -184,7 +172,12 @@ sgamp_json_plain(const u_char *p, const u_char *last)
         p += SGAMP_JSON_BLOCK;
     }
 
-    while (last - p >= 8 && !sgamp_json_odd(p)) {
+    while (last - p >= 8) {
+
+        if (sgamp_json_odd(p)) {
+            break;
+        }
+
         p += 8;
     }
 
@@ -351,22 +344,6 @@ sgamp_json_escape(sgamp_sink_t *sink, const u_char *p, size_t n)
 
 
 void
-sgamp_json_decimal(sgamp_sink_t *sink, uint64_t n)
-{
-    u_char  *p, buf[sizeof("18446744073709551615") - 1];
-
-    p = buf + sizeof(buf);
-
-    do {
-        *--p = (u_char) ('0' + n % 10);
-        n /= 10;
-    } while (n != 0);
-
-    sgamp_json_write(sink, p, buf + sizeof(buf) - p);
-}
-
-
-void
 sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
     const u_char *last)
 {
@@ -394,17 +371,12 @@ sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
 
         /* most strings have no escape, and end at the first quote */
 
-        p = memchr(p, '"', last - p);
+        p = sgamp_json_stop(p, last);
 
-        if (p != NULL && sgamp_json_plain(start, p) == p) {
-            value->plain = 1;
+        value->plain = (p < last && *p == '"');
 
-        } else {
-            p = start;
-
-            while (p < last && *p != '"') {
-                p += (*p == '\\') ? 2 : 1;
-            }
+        while (p < last && *p != '"') {
+            p += (*p == '\\') ? 2 : 1;
         }
 
     } else if (*p == '-' || (*p >= '0' && *p <= '9')) {

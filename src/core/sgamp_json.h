@@ -32,8 +32,11 @@ typedef struct {
 /* a sink into size bytes at p and no more: SGAMP_NOMEM if they do not do */
 void sgamp_sink_init(sgamp_sink_t *sink, u_char *p, size_t size);
 
-/* bytes as they are */
+/* bytes as they are; the second one is for short and frequent ones */
 void sgamp_json_write(sgamp_sink_t *sink, const u_char *p, size_t n);
+
+static inline void sgamp_json_put(sgamp_sink_t *sink, const u_char *p,
+    size_t n);
 
 /*
  * JSON text or a part of it that splits no escape: malformed UTF-8 becomes
@@ -55,6 +58,24 @@ void sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
  * faults read as U+FFFD; moves *p past it.  *p must be below last.
  */
 uint32_t sgamp_json_next(const u_char **p, const u_char *last);
+
+/* the first byte that is not ASCII or is a backslash, or last */
+const u_char *sgamp_json_plain(const u_char *p, const u_char *last);
+
+
+static inline void
+sgamp_json_put(sgamp_sink_t *sink, const u_char *p, size_t n)
+{
+    /* likewise, and nearly always there is room */
+
+    if (n <= (size_t) (sink->last - sink->pos)) {
+        memcpy(sink->pos, p, n);
+        sink->pos += n;
+        return;
+    }
+
+    sgamp_json_write(sink, p, n);
+}
 
 
 #endif /* _SGAMP_JSON_H_INCLUDED_ */

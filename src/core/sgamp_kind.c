@@ -5,6 +5,7 @@
 
 
 #include "sgamp_kind.h"
+#include "sgamp_text.h"
 
 
 #define SGAMP_KIND_MAX_LEN  21  /* characters of the longest name */
@@ -45,13 +46,13 @@ sgamp_kind(const sgamp_json_value_t *name, const sgamp_json_value_t *machine)
     last = p + name->text.len;
 
     for (n = 0; p < last; n++) {
-        c = sgamp_json_next(&p, last);
+        c = name->plain ? *p++ : sgamp_json_next(&p, last);
 
         if (n == SGAMP_KIND_MAX_LEN || c >= 0x80) {
             return SGAMP_KIND_OTHER;
         }
 
-        lower[n] = (u_char) ((c >= 'A' && c <= 'Z') ? c | 0x20 : c);
+        lower[n] = (u_char) sgamp_text_lower(c);
     }
 
     kind = sgamp_kind_lookup(lower, n);
@@ -72,9 +73,7 @@ sgamp_kind_lookup(const u_char *name, size_t len)
     unsigned  i;
 
     for (i = 0; i < SGAMP_KIND_OTHER; i++) {
-        if (sgamp_kinds[i].len == len
-            && memcmp(sgamp_kinds[i].data, name, len) == 0)
-        {
+        if (sgamp_same(&sgamp_kinds[i], name, len)) {
             return (sgamp_kind_e) i;
         }
     }

@@ -25,7 +25,7 @@ int
 sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name,
     unsigned action)
 {
-    size_t    slot;
+    unsigned  slot;
     uint32_t  i;
 
     static const sgamp_str_t email = sgamp_str("email");
@@ -33,19 +33,15 @@ sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name,
     names->actions |= action;
 
     if (action == SGAMP_NAMES_HASH
-        && name->len == email.len
-        && sgamp_names_same(email.data, name->data, email.len))
+        && sgamp_same(&email, name->data, name->len))
     {
         action |= SGAMP_NAMES_LOWER;
     }
 
-    slot = sgamp_names_slot(name->len);
+    slot = sgamp_names_slot(name->data, name->len);
 
     for (i = names->first[slot]; i < names->first[slot + 1]; i++) {
-        if (names->names[i].text.len == name->len
-            && sgamp_names_same(names->names[i].text.data, name->data,
-                                name->len))
-        {
+        if (sgamp_same(&names->names[i].text, name->data, name->len)) {
             names->names[i].actions |= action;
             return SGAMP_OK;
         }
@@ -62,10 +58,9 @@ sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name,
     names->names[i].actions = action;
     names->n++;
 
-    names->hints |= sgamp_names_hint(name->data, name->len);
     names->replaced |= sgamp_names_replaced(name);
 
-    for (slot++; slot <= SGAMP_NAMES_LENGTHS; slot++) {
+    for (slot++; slot <= SGAMP_NAMES_SLOTS; slot++) {
         names->first[slot]++;
     }
 
@@ -94,7 +89,7 @@ sgamp_names_decode(const sgamp_names_t *names, const sgamp_str_t *string)
     uint32_t             i;
     const sgamp_name_t  *name;
 
-    name = sgamp_names_find(names, string->data, string->len);
+    name = sgamp_names_lookup(names, string->data, string->len);
 
     if (name != NULL) {
         return name;
@@ -116,7 +111,7 @@ sgamp_names_actions(const sgamp_names_t *names, const sgamp_str_t *name)
     unsigned             actions;
     const sgamp_name_t  *found;
 
-    found = sgamp_names_find(names, name->data, name->len);
+    found = sgamp_names_lookup(names, name->data, name->len);
 
     actions = (found != NULL) ? found->actions : 0;
 

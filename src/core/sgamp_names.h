@@ -11,7 +11,7 @@
 #include "sgamp.h"
 
 
-#define SGAMP_NAMES_LENGTHS  64  /* longer ones share the last */
+#define SGAMP_NAMES_SLOTS    256
 #define SGAMP_MAX_MARKS      48  /* of an event; more are looked for again */
 
 /* what becomes of the members of a name */
@@ -28,12 +28,11 @@ typedef struct {
 } sgamp_name_t;
 
 
-/* names of top-level members, by length; zeroed: none */
+/* names of top-level members, by slot; zeroed: none */
 
 typedef struct {
     sgamp_name_t  *names;
-    uint64_t       hints;      /* bits of lengths and first characters */
-    uint32_t       first[SGAMP_NAMES_LENGTHS + 1];
+    uint32_t       first[SGAMP_NAMES_SLOTS + 1];
     uint32_t       n;
     uint32_t       size;       /* names there is room for */
     unsigned       actions;    /* of all names */
@@ -71,90 +70,44 @@ unsigned sgamp_names_actions(const sgamp_names_t *names,
     const sgamp_str_t *name);
 
 
-static inline int
-sgamp_names_same(const u_char *a, const u_char *b, size_t len)
+static inline unsigned
+sgamp_names_slot(const u_char *text, size_t len)
 {
-    uint32_t  u, v;
-    uint64_t  w, x, y, z;
-
-    /* names are short, and a call of memcmp() costs more than this */
-
-    if (len > 16) {
-        return memcmp(a, b, len) == 0;
+    if (len == 0) {
+        return 0;
     }
 
-    if (len >= 8) {
-        memcpy(&w, a, 8);
-        memcpy(&x, b, 8);
-        memcpy(&y, a + len - 8, 8);
-        memcpy(&z, b + len - 8, 8);
+    /* keeps SendGrid's keys apart */
 
-        return ((w ^ x) | (y ^ z)) == 0;
-    }
-
-    if (len >= 4) {
-        memcpy(&u, a, 4);
-        memcpy(&v, b, 4);
-
-        if (u != v) {
-            return 0;
-        }
-
-        a += len - 4;
-        b += len - 4;
-        len = 4;
-    }
-
-    while (len != 0 && *a == *b) {
-        a++;
-        b++;
-        len--;
-    }
-
-    return len == 0;
-}
-
-
-static inline size_t
-sgamp_names_slot(size_t len)
-{
-    return (len < SGAMP_NAMES_LENGTHS) ? len : SGAMP_NAMES_LENGTHS - 1;
-}
-
-
-static inline uint64_t
-sgamp_names_hint(const u_char *text, size_t len)
-{
-    return (uint64_t) 1 << ((4 * len + (len ? text[0] : 0))
-                            % SGAMP_NAMES_LENGTHS);
+    return ((unsigned) len + 4 * text[0] + 13 * text[len - 1])
+           % SGAMP_NAMES_SLOTS;
 }
 
 
 static inline const sgamp_name_t *
-sgamp_names_find(const sgamp_names_t *names, const u_char *text, size_t len)
+sgamp_names_find(const sgamp_names_t *names, unsigned slot,
+    const u_char *text, size_t len)
 {
-    size_t               slot;
     const sgamp_name_t  *name, *last;
 
-    /* the name that is the text, or NULL */
-
-    if ((names->hints & sgamp_names_hint(text, len)) == 0) {
-        return NULL;
-    }
-
-    slot = sgamp_names_slot(len);
+    /* the name that is the text, whose slot this is, or NULL */
 
     last = names->names + names->first[slot + 1];
 
     for (name = names->names + names->first[slot]; name < last; name++) {
-        if (name->text.len == len
-            && sgamp_names_same(name->text.data, text, len))
-        {
+        if (sgamp_same(&name->text, text, len)) {
             return name;
         }
     }
 
     return NULL;
+}
+
+
+static inline const sgamp_name_t *
+sgamp_names_lookup(const sgamp_names_t *names, const u_char *text, size_t len)
+{
+    return sgamp_names_find(names, sgamp_names_slot(text, len), text, len);
 }
 
 

@@ -32,35 +32,6 @@ static int sgamp_parser_keep(sgamp_parser_t *p, uint64_t end);
 
 
 int
-sgamp_keys_add(sgamp_keys_t *keys, const sgamp_str_t *name)
-{
-    size_t    len;
-    unsigned  i;
-
-    for (i = 0; i < keys->n; i++) {
-        if (keys->names[i].len == name->len
-            && memcmp(keys->names[i].data, name->data, name->len) == 0)
-        {
-            return i;
-        }
-    }
-
-    if (keys->n == SGAMP_MAX_KEYS) {
-        return -1;
-    }
-
-    /* the longest ones share the last place */
-
-    len = (name->len < SGAMP_MAX_KEYS) ? name->len : SGAMP_MAX_KEYS - 1;
-
-    keys->names[keys->n] = *name;
-    keys->lengths[len] |= (uint32_t) 1 << keys->n;
-
-    return keys->n++;
-}
-
-
-int
 sgamp_parser_init(sgamp_parser_t *p, const sgamp_keys_t *keys,
     size_t max_size, sgamp_event_pt handler, void *data, sgamp_grow_t *grow,
     sgamp_str_t *reserve)
@@ -72,8 +43,6 @@ sgamp_parser_init(sgamp_parser_t *p, const sgamp_keys_t *keys,
     p->max_size = max_size;
     p->handler = handler;
     p->data = data;
-    p->map_key = (keys->marked != NULL) ? sgamp_marks_map_key
-                                        : sgamp_tokens_map_key;
 
     sgamp_tokens_init(p);
 

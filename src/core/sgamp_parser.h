@@ -17,11 +17,12 @@
 /* names of top-level keys that an event is searched for */
 
 typedef struct {
-    sgamp_str_t  names[SGAMP_MAX_KEYS];
-    uint32_t     lengths[SGAMP_MAX_KEYS];  /* bits of the keys of a length */
-    unsigned     n;
-
-    const sgamp_names_t  *marked;  /* others that are, or NULL */
+    sgamp_str_t           names[SGAMP_MAX_KEYS];
+    unsigned              n;
+    u_char                first[SGAMP_NAMES_SLOTS]; /* number + 1, or 0 */
+    u_char                next[SGAMP_MAX_KEYS];     /* likewise, same slot */
+    u_char                used[SGAMP_NAMES_SLOTS];  /* or marked */
+    const sgamp_names_t  *marked;  /* names that are, too, or NULL */
 } sgamp_keys_t;
 
 
@@ -57,7 +58,6 @@ typedef struct {
     sgamp_arena_t         arena;
     yajl_callbacks        callbacks;
     yajl_handle           yajl;
-    int                 (*map_key)(void *ctx, const u_char *key, size_t len);
     const sgamp_keys_t   *keys;
     sgamp_grow_t         *grow;
     size_t                max_size;   /* bytes of an event, or of a gap */
@@ -90,6 +90,9 @@ typedef struct {
 
 /* returns the number of the key, or -1 when there are too many */
 int sgamp_keys_add(sgamp_keys_t *keys, const sgamp_str_t *name);
+
+/* the members of an event that have one of these names are marked */
+void sgamp_keys_mark_names(sgamp_keys_t *keys, const sgamp_names_t *names);
 
 /*
  * The parser must not be moved after it was initialized, and needs

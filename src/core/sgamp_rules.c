@@ -113,7 +113,7 @@ sgamp_rules_done(sgamp_rules_t *rules)
         return;
     }
 
-    rules->keys.marked = names;
+    sgamp_keys_mark_names(&rules->keys, names);
 
     for (i = 0; i < rules->keys.n; i++) {
         if (sgamp_names_actions(names, &rules->keys.names[i])

@@ -107,40 +107,6 @@ sgamp_tokens_start_map(void *ctx)
 }
 
 
-int
-sgamp_tokens_map_key(void *ctx, const u_char *key, size_t len)
-{
-    sgamp_parser_t  *p = ctx;
-
-    size_t              slot;
-    unsigned            i;
-    uint32_t            bits;
-    const sgamp_str_t  *name;
-
-    p->touched = 1;
-
-    slot = (len < SGAMP_MAX_KEYS) ? len : SGAMP_MAX_KEYS - 1;
-
-    for (bits = p->keys->lengths[slot], i = 0; bits != 0; bits >>= 1, i++) {
-
-        if ((bits & 1) == 0) {
-            continue;
-        }
-
-        name = &p->keys->names[i];
-
-        if (name->len == len && memcmp(name->data, key, len) == 0) {
-            p->event.seen |= (uint32_t) 1 << i;
-            p->event.ends[i] = (uint32_t) (sgamp_tokens_consumed(p)
-                                           - p->element);
-            break;
-        }
-    }
-
-    return 1;
-}
-
-
 static int
 sgamp_tokens_start_array(void *ctx)
 {
@@ -194,7 +160,7 @@ sgamp_tokens_end(void *ctx)
     }
 
     if (p->depth == 1 && p->event.object) {
-        p->callbacks.yajl_map_key = p->map_key;
+        p->callbacks.yajl_map_key = sgamp_keys_note;
     }
 
     return 1;
@@ -224,7 +190,7 @@ sgamp_tokens_begin(sgamp_parser_t *p, unsigned object)
 
     sgamp_tokens_scalars(p, 0);
 
-    p->callbacks.yajl_map_key = object ? p->map_key : NULL;
+    p->callbacks.yajl_map_key = object ? sgamp_keys_note : NULL;
 
     return 1;
 }

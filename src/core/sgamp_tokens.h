@@ -22,9 +22,8 @@
 
 void sgamp_tokens_init(sgamp_parser_t *p);
 
-/* a key of the open element is noted; the second one marks names as well */
-int sgamp_tokens_map_key(void *ctx, const u_char *key, size_t len);
-int sgamp_marks_map_key(void *ctx, const u_char *key, size_t len);
+/* notes a key of the open element */
+int sgamp_keys_note(void *ctx, const u_char *key, size_t len);
 
 /* where something other than white space and a comma begins, or end */
 uint64_t sgamp_tokens_gap(sgamp_parser_t *p, uint64_t end);

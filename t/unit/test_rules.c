@@ -60,23 +60,23 @@ sgamp_test_names(void)
         text[k][k] = '\0';
         sgamp_test_set(&name, text[k]);
 
-        bad += sgamp_names_find(&names, name.data, name.len) != NULL;
+        bad += sgamp_names_lookup(&names, name.data, name.len) != NULL;
         bad += sgamp_names_add(&names, &name, SGAMP_NAMES_DROP) != SGAMP_OK;
         bad += sgamp_names_add(&names, &name, SGAMP_NAMES_HASH) != SGAMP_OK;
     }
 
     for (i = 0; i < SGAMP_TEST_TABLE; i++) {
         sgamp_test_set(&name, text[i]);
-        found = sgamp_names_find(&names, name.data, name.len);
+        found = sgamp_names_lookup(&names, name.data, name.len);
 
         bad += found == NULL || found->text.data != (u_char *) text[i]
                || found->actions != (SGAMP_NAMES_DROP | SGAMP_NAMES_HASH);
 
         if (i != 0) {
             text[i][i - 1] ^= 1;
-            bad += sgamp_names_find(&names, (u_char *) text[i - 1], i - 1)
+            bad += sgamp_names_lookup(&names, (u_char *) text[i - 1], i - 1)
                    == NULL;
-            bad += sgamp_names_find(&names, (u_char *) "?", 1) != NULL;
+            bad += sgamp_names_lookup(&names, (u_char *) "?", 1) != NULL;
             text[i][i - 1] ^= 1;
         }
     }
