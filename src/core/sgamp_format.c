@@ -82,7 +82,9 @@ sgamp_format_accept(const u_char *p, size_t len)
 
     memset(fits, 0, sizeof(fits));
 
-    last = p + len;
+    /* without a header it is at NULL, to which nothing can be added */
+
+    last = (len != 0) ? p + len : p;
 
     while (p < last) {
         end = sgamp_format_find(p, last, ',');

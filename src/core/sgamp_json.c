@@ -310,6 +310,12 @@ sgamp_json_escape(sgamp_sink_t *sink, const u_char *p, size_t n)
 
     static const u_char hex[] = "0123456789abcdef";
 
+    /* no text may be at NULL, to which nothing can be added */
+
+    if (n == 0) {
+        return;
+    }
+
     last = p + n;
 
     while (p < last) {

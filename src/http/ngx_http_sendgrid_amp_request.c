@@ -302,11 +302,7 @@ static void
 ngx_http_sendgrid_amp_set_state(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_state_e state)
 {
-    ngx_connection_t  *c;
-
-    c = ctx->request->connection;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
                    "sendgrid_amp state: %d, error: %d", state, ctx->error);
 
     ctx->state = state;
