@@ -122,7 +122,7 @@ static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
       ngx_http_sendgrid_amp_names,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.keep),
-      NULL },
+      (void *) "all" },
 
     { ngx_string("sendgrid_amp_hash"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,

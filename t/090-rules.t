@@ -234,6 +234,21 @@ is($event->{event_properties}{email}, $ada, '... and email');
 is($event->{event_properties}{ip}, sha256_hex('1.2.3.4'), '... and ip');
 is($event->{insert_id}, 'E1', '... but not the id');
 
+$event = sent('/hash', qq({"event":"ADA\@example.com","email":"ada\@example.com",)
+	. q("sg_event_id":"\u0061da@example.com"}));
+is($event->{insert_id}, $ada, '... unless it is the address');
+is($event->{event_type}, "[Sendgrid] $ada", '... nor is the name');
+
+# more than are remembered, twice
+
+for my $round (1, 2) {
+	my @users = map { "u$_\@example.com" } 1 .. 6000;
+	my (undef, @all) = sent('/hash', map { qq({$e,"email":"$_"}) } @users);
+
+	is_deeply([ sort map { $_->{user_id} } @all ],
+		[ sort map { sha256_hex($_) } @users ], 'hashes of many addresses');
+}
+
 # as docs/privacy.md prints them
 
 is(`printf %s ada\@example.com | sha256sum` =~ s/ .*\n//r, $ada, 'sha256sum');
@@ -294,6 +309,21 @@ is_deeply({ map { $_->{reason} => $_->{event} } @lines }, {
 		email => hmac_sha256_hex('ada@example.com', 'k'), x => 'refused' },
 }, 'the dead letter: as it was sent, or as it came');
 
+is_deeply({ map { $_->{reason} => $_->{sent} } @lines }, {
+	no_event_type => undef,
+	amplitude_400 => { user_id => hmac_sha256_hex('ada@example.com', 'k'),
+		event_type => '[Sendgrid] open', insert_id => 'E1' },
+}, '... with what was sent besides');
+
+# as docs/operations.md puts them together
+
+my ($refused) = map { @{ $json->decode($_->{body})->{events} } }
+	$amp->requests();
+my ($again) = grep { $_->{sent} } @lines;
+
+is_deeply({ %{ $again->{sent} }, library => 'sendgrid',
+	event_properties => $again->{event} }, $refused, '... all of it');
+
 $amp->script();
 
 # figures
@@ -352,6 +382,7 @@ my @levels = (
 		'sendgrid_amp_hash d key=l;' ],
 	[ 'sendgrid_amp_property p 1; sendgrid_amp_property q 1;',
 		'sendgrid_amp_property q 2;', 'sendgrid_amp_property p 3;' ],
+	[ 'sendgrid_amp_keep all;', '', 'sendgrid_amp_keep all;' ],
 	[ 'sendgrid_amp_client_ip on;', 'sendgrid_amp_client_ip off;',
 		'sendgrid_amp_client_ip on;' ],
 );
@@ -422,6 +453,9 @@ my @bad = (
 	'sendgrid_amp_hash email key=;', 'sendgrid_amp_hash key= email;',
 	'sendgrid_amp_hash a key=k key=l;', 'sendgrid_amp_hash a b a;',
 	'sendgrid_amp_hash a; sendgrid_amp_hash b;',
+	'sendgrid_amp_hash a KEY=k;', 'sendgrid_amp_hash a key = k;',
+	'sendgrid_amp_hash a key =k;', 'sendgrid_amp_hash a Key=;',
+	'sendgrid_amp_keep all; sendgrid_amp_keep a;',
 	'sendgrid_amp_property a;', 'sendgrid_amp_property a b c;',
 	'sendgrid_amp_property a b; sendgrid_amp_property a c;',
 	'sendgrid_amp_property a $nothing_of_the_kind;',
@@ -436,6 +470,9 @@ my @bad = (
 
 my @good = (
 	'sendgrid_amp_events all;', 'sendgrid_amp_drop "";', 'sendgrid_amp_keep "";',
+	'sendgrid_amp_keep all;', 'sendgrid_amp_keep all; sendgrid_amp_drop a;',
+	'sendgrid_amp_drop a; sendgrid_amp_keep all;', 'sendgrid_amp_drop all;',
+	'sendgrid_amp_hash key keys;',
 	'sendgrid_amp_hash "" key=k;', 'sendgrid_amp_property "" "";',
 	'sendgrid_amp_event_name machine_open x;', 'sendgrid_amp_ignore machine_open;',
 	'sendgrid_amp_drop email; sendgrid_amp_hash email;',
@@ -453,6 +490,8 @@ my @odd = (
 	[ 'sendgrid_amp_event_name opened x;', 'opened' ],
 	[ 'sendgrid_amp_events open; sendgrid_amp_ignore click;', 'click' ],
 	[ 'sendgrid_amp_events open; sendgrid_amp_event_name click x;', 'click' ],
+	[ 'sendgrid_amp_events open Click; sendgrid_amp_ignore click;',
+		'"click" of "sendgrid_amp_events"' ],
 	[ 'sendgrid_amp_ignore click; sendgrid_amp_event_name click x;', 'click' ],
 	[ 'sendgrid_amp_hash event;', '"event"' ],
 	[ 'sendgrid_amp_hash timestamp;', '"timestamp"' ],
@@ -492,6 +531,10 @@ my ($status, $out) = check(http => 'sendgrid_amp_keep a;',
 	sendgrid => 'sendgrid_amp_drop b;');
 isnt($status, 0, 'keep from above, drop of its own');
 like($out, qr/\[emerg\].*sendgrid_amp_drop.*sendgrid_amp_keep/, 'the message');
+
+($status, $out) = check(http => 'sendgrid_amp_keep a;',
+	sendgrid => 'sendgrid_amp_keep all; sendgrid_amp_drop b;');
+is($status, 0, '... which "all" takes back') or diag($out);
 
 ($status, $out) = check(http => 'sendgrid_amp_keep a;
 	server { location / { sendgrid_amp_drop b; } }');

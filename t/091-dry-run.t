@@ -138,6 +138,35 @@ for my $uri ('/sendgrid', '/three', '/rules') {
 	}
 }
 
+# batches end where they do in earnest, whose key is longer than the mask
+
+for my $n (1 .. 8) {
+	srand($n);
+	my $webhook = webhook(map { event($_, x => '"' . 'x' x rand(900) . '"') }
+		1 .. 400);
+
+	$amp->clear();
+	post($port, $webhook, uri => '/slow');
+	my @sent = sort map { $_->{body} =~ s/@{[KEY]}/***/r } $amp->requests();
+	my $dry = post($port, $webhook, uri => '/slow?dry=1');
+
+	is_deeply([ sort split /\n/, $dry->{body} ], \@sent, "full batches, $n");
+}
+
+$amp->clear();
+post($port, webhook(event(1, x => '""')), uri => '/slow');
+my ($payload) = map { length $_->{body} } $amp->requests();
+
+for my $case ([ 65536, 200 ], [ 65537, 413 ]) {
+	my ($size, $status) = @$case;
+	my $webhook = webhook(event(1, x => '"' . 'x' x ($size - $payload) . '"'));
+
+	is(post($port, $webhook, uri => '/slow')->{status}, $status,
+		"a payload of $size bytes");
+	is(post($port, $webhook, uri => '/slow?dry=1')->{status}, $status,
+		'... and dry');
+}
+
 my $r = post($port, '[]', uri => '/three?dry=1');
 is_deeply([ @$r{qw(status body)} ], [ 200, '' ], 'no events');
 is($r->{headers}{'content-type'}, 'application/x-ndjson', '... type');

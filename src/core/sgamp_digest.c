@@ -10,6 +10,8 @@
 
 
 #define SGAMP_SHA256_BLOCK  64  /* bytes */
+#define SGAMP_DIGEST_ONES   0x0101010101010101ull
+#define SGAMP_HASH_PRIME    0x9e3779b97f4a7c15ull
 #define SGAMP_HMAC_INNER    0x36
 #define SGAMP_HMAC_OUTER    0x5c
 
@@ -115,6 +117,64 @@ sgamp_hash_pad(EVP_MD_CTX *state, const u_char *key, size_t n, u_char pad)
 }
 
 
+sgamp_hash_entry_t *
+sgamp_hash_entry(const sgamp_hash_t *hash, const sgamp_hash_text_t text)
+{
+    size_t               i, n;
+    uint64_t             w, sum;
+    sgamp_hash_entry_t  *entry;
+
+    n = text[SGAMP_HASH_TEXT - 1];
+    sum = n;
+
+    /* an entry that is not used is an empty text, which so has none */
+
+    if (hash->entries == NULL || n == 0) {
+        return NULL;
+    }
+
+    for (i = 0; i < n; i += 8) {
+        memcpy(&w, text + i, 8);
+
+        sum = (sum ^ w) * SGAMP_HASH_PRIME;
+        sum ^= sum >> 32;
+    }
+
+    entry = &hash->entries[sum % SGAMP_HASH_ENTRIES];
+
+    __builtin_prefetch(entry->text);
+    __builtin_prefetch(entry->hex);
+
+    return entry;
+}
+
+
+int
+sgamp_hash_text(sgamp_hash_t *hash, sgamp_hash_entry_t *entry,
+    const sgamp_hash_text_t text, u_char hex[SGAMP_SHA256_HEX_LEN])
+{
+    if (entry != NULL && memcmp(entry->text, text, SGAMP_HASH_TEXT) == 0) {
+        memcpy(hex, entry->hex, SGAMP_SHA256_HEX_LEN);
+        return SGAMP_OK;
+    }
+
+    if (sgamp_hash_start(hash) != SGAMP_OK
+        || sgamp_hash_update(hash, text, text[SGAMP_HASH_TEXT - 1])
+           != SGAMP_OK
+        || sgamp_hash_final(hash, hex) != SGAMP_OK)
+    {
+        return SGAMP_NOMEM;
+    }
+
+    if (entry != NULL) {
+        memcpy(entry->text, text, SGAMP_HASH_TEXT);
+        memcpy(entry->hex, hex, SGAMP_SHA256_HEX_LEN);
+    }
+
+    return SGAMP_OK;
+}
+
+
 int
 sgamp_hash_start(sgamp_hash_t *hash)
 {
@@ -178,11 +238,26 @@ sgamp_digest_hex(u_char hex[SGAMP_SHA256_HEX_LEN],
     const u_char md[SGAMP_SHA256_LEN])
 {
     unsigned  i;
+    uint64_t  w;
 
-    static const u_char digits[] = "0123456789abcdef";
+    /* four bytes at a time: half a byte in each of eight, in their order */
 
-    for (i = 0; i < SGAMP_SHA256_LEN; i++) {
-        hex[2 * i] = digits[md[i] >> 4];
-        hex[2 * i + 1] = digits[md[i] & 0xf];
+    for (i = 0; i < SGAMP_SHA256_LEN; i += 4) {
+        w = md[i] | (uint64_t) md[i + 1] << 16 | (uint64_t) md[i + 2] << 32
+            | (uint64_t) md[i + 3] << 48;
+
+        w = ((w >> 4) | (w << 8)) & (SGAMP_DIGEST_ONES * 0xf);
+
+        /* from '0' up, or from 'a' up if it is 10 or more */
+
+        w += SGAMP_DIGEST_ONES * '0'
+             + (((w + SGAMP_DIGEST_ONES * 6) >> 4) & SGAMP_DIGEST_ONES)
+               * ('a' - '0' - 10);
+
+#if !(SGAMP_LITTLE_ENDIAN)
+        w = __builtin_bswap64(w);
+#endif
+
+        memcpy(hex + 2 * i, &w, 8);
     }
 }

@@ -14,6 +14,22 @@
 #define SGAMP_SHA256_LEN      32  /* bytes */
 #define SGAMP_SHA256_HEX_LEN  64  /* characters */
 
+#define SGAMP_HASH_TEXT       64  /* longer ones are not remembered */
+#define SGAMP_HASH_ENTRIES    4096
+
+
+/* a text followed by zeroes, its length in the last byte */
+
+typedef u_char  sgamp_hash_text_t[SGAMP_HASH_TEXT];
+
+
+/* a text that was hashed */
+
+typedef struct {
+    sgamp_hash_text_t  text;
+    u_char             hex[SGAMP_SHA256_HEX_LEN];
+} sgamp_hash_entry_t;
+
 
 /*
  * SHA-256 or, with a key, HMAC-SHA-256, made ready for many short texts; one
@@ -21,9 +37,10 @@
  */
 
 typedef struct {
-    void  *inner;  /* the state to begin with */
-    void  *outer;  /* likewise of HMAC, or NULL */
-    void  *state;
+    void                *inner;    /* the state to begin with */
+    void                *outer;    /* likewise of HMAC, or NULL */
+    void                *state;
+    sgamp_hash_entry_t  *entries;  /* SGAMP_HASH_ENTRIES, zeroed, or NULL */
 } sgamp_hash_t;
 
 
@@ -40,6 +57,19 @@ int sgamp_sha256_hex(u_char hex[SGAMP_SHA256_HEX_LEN], const u_char *p,
 /* the key is used now only; NULL: there is none */
 int sgamp_hash_init(sgamp_hash_t *hash, const sgamp_str_t *key);
 
+/*
+ * The hash of a text in lower-case hex, not terminated.  The same addresses
+ * come again and again, with each event of a message: if the caller sets
+ * entries, which remain the caller's, one that is still in them costs no hash.
+ * Its entry is looked for first, which may take the memory as long as some
+ * other work; NULL: it has none.
+ */
+sgamp_hash_entry_t *sgamp_hash_entry(const sgamp_hash_t *hash,
+    const sgamp_hash_text_t text);
+int sgamp_hash_text(sgamp_hash_t *hash, sgamp_hash_entry_t *entry,
+    const sgamp_hash_text_t text, u_char hex[SGAMP_SHA256_HEX_LEN]);
+
+/* likewise of a text that comes in parts */
 int sgamp_hash_start(sgamp_hash_t *hash);
 int sgamp_hash_update(sgamp_hash_t *hash, const u_char *p, size_t n);
 int sgamp_hash_final(sgamp_hash_t *hash, u_char hex[SGAMP_SHA256_HEX_LEN]);

@@ -48,6 +48,7 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
     fe->next = event->raw.data + 1;
     fe->n = 0;
     fe->all = 0;
+    fe->ascii = 0;
 
     sgamp_hashed_init(&fe->hashed, filter->hash);
 
@@ -65,7 +66,7 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
         sgamp_filter_rest(fe);
     }
 
-    if (sgamp_hashed_elsewhere(&fe->hashed, &event->raw)) {
+    if (sgamp_hashed_elsewhere(&fe->hashed, &event->raw, &fe->ascii)) {
         fe->next = event->raw.data + 1;
         fe->n = 0;
         fe->all = 1;
@@ -318,6 +319,10 @@ sgamp_filter_known(sgamp_filter_event_t *fe, sgamp_filter_member_t *m)
     string.len = m->member.end - m->member.value - 2;
 
     m->hashed = sgamp_hashed_find(&fe->hashed, &string);
+
+    if (m->hashed == NULL && sgamp_hashed_suspect(&fe->hashed, &string)) {
+        m->actions |= SGAMP_NAMES_HASH|SGAMP_NAMES_LOWER;
+    }
 }
 
 
@@ -330,9 +335,9 @@ sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
     sgamp_filter_member_t         other;
     const sgamp_filter_member_t  *m;
 
-    sgamp_json_write(sink, (u_char *) "{", 1);
+    sgamp_json_put(sink, (u_char *) "{", 1);
 
-    sgamp_run_init(&run, sink);
+    sgamp_run_init(&run, sink, fe->ascii);
 
     p = fe->event->raw.data + 1;
     keep = fe->filter->names.actions & SGAMP_NAMES_KEEP;
@@ -442,7 +447,7 @@ sgamp_filter_member(sgamp_filter_event_t *fe, const sgamp_filter_member_t *m,
     sgamp_run_add(run, start, end);
     sgamp_run_flush(run);
 
-    sgamp_json_write(run->sink, (u_char *) ":\"", 2);
+    sgamp_json_put(run->sink, (u_char *) ":\"", 2);
 
     if (m->hashed != NULL) {
         sgamp_hashed_put(&fe->hashed, run->sink, m->hashed);
@@ -453,5 +458,5 @@ sgamp_filter_member(sgamp_filter_event_t *fe, const sgamp_filter_member_t *m,
                            sgamp_filter_lower(m->actions));
     }
 
-    sgamp_json_write(run->sink, (u_char *) "\"", 1);
+    sgamp_json_put(run->sink, (u_char *) "\"", 1);
 }

@@ -41,6 +41,8 @@ typedef struct {
     unsigned                n;
     unsigned                plain:1; /* the marks tell all there is to know */
     unsigned                all:1;  /* any string may be to be hashed */
+    unsigned                ascii;  /* there is no escape, nor a character
+                                       beyond ASCII */
     sgamp_hashed_t          hashed;
 } sgamp_filter_event_t;
 

@@ -15,6 +15,9 @@
 #define SGAMP_HASHED_ONES    0x0101010101010101ull
 
 
+static inline void sgamp_hashed_brief(const sgamp_hash_t *hash,
+    sgamp_hashed_value_t *value);
+static int sgamp_hashed_is_address(const sgamp_str_t *string);
 static int sgamp_hashed_escaped_at(const sgamp_str_t *string);
 static int sgamp_hashed_around(const sgamp_hashed_t *hashed,
     const sgamp_str_t *raw, const u_char *at);
@@ -25,10 +28,10 @@ static inline int sgamp_hashed_differs(const sgamp_json_value_t *address,
 static int sgamp_hashed_equal(const sgamp_str_t *a, const sgamp_str_t *b);
 static int sgamp_hashed_digest(sgamp_hash_t *hash,
     sgamp_hashed_value_t *value);
-static size_t sgamp_hashed_lower(u_char buf[SGAMP_HASHED_BUF],
-    const u_char **p, const u_char *last);
-static size_t sgamp_hashed_decode(u_char buf[SGAMP_HASHED_BUF],
-    const u_char **p, const u_char *last, unsigned lower);
+static inline void sgamp_hashed_lower(u_char *buf, const u_char *p, size_t n);
+static inline uint64_t sgamp_hashed_lower_word(uint64_t w);
+static size_t sgamp_hashed_decode(u_char *buf, size_t size, const u_char **p,
+    const u_char *last, unsigned lower);
 
 
 void
@@ -37,6 +40,7 @@ sgamp_hashed_init(sgamp_hashed_t *hashed, sgamp_hash_t *hash)
     hashed->hash = hash;
     hashed->n = 0;
     hashed->addresses = 0;
+    hashed->more = 0;
 }
 
 
@@ -47,6 +51,7 @@ sgamp_hashed_add(sgamp_hashed_t *hashed, const sgamp_json_value_t *value,
     sgamp_hashed_value_t  *v;
 
     if (hashed->n == SGAMP_HASHED_MAX) {
+        hashed->more |= sgamp_hashed_is_address(&value->text);
         return NULL;
     }
 
@@ -56,6 +61,8 @@ sgamp_hashed_add(sgamp_hashed_t *hashed, const sgamp_json_value_t *value,
     v->address = *value;
     v->lower = lower;
     v->done = 0;
+
+    sgamp_hashed_brief(hashed->hash, v);
 
     v->at = memchr(value->text.data, '@', value->text.len);
 
@@ -95,18 +102,67 @@ sgamp_hashed_write(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
 
     other.value = *value;
     other.lower = lower;
+    other.brief = 0;
     other.done = 0;
 
     sgamp_hashed_put(hashed, sink, &other);
 }
 
 
+static inline void
+sgamp_hashed_brief(const sgamp_hash_t *hash, sgamp_hashed_value_t *value)
+{
+    size_t         n;
+    const u_char  *p, *last;
+
+    p = value->value.text.data;
+    n = value->value.text.len;
+    last = p + n;
+
+    value->brief = 0;
+
+    if (n >= SGAMP_HASH_TEXT) {
+        return;
+    }
+
+    memset(value->text, 0, SGAMP_HASH_TEXT);
+
+    if (!value->value.plain) {
+
+        /* what is decoded never is longer, but for malformed UTF-8 */
+
+        n = sgamp_hashed_decode(value->text, SGAMP_HASH_TEXT - 1, &p, last,
+                                value->lower);
+        if (p != last) {
+            return;
+        }
+
+    } else if (value->lower) {
+        sgamp_hashed_lower(value->text, p, n);
+
+    } else {
+        memcpy(value->text, p, n);
+    }
+
+    value->text[SGAMP_HASH_TEXT - 1] = (u_char) n;
+    value->entry = sgamp_hash_entry(hash, value->text);
+    value->brief = 1;
+}
+
+
 int
-sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed, const sgamp_str_t *raw)
+sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed, const sgamp_str_t *raw,
+    unsigned *plain)
 {
     unsigned                     i;
     const u_char                *p, *last;
     const sgamp_hashed_value_t  *v;
+
+    *plain = 0;
+
+    if (hashed->more) {
+        return 1;
+    }
 
     if (!hashed->addresses) {
         return 0;
@@ -126,11 +182,13 @@ sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed, const sgamp_str_t *raw)
         }
     }
 
-    if (sgamp_hashed_escaped_at(raw)) {
+    last = raw->data + raw->len;
+
+    *plain = sgamp_json_plain(raw->data, last) == last;
+
+    if (!*plain && sgamp_hashed_escaped_at(raw)) {
         return 1;
     }
-
-    last = raw->data + raw->len;
 
     for (p = raw->data; /* void */; p++) {
         p = memchr(p, '@', last - p);
@@ -143,6 +201,14 @@ sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed, const sgamp_str_t *raw)
             return 1;
         }
     }
+}
+
+
+static int
+sgamp_hashed_is_address(const sgamp_str_t *string)
+{
+    return memchr(string->data, '@', string->len) != NULL
+           || sgamp_hashed_escaped_at(string);
 }
 
 
@@ -260,6 +326,13 @@ sgamp_hashed_find(sgamp_hashed_t *hashed, const sgamp_str_t *string)
 }
 
 
+int
+sgamp_hashed_suspect(const sgamp_hashed_t *hashed, const sgamp_str_t *string)
+{
+    return hashed->more && sgamp_hashed_is_address(string);
+}
+
+
 static inline int
 sgamp_hashed_differs(const sgamp_json_value_t *address,
     const sgamp_str_t *string)
@@ -320,7 +393,7 @@ sgamp_hashed_put(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
 
     value->done = 1;
 
-    sgamp_json_write(sink, value->hex, SGAMP_SHA256_HEX_LEN);
+    sgamp_json_put(sink, value->hex, SGAMP_SHA256_HEX_LEN);
 }
 
 
@@ -332,27 +405,26 @@ sgamp_hashed_digest(sgamp_hash_t *hash, sgamp_hashed_value_t *value)
     u_char         buf[SGAMP_HASHED_BUF];
     const u_char  *p, *last;
 
+    if (value->brief) {
+        return sgamp_hash_text(hash, value->entry, value->text, value->hex);
+    }
+
     p = value->value.text.data;
     last = p + value->value.text.len;
 
     rc = sgamp_hash_start(hash);
 
-    if (value->value.type != SGAMP_JSON_STRING
-        || (value->value.plain && !value->lower))
+    if (rc == SGAMP_OK
+        && (value->value.type != SGAMP_JSON_STRING
+            || (value->value.plain && !value->lower)))
     {
-        if (rc == SGAMP_OK) {
-            rc = sgamp_hash_update(hash, p, last - p);
-        }
-
+        rc = sgamp_hash_update(hash, p, last - p);
         p = last;
     }
 
     while (rc == SGAMP_OK && p < last) {
-
-        n = value->value.plain
-            ? sgamp_hashed_lower(buf, &p, last)
-            : sgamp_hashed_decode(buf, &p, last, value->lower);
-
+        n = sgamp_hashed_decode(buf, sizeof(buf), &p, last,
+                                value->lower);
         rc = sgamp_hash_update(hash, buf, n);
     }
 
@@ -360,43 +432,51 @@ sgamp_hashed_digest(sgamp_hash_t *hash, sgamp_hashed_value_t *value)
 }
 
 
-static size_t
-sgamp_hashed_lower(u_char buf[SGAMP_HASHED_BUF], const u_char **p,
-    const u_char *last)
+static inline void
+sgamp_hashed_lower(u_char *buf, const u_char *p, size_t n)
 {
-    size_t         i, n;
-    uint64_t       w, high;
-    const u_char  *text;
+    size_t    i;
+    uint64_t  w;
 
-    /* ASCII, eight characters at a time: above "@" and not above "Z" */
-
-    text = *p;
-    n = last - text;
-    n = (n < SGAMP_HASHED_BUF) ? n : SGAMP_HASHED_BUF;
+    /* eight characters at a time, and what is left as the end of the last */
 
     for (i = 0; n - i >= 8; i += 8) {
-        memcpy(&w, text + i, 8);
-
-        high = (w + SGAMP_HASHED_ONES * (0x7f - '@'))
-               & ~(w + SGAMP_HASHED_ONES * (0x7f - 'Z'))
-               & (SGAMP_HASHED_ONES * 0x80);
-
-        w |= high >> 2;
+        memcpy(&w, p + i, 8);
+        w = sgamp_hashed_lower_word(w);
         memcpy(buf + i, &w, 8);
     }
 
-    for ( /* void */ ; i < n; i++) {
-        buf[i] = (u_char) sgamp_text_lower(text[i]);
+    if (i == 0) {
+
+        for ( /* void */ ; i < n; i++) {
+            buf[i] = (u_char) sgamp_text_lower(p[i]);
+        }
+
+    } else if (i < n) {
+        memcpy(&w, p + n - 8, 8);
+        w = sgamp_hashed_lower_word(w);
+        memcpy(buf + n - 8, &w, 8);
     }
+}
 
-    *p += n;
 
-    return n;
+static inline uint64_t
+sgamp_hashed_lower_word(uint64_t w)
+{
+    uint64_t  high;
+
+    /* of eight characters of ASCII: above "@" and not above "Z" */
+
+    high = (w + SGAMP_HASHED_ONES * (0x7f - '@'))
+           & ~(w + SGAMP_HASHED_ONES * (0x7f - 'Z'))
+           & (SGAMP_HASHED_ONES * 0x80);
+
+    return w | high >> 2;
 }
 
 
 static size_t
-sgamp_hashed_decode(u_char buf[SGAMP_HASHED_BUF], const u_char **p,
+sgamp_hashed_decode(u_char *buf, size_t size, const u_char **p,
     const u_char *last, unsigned lower)
 {
     size_t    n;
@@ -404,7 +484,7 @@ sgamp_hashed_decode(u_char buf[SGAMP_HASHED_BUF], const u_char **p,
 
     n = 0;
 
-    while (*p < last && n <= SGAMP_HASHED_BUF - SGAMP_TEXT_CHAR) {
+    while (*p < last && n + SGAMP_TEXT_CHAR <= size) {
         c = sgamp_json_next(p, last);
         n += sgamp_text_encode(buf + n, lower ? sgamp_text_lower(c) : c);
     }

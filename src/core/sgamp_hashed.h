@@ -19,8 +19,11 @@ typedef struct {
     sgamp_json_value_t  value;
     sgamp_json_value_t  address;  /* likewise, or empty if it is none */
     const u_char       *at;       /* its "@", NULL: it is escaped */
+    sgamp_hash_text_t   text;     /* what is hashed, if it is brief */
+    sgamp_hash_entry_t *entry;    /* likewise */
     u_char              hex[SGAMP_SHA256_HEX_LEN];
     unsigned            lower:1;
+    unsigned            brief:1;
     unsigned            done:1;   /* hex is set */
 } sgamp_hashed_value_t;
 
@@ -32,14 +35,16 @@ typedef struct {
     sgamp_hashed_value_t   values[SGAMP_HASHED_MAX];
     unsigned               n;
     unsigned               addresses:1;  /* there is one */
+    unsigned               more:1;       /* so is one that found no room */
 } sgamp_hashed_t;
 
 
 void sgamp_hashed_init(sgamp_hashed_t *hashed, sgamp_hash_t *hash);
 
 /*
- * Makes a string known, NULL if there are too many.  If lower is set, it is
- * hashed in lower case, and has no white space around it.
+ * Makes a string known, NULL if there are too many: then any string with an
+ * "@" may be it.  If lower is set, it is hashed in lower case, and has no white
+ * space around it.
  */
 sgamp_hashed_value_t *sgamp_hashed_add(sgamp_hashed_t *hashed,
     const sgamp_json_value_t *value, unsigned lower);
@@ -59,9 +64,16 @@ void sgamp_hashed_write(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
 sgamp_hashed_value_t *sgamp_hashed_find(sgamp_hashed_t *hashed,
     const sgamp_str_t *string);
 
-/* whether such a string may be in an event besides where it was found */
+/* whether a string may be one that found no room: it is to be hashed, too */
+int sgamp_hashed_suspect(const sgamp_hashed_t *hashed,
+    const sgamp_str_t *string);
+
+/*
+ * Whether such a string may be in an event besides where it was found.  If
+ * not, *plain is set when the event is known to be ASCII without an escape.
+ */
 int sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed,
-    const sgamp_str_t *raw);
+    const sgamp_str_t *raw, unsigned *plain);
 
 /* writes the hash of a known string */
 void sgamp_hashed_put(sgamp_hashed_t *hashed, sgamp_sink_t *sink,

@@ -14,12 +14,10 @@
 #define SGAMP_MAPPER_SECONDS_LEN   11  /* digits; more are milliseconds */
 
 #define sgamp_mapper_write(sink, text)                                        \
-    sgamp_mapper_put(sink, (u_char *) text, sizeof(text) - 1)
+    sgamp_json_put(sink, (u_char *) text, sizeof(text) - 1)
 
 
 static u_char *sgamp_mapper_find(u_char *p, u_char *last, const char *text);
-static inline void sgamp_mapper_put(sgamp_sink_t *sink, const u_char *p,
-    size_t n);
 static void sgamp_mapper_copy(sgamp_sink_t *sink,
     const sgamp_json_value_t *value);
 static unsigned sgamp_mapper_user(const sgamp_rules_t *rules,
@@ -27,6 +25,8 @@ static unsigned sgamp_mapper_user(const sgamp_rules_t *rules,
 static void sgamp_mapper_user_id(const sgamp_rules_t *rules,
     sgamp_filter_event_t *fe, unsigned key, const sgamp_json_value_t *user,
     sgamp_sink_t *sink);
+static int sgamp_mapper_known(sgamp_filter_event_t *fe,
+    const sgamp_json_value_t *value, sgamp_sink_t *sink);
 static void sgamp_mapper_value(const sgamp_event_t *event, unsigned key,
     sgamp_json_value_t *value);
 static void sgamp_mapper_time(sgamp_sink_t *sink,
@@ -98,11 +98,14 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
     sgamp_mapper_write(sink, "\",\"event_type\":\"");
 
     if (rule->type.data != NULL) {
-        sgamp_mapper_put(sink, rule->type.data, rule->type.len);
+        sgamp_json_put(sink, rule->type.data, rule->type.len);
 
     } else {
-        sgamp_mapper_put(sink, rules->prefix.data, rules->prefix.len);
-        sgamp_mapper_copy(sink, &type);
+        sgamp_json_put(sink, rules->prefix.data, rules->prefix.len);
+
+        if (!sgamp_mapper_known(fe, &type, sink)) {
+            sgamp_mapper_copy(sink, &type);
+        }
     }
 
     sgamp_mapper_write(sink, "\"");
@@ -161,8 +164,8 @@ sgamp_event_id(const sgamp_event_t *event, sgamp_str_t *id)
 
 
 void
-sgamp_mapped_parts(const sgamp_str_t *mapped, sgamp_str_t *id,
-    sgamp_str_t *properties)
+sgamp_mapped_parts(const sgamp_str_t *mapped, sgamp_str_t *head,
+    sgamp_str_t *id, sgamp_str_t *properties)
 {
     u_char  *p, *last;
 
@@ -174,6 +177,9 @@ sgamp_mapped_parts(const sgamp_str_t *mapped, sgamp_str_t *id,
 
     p = sgamp_mapper_find(p, last, "\",\"library\":\"sendgrid\",");
     id->len = p - id->data - (sizeof("\",\"library\":\"sendgrid\",") - 1);
+
+    head->data = mapped->data;
+    head->len = id->data + id->len + 1 - head->data;
 
     p = sgamp_mapper_find(p, last, "\"event_properties\":");
     properties->data = p;
@@ -203,24 +209,11 @@ sgamp_mapper_find(u_char *p, u_char *last, const char *text)
 }
 
 
-static inline void
-sgamp_mapper_put(sgamp_sink_t *sink, const u_char *p, size_t n)
-{
-    if (n <= (size_t) (sink->last - sink->pos)) {
-        memcpy(sink->pos, p, n);
-        sink->pos += n;
-        return;
-    }
-
-    sgamp_json_write(sink, p, n);
-}
-
-
 static void
 sgamp_mapper_copy(sgamp_sink_t *sink, const sgamp_json_value_t *value)
 {
     if (value->plain) {
-        sgamp_mapper_put(sink, value->text.data, value->text.len);
+        sgamp_json_put(sink, value->text.data, value->text.len);
         return;
     }
 
@@ -258,20 +251,13 @@ static void
 sgamp_mapper_user_id(const sgamp_rules_t *rules, sgamp_filter_event_t *fe,
     unsigned key, const sgamp_json_value_t *user, sgamp_sink_t *sink)
 {
-    sgamp_hashed_value_t  *known;
-
     if (rules->hashed & ((uint32_t) 1 << key)) {
         sgamp_hashed_write(&fe->hashed, sink, user, key == SGAMP_KEY_EMAIL);
         return;
     }
 
-    if (fe != NULL && fe->hashed.addresses) {
-        known = sgamp_hashed_find(&fe->hashed, &user->text);
-
-        if (known != NULL) {
-            sgamp_hashed_put(&fe->hashed, sink, known);
-            return;
-        }
+    if (sgamp_mapper_known(fe, user, sink)) {
+        return;
     }
 
     if (rules->lowercase && key == SGAMP_KEY_EMAIL) {
@@ -280,6 +266,39 @@ sgamp_mapper_user_id(const sgamp_rules_t *rules, sgamp_filter_event_t *fe,
     }
 
     sgamp_mapper_copy(sink, user);
+}
+
+
+static int
+sgamp_mapper_known(sgamp_filter_event_t *fe, const sgamp_json_value_t *value,
+    sgamp_sink_t *sink)
+{
+    sgamp_json_value_t     address;
+    sgamp_hashed_value_t  *known;
+
+    /* writes the hash of what is hashed elsewhere in the event */
+
+    if (fe == NULL || value->type != SGAMP_JSON_STRING) {
+        return 0;
+    }
+
+    if (fe->hashed.addresses) {
+        known = sgamp_hashed_find(&fe->hashed, &value->text);
+
+        if (known != NULL) {
+            sgamp_hashed_put(&fe->hashed, sink, known);
+            return 1;
+        }
+    }
+
+    if (sgamp_hashed_suspect(&fe->hashed, &value->text)) {
+        address = *value;
+        (void) sgamp_id_cut(&address);
+        sgamp_hashed_write(&fe->hashed, sink, &address, 1);
+        return 1;
+    }
+
+    return 0;
 }
 
 
@@ -320,7 +339,7 @@ sgamp_mapper_time(sgamp_sink_t *sink, const sgamp_event_t *event)
 
         if (i == value.text.len) {
             sgamp_mapper_write(sink, ",\"time\":");
-            sgamp_mapper_put(sink, value.text.data, value.text.len);
+            sgamp_json_put(sink, value.text.data, value.text.len);
             sgamp_mapper_write(sink, "000");
             return;
         }
@@ -386,7 +405,7 @@ sgamp_mapper_ip(const sgamp_rules_t *rules, const sgamp_event_t *event,
     }
 
     sgamp_mapper_write(sink, ",\"ip\":\"");
-    sgamp_mapper_put(sink, (u_char *) text, n);
+    sgamp_json_put(sink, (u_char *) text, n);
     sgamp_mapper_write(sink, "\"");
 }
 
@@ -407,14 +426,14 @@ sgamp_mapper_insert_id(const sgamp_rules_t *rules, const sgamp_event_t *event,
         if (rules->hashed & (1 << SGAMP_KEY_EVENT_ID)) {
             sgamp_hashed_write(&fe->hashed, sink, &id, 0);
 
-        } else {
+        } else if (!sgamp_mapper_known(fe, &id, sink)) {
             sgamp_mapper_copy(sink, &id);
         }
 
     } else if (sgamp_sha256_hex(hex, event->raw.data, event->raw.len)
                == SGAMP_OK)
     {
-        sgamp_mapper_put(sink, hex, sizeof(hex));
+        sgamp_json_put(sink, hex, sizeof(hex));
 
     } else {
         sink->status = SGAMP_NOMEM;
@@ -451,7 +470,7 @@ sgamp_mapper_properties(const sgamp_rules_t *rules,
             sgamp_mapper_write(sink, ",");
         }
 
-        sgamp_mapper_put(sink, properties[i].data, properties[i].len);
+        sgamp_json_put(sink, properties[i].data, properties[i].len);
         written = 1;
     }
 

@@ -38,9 +38,12 @@ sgamp_kind_e sgamp_event_kind(const sgamp_event_t *event);
 /* the event's sg_event_id between its quotes, empty if there is none */
 void sgamp_event_id(const sgamp_event_t *event, sgamp_str_t *id);
 
-/* what a mapped event has for an insert_id, and its event_properties */
-void sgamp_mapped_parts(const sgamp_str_t *mapped, sgamp_str_t *id,
-    sgamp_str_t *properties);
+/*
+ * What a mapped event has before its library and event_properties, without
+ * the closing bracket, its insert_id in there, and its event_properties
+ */
+void sgamp_mapped_parts(const sgamp_str_t *mapped, sgamp_str_t *head,
+    sgamp_str_t *id, sgamp_str_t *properties);
 
 /* the name of a reason but SGAMP_IGNORED, a string that is never freed */
 const char *sgamp_reason(sgamp_reason_e reason);

@@ -9,12 +9,13 @@
 
 
 void
-sgamp_run_init(sgamp_run_t *run, sgamp_sink_t *sink)
+sgamp_run_init(sgamp_run_t *run, sgamp_sink_t *sink, unsigned plain)
 {
     run->sink = sink;
     run->start = NULL;
     run->end = NULL;
     run->written = 0;
+    run->plain = plain;
 }
 
 
@@ -64,10 +65,15 @@ sgamp_run_flush(sgamp_run_t *run)
     }
 
     if (run->written) {
-        sgamp_json_write(run->sink, (u_char *) ",", 1);
+        sgamp_json_put(run->sink, (u_char *) ",", 1);
     }
 
-    sgamp_json_copy(run->sink, run->start, run->end - run->start);
+    if (run->plain) {
+        sgamp_json_put(run->sink, run->start, run->end - run->start);
+
+    } else {
+        sgamp_json_copy(run->sink, run->start, run->end - run->start);
+    }
 
     run->start = NULL;
     run->written = 1;

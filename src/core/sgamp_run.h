@@ -23,10 +23,11 @@ typedef struct {
     const u_char  *start;    /* NULL: none */
     const u_char  *end;
     int            written;  /* whether there were any before */
+    unsigned       plain;    /* all are ASCII without an escape */
 } sgamp_run_t;
 
 
-void sgamp_run_init(sgamp_run_t *run, sgamp_sink_t *sink);
+void sgamp_run_init(sgamp_run_t *run, sgamp_sink_t *sink, unsigned plain);
 
 /* adds members of the same object, in their order; a gap around is cut */
 void sgamp_run_add(sgamp_run_t *run, const u_char *p, const u_char *last);

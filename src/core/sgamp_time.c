@@ -11,6 +11,8 @@
 #define SGAMP_TIME_MAX_DIGITS    18     /* more do not fit */
 #define SGAMP_TIME_MAX_EXPONENT  999999 /* more changes nothing */
 
+#define SGAMP_TIME_DECODED       64     /* characters */
+
 #define sgamp_time_is_digit(c)   ((c) >= '0' && (c) <= '9')
 
 
@@ -25,6 +27,8 @@ typedef struct {
 } sgamp_time_number_t;
 
 
+static int sgamp_time_decode(sgamp_json_value_t *value,
+    u_char buf[SGAMP_TIME_DECODED]);
 static int sgamp_time_number(const sgamp_json_value_t *value,
     sgamp_time_number_t *n);
 static const u_char *sgamp_time_digits(const u_char *p, const u_char *last,
@@ -35,11 +39,16 @@ int
 sgamp_time(const sgamp_json_value_t *value, uint64_t *ms)
 {
     int                  i, n, point, want;
-    u_char               ch;
+    u_char               ch, buf[SGAMP_TIME_DECODED];
     uint64_t             time;
+    sgamp_json_value_t   decoded;
     sgamp_time_number_t  number;
 
-    if (!sgamp_time_number(value, &number)) {
+    decoded = *value;
+
+    if (!sgamp_time_decode(&decoded, buf)
+        || !sgamp_time_number(&decoded, &number))
+    {
         return 0;
     }
 
@@ -82,6 +91,39 @@ sgamp_time(const sgamp_json_value_t *value, uint64_t *ms)
     }
 
     *ms = time;
+
+    return 1;
+}
+
+
+static int
+sgamp_time_decode(sgamp_json_value_t *value, u_char buf[SGAMP_TIME_DECODED])
+{
+    size_t         n;
+    uint32_t       c;
+    const u_char  *p, *last;
+
+    /* digits may be escaped, too; there are not so many then */
+
+    if (value->type != SGAMP_JSON_STRING || value->plain) {
+        return 1;
+    }
+
+    p = value->text.data;
+    last = p + value->text.len;
+
+    for (n = 0; p < last; n++) {
+        c = sgamp_json_next(&p, last);
+
+        if (n == SGAMP_TIME_DECODED || c >= 0x80) {
+            return 0;
+        }
+
+        buf[n] = (u_char) c;
+    }
+
+    value->text.data = buf;
+    value->text.len = n;
 
     return 1;
 }

@@ -423,27 +423,6 @@ ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf);
 ngx_int_t ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf);
 
 
-/* dead letter */
-
-/*
- * An event that cannot be delivered: it is written or logged, and counted.  If
- * it could not be written the webhook fails.  detail, the field that is wrong,
- * and id, the event's sg_event_id, may be empty; raw is the event's JSON.
- */
-void ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
-    sgamp_kind_e kind, const sgamp_str_t *reason, const sgamp_str_t *detail,
-    const sgamp_str_t *id, const sgamp_str_t *raw);
-
-
-/* likewise, for one that was not mapped */
-void ngx_http_sendgrid_amp_reject_unmapped(ngx_http_sendgrid_amp_ctx_t *ctx,
-    sgamp_kind_e kind, sgamp_reason_e reason, const sgamp_str_t *id,
-    const sgamp_str_t *raw);
-
-/* makes them unreadable for others, as far as it may */
-ngx_int_t ngx_http_sendgrid_amp_init_dead_letters(ngx_cycle_t *cycle);
-
-
 /* conf */
 
 extern ngx_conf_post_t  ngx_http_sendgrid_amp_batch_events_post;

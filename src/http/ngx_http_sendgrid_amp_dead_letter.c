@@ -22,14 +22,15 @@
 
 
 static void ngx_http_sendgrid_amp_log_rejected(
-    ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t *reason,
-    const sgamp_str_t *detail, const sgamp_str_t *id);
+    ngx_http_sendgrid_amp_ctx_t *ctx,
+    const ngx_http_sendgrid_amp_rejected_t *rejected);
 static ngx_int_t ngx_http_sendgrid_amp_write_rejected(
-    ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t *reason,
-    const sgamp_str_t *detail, const sgamp_str_t *raw);
+    ngx_http_sendgrid_amp_ctx_t *ctx,
+    const ngx_http_sendgrid_amp_rejected_t *rejected);
 static void ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
-    const sgamp_str_t *reason, const sgamp_str_t *detail,
-    const sgamp_str_t *raw);
+    const ngx_http_sendgrid_amp_rejected_t *rejected);
+static void ngx_http_sendgrid_amp_line_json(sgamp_sink_t *sink,
+    const sgamp_str_t *text);
 static ngx_int_t ngx_http_sendgrid_amp_close_mode(ngx_open_file_t *file,
     ngx_file_info_t *fi);
 static ngx_int_t ngx_http_sendgrid_amp_append(ngx_open_file_t *file,
@@ -42,22 +43,20 @@ static ngx_int_t ngx_http_sendgrid_amp_take_back(ngx_open_file_t *file,
 
 void
 ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
-    sgamp_kind_e kind, const sgamp_str_t *reason, const sgamp_str_t *detail,
-    const sgamp_str_t *id, const sgamp_str_t *raw)
+    const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
     if (ctx->conf->dead_letter == NULL || ctx->dry_run != NULL) {
-        ngx_http_sendgrid_amp_log_rejected(ctx, reason, detail, id);
+        ngx_http_sendgrid_amp_log_rejected(ctx, rejected);
 
-    } else if (ngx_http_sendgrid_amp_write_rejected(ctx, reason, detail, raw)
-               != NGX_OK)
-    {
+    } else if (ngx_http_sendgrid_amp_write_rejected(ctx, rejected) != NGX_OK) {
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
         return;
     }
 
     ctx->rejected++;
 
-    ngx_http_sendgrid_amp_count_rejected(ctx, kind, reason);
+    ngx_http_sendgrid_amp_count_rejected(ctx, rejected->kind,
+                                         &rejected->reason);
 }
 
 
@@ -66,30 +65,32 @@ ngx_http_sendgrid_amp_reject_unmapped(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_kind_e kind, sgamp_reason_e reason, const sgamp_str_t *id,
     const sgamp_str_t *raw)
 {
-    sgamp_str_t  name, detail;
+    ngx_http_sendgrid_amp_rejected_t  rejected;
 
-    name.data = (u_char *) sgamp_reason(reason);
-    name.len = ngx_strlen(name.data);
+    ngx_memzero(&rejected, sizeof(ngx_http_sendgrid_amp_rejected_t));
 
-    detail.len = 0;
-    detail.data = NULL;
+    rejected.kind = kind;
+    rejected.reason.data = (u_char *) sgamp_reason(reason);
+    rejected.reason.len = ngx_strlen(rejected.reason.data);
+    rejected.id = *id;
+    rejected.event = *raw;
 
-    ngx_http_sendgrid_amp_reject(ctx, kind, &name, &detail, id, raw);
+    ngx_http_sendgrid_amp_reject(ctx, &rejected);
 }
 
 
 static void
 ngx_http_sendgrid_amp_log_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
-    const sgamp_str_t *reason, const sgamp_str_t *detail, const sgamp_str_t *id)
+    const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
     size_t     i, n;
     u_char     ch, buf[NGX_HTTP_SENDGRID_AMP_ID_LEN];
     ngx_str_t  text;
 
-    n = ngx_min(id->len, NGX_HTTP_SENDGRID_AMP_ID_LEN);
+    n = ngx_min(rejected->id.len, NGX_HTTP_SENDGRID_AMP_ID_LEN);
 
     for (i = 0; i < n; i++) {
-        ch = id->data[i];
+        ch = rejected->id.data[i];
 
         /* the alphabet of real ones; others could be an address */
 
@@ -104,15 +105,14 @@ ngx_http_sendgrid_amp_log_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                   "event rejected: %*s, field: \"%*s\", sg_event_id: \"%V\"",
-                  reason->len, reason->data, detail->len, detail->data,
-                  &text);
+                  rejected->reason.len, rejected->reason.data,
+                  rejected->detail.len, rejected->detail.data, &text);
 }
 
 
 static ngx_int_t
 ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
-    const sgamp_str_t *reason, const sgamp_str_t *detail,
-    const sgamp_str_t *raw)
+    const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
     size_t         size;
     u_char        *line;
@@ -123,10 +123,12 @@ ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
     grow = &ctx->worker->grow;
 
     size = sizeof("{\"time\":\"\",\"reason\":\"\",\"detail\":\"\","
-                  "\"region\":\"\",\"event\":}\n")
-           + ngx_cached_http_log_iso8601.len + reason->len
-           + NGX_HTTP_SENDGRID_AMP_ESCAPE * (detail->len + ctx->region.len)
-           + NGX_HTTP_SENDGRID_AMP_REPAIR * raw->len;
+                  "\"region\":\"\",\"sent\":},\"event\":}\n")
+           + ngx_cached_http_log_iso8601.len + rejected->reason.len
+           + NGX_HTTP_SENDGRID_AMP_ESCAPE
+             * (rejected->detail.len + ctx->region.len)
+           + NGX_HTTP_SENDGRID_AMP_REPAIR
+             * (rejected->sent.len + rejected->event.len);
 
     line = grow->alloc(grow->data, size);
     if (line == NULL) {
@@ -135,7 +137,7 @@ ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     sgamp_sink_init(&sink, line, size);
 
-    ngx_http_sendgrid_amp_line(&sink, &ctx->region, reason, detail, raw);
+    ngx_http_sendgrid_amp_line(&sink, &ctx->region, rejected);
 
     rc = ngx_http_sendgrid_amp_append(ctx->conf->dead_letter, line,
                                       sink.pos - line,
@@ -149,24 +151,38 @@ ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 static void
 ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
-    const sgamp_str_t *reason, const sgamp_str_t *detail,
-    const sgamp_str_t *raw)
+    const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
-    u_char  *p;
-
     ngx_http_sendgrid_amp_text(sink, "{\"time\":\"");
     sgamp_json_write(sink, ngx_cached_http_log_iso8601.data,
                      ngx_cached_http_log_iso8601.len);
     ngx_http_sendgrid_amp_text(sink, "\",\"reason\":\"");
-    sgamp_json_write(sink, reason->data, reason->len);
+    sgamp_json_write(sink, rejected->reason.data, rejected->reason.len);
     ngx_http_sendgrid_amp_text(sink, "\",\"detail\":\"");
-    sgamp_json_escape(sink, detail->data, detail->len);
+    sgamp_json_escape(sink, rejected->detail.data, rejected->detail.len);
     ngx_http_sendgrid_amp_text(sink, "\",\"region\":\"");
     sgamp_json_escape(sink, region->data, region->len);
-    ngx_http_sendgrid_amp_text(sink, "\",\"event\":");
+    ngx_http_sendgrid_amp_text(sink, "\"");
+
+    if (rejected->sent.len != 0) {
+        ngx_http_sendgrid_amp_text(sink, ",\"sent\":");
+        ngx_http_sendgrid_amp_line_json(sink, &rejected->sent);
+        ngx_http_sendgrid_amp_text(sink, "}");
+    }
+
+    ngx_http_sendgrid_amp_text(sink, ",\"event\":");
+    ngx_http_sendgrid_amp_line_json(sink, &rejected->event);
+    ngx_http_sendgrid_amp_text(sink, "}\n");
+}
+
+
+static void
+ngx_http_sendgrid_amp_line_json(sgamp_sink_t *sink, const sgamp_str_t *text)
+{
+    u_char  *p;
 
     p = sink->pos;
-    sgamp_json_copy(sink, raw->data, raw->len);
+    sgamp_json_copy(sink, text->data, text->len);
 
     /* a string has no line feed, only what stands between tokens may */
 
@@ -175,8 +191,6 @@ ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
             *p = ' ';
         }
     }
-
-    ngx_http_sendgrid_amp_text(sink, "}\n");
 }
 
 

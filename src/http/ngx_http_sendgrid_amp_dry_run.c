@@ -7,7 +7,11 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+#define NGX_HTTP_SENDGRID_AMP_MASK  "***"  /* for the API key */
+
+
 struct ngx_http_sendgrid_amp_dry_run_s {
+    size_t          key_len;    /* of the API key in a payload */
     sgamp_batch_t  *batch;      /* being written */
     ngx_chain_t    *free;
     ngx_chain_t    *busy;
@@ -36,6 +40,7 @@ ngx_int_t
 ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_str_t            value;
+    sgamp_str_t          key, none;
     ngx_http_request_t  *r;
 
     r = ctx->request;
@@ -58,9 +63,39 @@ ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    ngx_str_set(&ctx->api_key, "***");
+    none.len = 0;
+    none.data = NULL;
+
+    if (ngx_http_sendgrid_amp_escape(r->pool, &key, &none, &ctx->api_key, "")
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->dry_run->key_len = key.len;
+
+    ngx_str_set(&ctx->api_key, NGX_HTTP_SENDGRID_AMP_MASK);
 
     return NGX_OK;
+}
+
+
+size_t
+ngx_http_sendgrid_amp_batch_size(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    size_t  size;
+
+    size = ctx->conf->batch_size;
+
+    if (ctx->dry_run == NULL) {
+        return size;
+    }
+
+    /* as many events as there would be with the key in place of the mask */
+
+    size += sizeof(NGX_HTTP_SENDGRID_AMP_MASK) - 1;
+
+    return (size > ctx->dry_run->key_len) ? size - ctx->dry_run->key_len : 0;
 }
 
 

@@ -16,6 +16,9 @@ ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
 /* evaluates the properties that are added to events */
 ngx_int_t ngx_http_sendgrid_amp_properties(ngx_http_sendgrid_amp_ctx_t *ctx);
 
+/* gives the worker room for hashes, at the first webhook of a location */
+void ngx_http_sendgrid_amp_remember_hashes(ngx_http_sendgrid_amp_ctx_t *ctx);
+
 
 /* rules events */
 
@@ -50,6 +53,40 @@ void ngx_http_sendgrid_amp_dry_run_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* whether a value of the directive turns it on */
 ngx_uint_t ngx_http_sendgrid_amp_dry_run_is_on(ngx_str_t *value);
+
+/* bytes of a payload at most */
+size_t ngx_http_sendgrid_amp_batch_size(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
+/* dead letter */
+
+/* an event that cannot be delivered */
+
+typedef struct {
+    sgamp_kind_e  kind;
+    sgamp_str_t   reason;
+    sgamp_str_t   detail;  /* the field that is wrong, or empty */
+    sgamp_str_t   id;      /* its sg_event_id, or empty */
+    sgamp_str_t   event;   /* JSON, as it came or with the rules applied */
+    sgamp_str_t   sent;    /* the latter: an object with what was sent besides,
+                              without its closing bracket; or empty */
+} ngx_http_sendgrid_amp_rejected_t;
+
+
+/*
+ * It is written or logged, and counted.  If it could not be written the
+ * webhook fails.
+ */
+void ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const ngx_http_sendgrid_amp_rejected_t *rejected);
+
+/* likewise, for one that was not mapped */
+void ngx_http_sendgrid_amp_reject_unmapped(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_kind_e kind, sgamp_reason_e reason, const sgamp_str_t *id,
+    const sgamp_str_t *raw);
+
+/* makes them unreadable for others, as far as it may */
+ngx_int_t ngx_http_sendgrid_amp_init_dead_letters(ngx_cycle_t *cycle);
 
 
 #endif /* _NGX_HTTP_SENDGRID_AMP_EDGE_H_INCLUDED_ */

@@ -278,9 +278,11 @@ static ngx_int_t
 ngx_http_sendgrid_amp_reject_sent(ngx_http_sendgrid_amp_slot_t *slot,
     uint32_t i, sgamp_str_t *detail)
 {
-    u_char         name[sizeof("amplitude_") + NGX_INT_T_LEN];
-    sgamp_str_t    event, id, raw, reason;
-    sgamp_grow_t  *grow;
+    u_char                            name[sizeof("amplitude_")
+                                           + NGX_INT_T_LEN];
+    sgamp_str_t                       event;
+    sgamp_grow_t                     *grow;
+    ngx_http_sendgrid_amp_rejected_t  rejected;
 
     grow = &slot->ctx->worker->grow;
 
@@ -293,13 +295,19 @@ ngx_http_sendgrid_amp_reject_sent(ngx_http_sendgrid_amp_slot_t *slot,
 
     (void) sgamp_batch_event(slot->batch, i, event.data, event.len);
 
-    sgamp_mapped_parts(&event, &id, &raw);
+    sgamp_mapped_parts(&event, &rejected.sent, &rejected.id, &rejected.event);
 
-    reason.data = name;
-    reason.len = ngx_sprintf(name, "amplitude_%ui", slot->status) - name;
+    if (!ngx_http_sendgrid_amp_changes_events(slot->ctx->conf)) {
+        rejected.sent.len = 0;
+    }
 
-    ngx_http_sendgrid_amp_reject(slot->ctx, slot->batch->kinds[i], &reason,
-                                 detail, &id, &raw);
+    rejected.kind = slot->batch->kinds[i];
+    rejected.reason.data = name;
+    rejected.reason.len = ngx_sprintf(name, "amplitude_%ui", slot->status)
+                          - name;
+    rejected.detail = *detail;
+
+    ngx_http_sendgrid_amp_reject(slot->ctx, &rejected);
 
     grow->free(grow->data, event.data);
 

@@ -133,7 +133,7 @@ ngx_http_sendgrid_amp_init(ngx_http_request_t *r)
     api_key.data = ctx->api_key.data;
 
     sgamp_batcher_init(&ctx->batcher, &ctx->worker->pieces, conf->rules,
-                       &api_key, conf->batch_size,
+                       &api_key, ngx_http_sendgrid_amp_batch_size(ctx),
                        (uint32_t) conf->batch_events);
 
     sgamp_held_init(&ctx->held, &ctx->worker->grow);
@@ -143,6 +143,8 @@ ngx_http_sendgrid_amp_init(ngx_http_request_t *r)
     if (ngx_http_sendgrid_amp_properties(ctx) != NGX_OK) {
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
     }
+
+    ngx_http_sendgrid_amp_remember_hashes(ctx);
 
     ctx->slots = ngx_pcalloc(r->pool, conf->concurrency
                                       * sizeof(ngx_http_sendgrid_amp_slot_t));

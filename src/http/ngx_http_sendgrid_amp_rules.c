@@ -270,7 +270,32 @@ ngx_http_sendgrid_amp_add_hash(ngx_conf_t *cf,
 static void
 ngx_http_sendgrid_amp_cleanup_hash(void *data)
 {
-    sgamp_hash_done(data);
+    sgamp_hash_t  *hash = data;
+
+    if (hash->entries != NULL) {
+        ngx_free(hash->entries);
+        hash->entries = NULL;
+    }
+
+    sgamp_hash_done(hash);
+}
+
+
+void
+ngx_http_sendgrid_amp_remember_hashes(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    sgamp_hash_t  *hash;
+
+    hash = ctx->conf->rules->filter.hash;
+
+    if (hash == NULL || hash->entries != NULL) {
+        return;
+    }
+
+    /* the pages that are not used take no memory; it works without, too */
+
+    hash->entries = ngx_calloc(SGAMP_HASH_ENTRIES * sizeof(sgamp_hash_entry_t),
+                               ctx->request->connection->log);
 }
 
 

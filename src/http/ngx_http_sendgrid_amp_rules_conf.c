@@ -7,6 +7,12 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+/* set here, and not to "all" */
+
+#define ngx_http_sendgrid_amp_is_list(names)                                  \
+    ((names) != NULL && (names) != NGX_CONF_UNSET_PTR)
+
+
 static char *ngx_http_sendgrid_amp_add_name(ngx_conf_t *cf, ngx_array_t *names,
     ngx_str_t *name);
 static void ngx_http_sendgrid_amp_known_event(ngx_conf_t *cf,
@@ -210,14 +216,24 @@ ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    /* "all" is for one of the two directives */
+
+    if (cmd->post != NULL
+        && cf->args->nelts == 2
+        && ngx_strcmp(value[1].data, "all") == 0)
+    {
+        *names = NULL;
+        return NGX_CONF_OK;
+    }
+
     *names = ngx_array_create(cf->pool, cf->args->nelts - 1,
                               sizeof(ngx_str_t));
     if (*names == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    if (alcf->set.drop != NGX_CONF_UNSET_PTR
-        && alcf->set.keep != NGX_CONF_UNSET_PTR)
+    if (ngx_http_sendgrid_amp_is_list(alcf->set.drop)
+        && ngx_http_sendgrid_amp_is_list(alcf->set.keep))
     {
         return "is duplicate: \"sendgrid_amp_drop\" and \"sendgrid_amp_keep\" "
                "exclude each other";
@@ -263,6 +279,14 @@ ngx_http_sendgrid_amp_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_strncmp(value[i].data, "key=", 4) == 0) {
             rv = ngx_http_sendgrid_amp_hash_key(cf, rcf, &value[i]);
+
+        } else if (value[i].data[0] == '='
+                   || ngx_strncasecmp(value[i].data, (u_char *) "key=", 4)
+                      == 0)
+        {
+            /* it would be hashed without a key; the key is not logged */
+
+            return "has a \"key\" that is not one parameter in lower case";
 
         } else {
             rv = ngx_http_sendgrid_amp_add_name(cf, rcf->hash, &value[i]);

@@ -64,6 +64,21 @@ ngx_http_sendgrid_amp_add_events(ngx_conf_t *cf,
         event->ignored = 1;
     }
 
+    n = ngx_http_sendgrid_amp_count_names(rcf->events);
+    name = (n != 0) ? rcf->events->elts : NULL;
+
+    for (i = 0; i < n; i++) {
+        event = ngx_http_sendgrid_amp_find_event(rules, &name[i]);
+
+        if (event->ignored) {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "event \"%V\" of \"sendgrid_amp_events\" is "
+                               "not forwarded, \"sendgrid_amp_ignore\" has "
+                               "it, too",
+                               &name[i]);
+        }
+    }
+
     n = ngx_http_sendgrid_amp_count_names(rcf->event_names);
     en = (n != 0) ? rcf->event_names->elts : NULL;
 

@@ -247,7 +247,7 @@ sub map_event {
 		$name = undef;
 	}
 
-	my $event_type = $r->{prefix} . repair($type->{inside});
+	my $event_type;
 
 	if (defined $name) {
 		utf8::encode($name);
@@ -263,18 +263,19 @@ sub map_event {
 		if grep { defined $name && $_ eq $name } @{ $r->{ignore} || [] };
 
 	my %hash = map { $_ => 1 } @{ $r->{hash} || [] };
-	my %clear = addresses($r, \%hash, $element);
+	my $clear = addresses($r, \%hash, $element);
 	my $user;
+
+	$event_type //= $r->{prefix}
+		. ($clear->($type->{inside}) // repair($type->{inside}));
 
 	for my $key (split /,/, $r->{users}) {
 		$user = user_id($value{$key}, $key eq 'email'
 			&& $r->{lowercase} eq 'on') // next;
 
-		my $cut = $value{$key}{type} eq 'string'
-			? cut($value{$key}{inside}) : undef;
-
 		$user = $hash{$key} ? hashed($r, $key, $value{$key}, 1)
-			: $clear{ defined $cut ? lower($cut) : '' } // $user;
+			: $value{$key}{type} eq 'string'
+			? $clear->($value{$key}{inside}) // $user : $user;
 		last;
 	}
 
@@ -286,7 +287,7 @@ sub map_event {
 	$id = !$id || $id->{type} ne 'string' || $id->{inside} eq ''
 		? sha256_hex($element->{raw})
 		: $hash{sg_event_id} ? hashed($r, 'sg_event_id', $id)
-		: repair($id->{inside});
+		: $clear->($id->{inside}) // repair($id->{inside});
 
 	my $ip = $r->{client_ip} && !$hash{ip} && defined $name && $readers{$name}
 		? address($value{ip}) : undef;
@@ -295,7 +296,7 @@ sub map_event {
 		. (defined $ms ? qq(,"time":$ms) : '')
 		. (defined $ip ? qq(,"ip":"$ip") : '')
 		. qq(,"insert_id":"$id","library":"sendgrid","event_properties":)
-		. properties($r, \%hash, \%clear, $element) . '}';
+		. properties($r, \%hash, $clear, $element) . '}';
 }
 
 sub lower {
@@ -323,24 +324,33 @@ sub hashed {
 		: sha256_hex($text);
 }
 
-# what else must not leave, in lower case => the hash of it
+# a function that gives the hash of what else must not leave, or undef: of the
+# first of the strings that are hashed, and if there are more, of any address
 
 sub addresses {
 	my ($r, $hash, $element) = @_;
-	my (%clear, $n);
+	my (%clear, $n, $more);
 
 	for (@{ $element->{members} }) {
 		my ($name, $value) = @$_;
 
 		next if !$hash->{$name} || $value->{type} ne 'string';
-		last if ++$n > 16;
 
 		my $text = lower(cut($value->{inside}));
 
-		$clear{$text} //= hashed($r, $name, $value) if $text =~ /@/;
+		next if $text !~ /@/ && ++$n;
+
+		$more = 1 if ++$n > 16;
+		$clear{$text} //= hashed($r, $name, $value) if !$more;
 	}
 
-	return %clear;
+	return sub {
+		my $text = lower(cut($_[0]));
+
+		return $clear{$text} // ($more && $text =~ /@/
+			? hashed($r, 'email', { type => 'string', inside => $_[0] })
+			: undef);
+	};
 }
 
 sub address {
@@ -381,7 +391,7 @@ sub properties {
 			$hex = hashed($r, $name, $value) if $value->{raw} ne 'null';
 
 		} elsif ($value->{type} eq 'string') {
-			$hex = $clear->{ lower(cut($value->{inside})) };
+			$hex = $clear->($value->{inside});
 		}
 
 		$own{$name} = 1;
@@ -446,7 +456,12 @@ sub milliseconds {
 		($i, $f, $e) = ($1, $2 // '', $3 // 0);
 
 	} elsif ($value->{type} eq 'string') {
-		return undef if $value->{inside} !~ /^([0-9]+)(?:\.([0-9]+))?\z/;
+		my $text = text($value->{inside});
+
+		# with an escape in it, no more than 64 characters are read
+
+		return undef if $text !~ /^([0-9]+)(?:\.([0-9]+))?\z/
+			|| length $text > 64 && $value->{inside} =~ /\\/;
 
 		($i, $f) = ($1, $2 // '');
 

@@ -5,6 +5,7 @@
 
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "sgamp_test_rules.h"
 
@@ -228,6 +229,11 @@ sgamp_test_rules_end(sgamp_test_rules_t *r, sgamp_test_run_t *run)
         tap_bail("no SHA-256");
     }
 
+    r->hash.entries = calloc(SGAMP_HASH_ENTRIES, sizeof(sgamp_hash_entry_t));
+    if (r->hash.entries == NULL) {
+        tap_bail("no memory");
+    }
+
     sgamp_rules_done(&run->rules);
 }
 
@@ -241,6 +247,7 @@ sgamp_test_rules_done(sgamp_test_rules_t *r)
         sgamp_test_free(&r->texts[i]);
     }
 
+    free(r->hash.entries);
     sgamp_hash_done(&r->hash);
 }
 

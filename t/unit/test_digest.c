@@ -4,12 +4,18 @@
  */
 
 
+#include <stdlib.h>
+
 #include "sgamp_digest.h"
 #include "sgamp_test.h"
 
 
+#define SGAMP_TEST_TEXTS  5000
+
+
 static void sgamp_test_digests(void);
 static void sgamp_test_hmacs(void);
+static void sgamp_test_remembered(const sgamp_str_t *key, unsigned room);
 static void sgamp_test_hmac(const sgamp_str_t *key, const sgamp_str_t *text,
     const char *want, const char *name);
 
@@ -120,6 +126,11 @@ sgamp_test_hmacs(void)
     want = "ba7816bf8f01cfea414140de5dae2223"
            "b00361a396177a9cb410ff61f20015ad";
     sgamp_test_hmac(NULL, &text, want, "no key");
+
+    sgamp_test_set(&text, "a key");
+    sgamp_test_remembered(NULL, 0);
+    sgamp_test_remembered(NULL, 1);
+    sgamp_test_remembered(&text, 1);
 }
 
 
@@ -160,4 +171,52 @@ sgamp_test_hmac(const sgamp_str_t *key, const sgamp_str_t *text,
     sgamp_hash_done(&hash);
 
     tap_is(bad, 0, "HMAC-SHA-256, %s", name);
+}
+
+
+static void
+sgamp_test_remembered(const sgamp_str_t *key, unsigned room)
+{
+    size_t               len;
+    u_char               got[SGAMP_SHA256_HEX_LEN], want[SGAMP_SHA256_HEX_LEN];
+    unsigned             i, n, bad, found;
+    sgamp_hash_t         hash;
+    sgamp_hash_text_t    text;
+    sgamp_hash_entry_t  *entry;
+
+    /* more than there is room for, of every length, each one often */
+
+    memset(&hash, 0, sizeof(sgamp_hash_t));
+
+    bad = sgamp_hash_init(&hash, key) != SGAMP_OK;
+    found = 0;
+
+    if (room) {
+        hash.entries = calloc(SGAMP_HASH_ENTRIES, sizeof(sgamp_hash_entry_t));
+    }
+
+    for (n = 0; n < 3 * SGAMP_TEST_TEXTS; n++) {
+        i = n % SGAMP_TEST_TEXTS;
+        len = i % SGAMP_HASH_TEXT;
+
+        memset(text, 0, SGAMP_HASH_TEXT);
+        memset(text, 'a', len);
+        memcpy(text, &i, (len < sizeof(i)) ? len : sizeof(i));
+        text[SGAMP_HASH_TEXT - 1] = (u_char) len;
+
+        entry = sgamp_hash_entry(&hash, text);
+        found += entry != NULL && memcmp(entry->text, text, sizeof(text)) == 0;
+
+        bad += sgamp_hash_text(&hash, entry, text, got) != SGAMP_OK
+               || sgamp_hash_start(&hash) != SGAMP_OK
+               || sgamp_hash_update(&hash, text, len) != SGAMP_OK
+               || sgamp_hash_final(&hash, want) != SGAMP_OK
+               || memcmp(got, want, sizeof(got)) != 0;
+    }
+
+    free(hash.entries);
+    sgamp_hash_done(&hash);
+
+    tap_is(bad, 0, "hashes of short texts");
+    tap_is(found != 0, room, "some were remembered: %u", found);
 }

@@ -326,7 +326,11 @@ sgamp_test_properties(void)
 static void
 sgamp_test_parts(void)
 {
-    sgamp_str_t  mapped, id, properties;
+    sgamp_str_t  mapped, head, id, properties;
+
+    static const char begin[] =
+        "{\"user_id\":\"u\",\"event_type\":\"a\\\",\\\"insert_id\\\":\\\"x\","
+        "\"time\":1,\"ip\":\"1.2.3.4\",\"insert_id\":\"id\"";
 
     static const char text[] =
         "{\"user_id\":\"u\",\"event_type\":\"a\\\",\\\"insert_id\\\":\\\"x\","
@@ -335,8 +339,10 @@ sgamp_test_parts(void)
         "}";
 
     sgamp_test_set(&mapped, text);
-    sgamp_mapped_parts(&mapped, &id, &properties);
+    sgamp_mapped_parts(&mapped, &head, &id, &properties);
 
+    tap_bytes(head.data, head.len, begin, sizeof(begin) - 1,
+              "what comes before the library");
     tap_bytes(id.data, id.len, "id", 2, "insert_id of a mapped event");
     tap_bytes(properties.data, properties.len, "{\"a\":1,\"env\":\"e\"}", 17,
               "event_properties of a mapped event");
