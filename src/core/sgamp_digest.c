@@ -136,14 +136,16 @@ sgamp_hash_entry(const sgamp_hash_t *hash, const sgamp_hash_text_t text)
     for (i = 0; i < n; i += 8) {
         memcpy(&w, text + i, 8);
 
-        sum = (sum ^ w) * SGAMP_HASH_PRIME;
-        sum ^= sum >> 32;
+        sum += w * (SGAMP_HASH_PRIME * (2 * i + 1));
     }
 
-    entry = &hash->entries[sum % SGAMP_HASH_ENTRIES];
+    /* two entries, of which the second one is the older */
 
-    __builtin_prefetch(entry->text);
-    __builtin_prefetch(entry->hex);
+    entry = &hash->entries[2 * ((sum >> 32) % (SGAMP_HASH_ENTRIES / 2))];
+
+    __builtin_prefetch(entry[0].text);
+    __builtin_prefetch(entry[0].hex);
+    __builtin_prefetch(entry[1].text);
 
     return entry;
 }
@@ -153,9 +155,17 @@ int
 sgamp_hash_text(sgamp_hash_t *hash, sgamp_hash_entry_t *entry,
     const sgamp_hash_text_t text, u_char hex[SGAMP_SHA256_HEX_LEN])
 {
-    if (entry != NULL && memcmp(entry->text, text, SGAMP_HASH_TEXT) == 0) {
-        memcpy(hex, entry->hex, SGAMP_SHA256_HEX_LEN);
-        return SGAMP_OK;
+    if (entry != NULL) {
+
+        if (memcmp(entry[0].text, text, SGAMP_HASH_TEXT) == 0) {
+            memcpy(hex, entry[0].hex, SGAMP_SHA256_HEX_LEN);
+            return SGAMP_OK;
+        }
+
+        if (memcmp(entry[1].text, text, SGAMP_HASH_TEXT) == 0) {
+            memcpy(hex, entry[1].hex, SGAMP_SHA256_HEX_LEN);
+            return SGAMP_OK;
+        }
     }
 
     if (sgamp_hash_start(hash) != SGAMP_OK
@@ -167,8 +177,9 @@ sgamp_hash_text(sgamp_hash_t *hash, sgamp_hash_entry_t *entry,
     }
 
     if (entry != NULL) {
-        memcpy(entry->text, text, SGAMP_HASH_TEXT);
-        memcpy(entry->hex, hex, SGAMP_SHA256_HEX_LEN);
+        entry[1] = entry[0];
+        memcpy(entry[0].text, text, SGAMP_HASH_TEXT);
+        memcpy(entry[0].hex, hex, SGAMP_SHA256_HEX_LEN);
     }
 
     return SGAMP_OK;

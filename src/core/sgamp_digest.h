@@ -61,7 +61,7 @@ int sgamp_hash_init(sgamp_hash_t *hash, const sgamp_str_t *key);
  * The hash of a text in lower-case hex, not terminated.  The same addresses
  * come again and again, with each event of a message: if the caller sets
  * entries, which remain the caller's, one that is still in them costs no hash.
- * Its entry is looked for first, which may take the memory as long as some
+ * Its entries are looked for first, which may take the memory as long as some
  * other work; NULL: it has none.
  */
 sgamp_hash_entry_t *sgamp_hash_entry(const sgamp_hash_t *hash,

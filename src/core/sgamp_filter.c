@@ -41,10 +41,11 @@ static void sgamp_filter_member(sgamp_filter_event_t *fe,
 
 void
 sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
-    const sgamp_event_t *event)
+    const sgamp_event_t *event, const sgamp_json_value_t *user)
 {
     fe->filter = filter;
     fe->event = event;
+    fe->user = user;
     fe->next = event->raw.data + 1;
     fe->n = 0;
     fe->all = 0;
@@ -284,7 +285,15 @@ sgamp_filter_note(sgamp_filter_event_t *fe, sgamp_filter_member_t *m)
         return;
     }
 
-    sgamp_filter_value(&value, m);
+    if (sgamp_filter_lower(m->actions)
+        && fe->user->type == SGAMP_JSON_STRING
+        && fe->user->text.data == m->member.value + 1)
+    {
+        value = *fe->user;
+
+    } else {
+        sgamp_filter_value(&value, m);
+    }
 
     m->hashed = sgamp_hashed_add(&fe->hashed, &value,
                                  sgamp_filter_lower(m->actions));

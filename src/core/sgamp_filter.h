@@ -34,22 +34,26 @@ typedef struct {
  */
 
 typedef struct {
-    const sgamp_filter_t   *filter;
-    const sgamp_event_t    *event;
-    const u_char           *next;   /* where the search goes on, or NULL */
-    sgamp_filter_member_t   members[SGAMP_MAX_MARKS];
-    unsigned                n;
-    unsigned                plain:1; /* the marks tell all there is to know */
-    unsigned                all:1;  /* any string may be to be hashed */
-    unsigned                ascii;  /* there is no escape, nor a character
-                                       beyond ASCII */
-    sgamp_hashed_t          hashed;
+    const sgamp_filter_t      *filter;
+    const sgamp_event_t       *event;
+    const sgamp_json_value_t  *user;
+    const u_char              *next;    /* where the search goes on, or NULL */
+    sgamp_filter_member_t      members[SGAMP_MAX_MARKS];
+    unsigned                   n;
+    unsigned                   plain:1; /* the marks tell all that is asked */
+    unsigned                   all:1;   /* any string may be to be hashed */
+    unsigned                   ascii;   /* the event has nothing else, and no
+                                           escape */
+    sgamp_hashed_t             hashed;
 } sgamp_filter_event_t;
 
 
-/* the event has to outlive it */
+/*
+ * The event has to outlive it.  The value that the user_id is made of, cut,
+ * was read already.
+ */
 void sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
-    const sgamp_event_t *event);
+    const sgamp_event_t *event, const sgamp_json_value_t *user);
 
 /*
  * Writes the object without its closing bracket, once.  The same event always

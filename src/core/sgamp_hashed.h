@@ -16,15 +16,15 @@
 
 
 typedef struct {
-    sgamp_json_value_t  value;
-    sgamp_json_value_t  address;  /* likewise, or empty if it is none */
-    const u_char       *at;       /* its "@", NULL: it is escaped */
-    sgamp_hash_text_t   text;     /* what is hashed, if it is brief */
-    sgamp_hash_entry_t *entry;    /* likewise */
-    u_char              hex[SGAMP_SHA256_HEX_LEN];
-    unsigned            lower:1;
-    unsigned            brief:1;
-    unsigned            done:1;   /* hex is set */
+    sgamp_json_value_t   value;
+    sgamp_json_value_t   address; /* likewise, or empty if it is none */
+    const u_char        *at;      /* its "@", NULL: it is escaped */
+    sgamp_hash_text_t    text;    /* what is hashed, if it is brief */
+    sgamp_hash_entry_t  *entry;   /* likewise */
+    u_char               hex[SGAMP_SHA256_HEX_LEN];
+    unsigned             lower:1;
+    unsigned             brief:1;
+    unsigned             done:1;  /* hex is set */
 } sgamp_hashed_value_t;
 
 

@@ -90,7 +90,7 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
 
     if (rules->filter.names.n != 0) {
         fe = &filtered;
-        sgamp_filter_read(fe, &rules->filter, event);
+        sgamp_filter_read(fe, &rules->filter, event, &user);
     }
 
     sgamp_mapper_write(sink, "{\"user_id\":\"");
@@ -103,7 +103,7 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
     } else {
         sgamp_json_put(sink, rules->prefix.data, rules->prefix.len);
 
-        if (!sgamp_mapper_known(fe, &type, sink)) {
+        if (kind != SGAMP_KIND_OTHER || !sgamp_mapper_known(fe, &type, sink)) {
             sgamp_mapper_copy(sink, &type);
         }
     }
@@ -276,9 +276,13 @@ sgamp_mapper_known(sgamp_filter_event_t *fe, const sgamp_json_value_t *value,
     sgamp_json_value_t     address;
     sgamp_hashed_value_t  *known;
 
-    /* writes the hash of what is hashed elsewhere in the event */
+    /* writes the hash of an address that is hashed elsewhere in the event */
 
-    if (fe == NULL || value->type != SGAMP_JSON_STRING) {
+    if (fe == NULL
+        || value->type != SGAMP_JSON_STRING
+        || (value->plain
+            && memchr(value->text.data, '@', value->text.len) == NULL))
+    {
         return 0;
     }
 

@@ -1,15 +1,16 @@
 #!/usr/bin/perl
 
-# Prints a webhook as SendGrid posts it, always the same for the same number:
-# kinds of events as they are mixed in practice, about 425 bytes each.
-# usage: events.pl number
+# Prints a webhook as SendGrid posts it, always the same for the same numbers:
+# kinds of events as they are mixed in practice, about 425 bytes each.  Nearly
+# every event has an address of its own.
+# usage: events.pl number [webhook]
 
 use warnings;
 use strict;
 
-my $n = shift // die "usage: events.pl number\n";
+my $n = shift // die "usage: events.pl number [webhook]\n";
 
-my $seed = 20231119;
+my $seed = 20231119 + 7919 * (shift // 0);
 
 sub random {
 	my ($max) = @_;

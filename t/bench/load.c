@@ -5,9 +5,9 @@
 
 
 /*
- * Posts one body again and again over connections that stay open.
+ * Posts bodies in turn, again and again, over connections that stay open.
  *
- * usage: load port path file requests connections [headers]
+ * usage: load port path file[,file...] requests connections [headers]
  *
  * Prints microseconds: the time of all, the median and the 99th percentile of
  * one, the greatest.  Any answer but 200, or with another body than the first
@@ -37,11 +37,19 @@
 #define LOAD_MAX_CONNECTIONS  256
 #define LOAD_MAX_ANSWER       16384
 #define LOAD_MAX_HEADER       1024
+#define LOAD_MAX_REQUESTS     64
 #define LOAD_TIMEOUT          60000  /* ms without any event */
 
 
 typedef struct {
+    char      *data;      /* header and body */
+    size_t     len;
+} load_request_t;
+
+
+typedef struct {
     int        fd;
+    unsigned   request;
     size_t     sent;
     size_t     received;
     uint64_t   start;
@@ -52,8 +60,8 @@ typedef struct {
 typedef struct {
     int                 ep;
     in_port_t           port;
-    char               *request;   /* header and body */
-    size_t              len;
+    load_request_t      request[LOAD_MAX_REQUESTS];
+    unsigned            nrequests;
     long                requests;
     long                started;
     long                done;
@@ -64,11 +72,14 @@ typedef struct {
 } load_t;
 
 
-static int load_request(load_t *load, const char *path, const char *name,
+static int load_request(load_t *load, const char *path, char *names,
     const char *headers);
+static int load_file(load_request_t *request, const char *path,
+    const char *name, const char *headers);
 static int load_init(load_t *load);
 static int load_connect(load_t *load, load_connection_t *c);
 static int load_run(load_t *load);
+static void load_next(load_t *load, load_connection_t *c);
 static int load_send(load_t *load, load_connection_t *c);
 static int load_receive(load_t *load, load_connection_t *c);
 
@@ -146,7 +157,30 @@ main(int argc, char *argv[])
 
 
 static int
-load_request(load_t *load, const char *path, const char *name,
+load_request(load_t *load, const char *path, char *names, const char *headers)
+{
+    char  *name;
+
+    for (name = strtok(names, ","); name != NULL; name = strtok(NULL, ",")) {
+
+        if (load->nrequests == LOAD_MAX_REQUESTS) {
+            errno = E2BIG;
+            return -1;
+        }
+
+        if (load_file(&load->request[load->nrequests++], path, name, headers)
+            != 0)
+        {
+            return -1;
+        }
+    }
+
+    return (load->nrequests != 0) ? 0 : -1;
+}
+
+
+static int
+load_file(load_request_t *request, const char *path, const char *name,
     const char *headers)
 {
     int    n;
@@ -154,11 +188,7 @@ load_request(load_t *load, const char *path, const char *name,
     FILE  *fp;
 
     fp = fopen(name, "rb");
-    if (fp == NULL) {
-        return -1;
-    }
-
-    if (fseek(fp, 0, SEEK_END) != 0) {
+    if (fp == NULL || fseek(fp, 0, SEEK_END) != 0) {
         return -1;
     }
 
@@ -168,12 +198,12 @@ load_request(load_t *load, const char *path, const char *name,
         return -1;
     }
 
-    load->request = malloc(LOAD_MAX_HEADER + (size_t) size);
-    if (load->request == NULL) {
+    request->data = malloc(LOAD_MAX_HEADER + (size_t) size);
+    if (request->data == NULL) {
         return -1;
     }
 
-    n = snprintf(load->request, LOAD_MAX_HEADER, load_header, path,
+    n = snprintf(request->data, LOAD_MAX_HEADER, load_header, path,
                  (size_t) size, (headers == NULL) ? "" : headers);
 
     if (n < 0 || n >= LOAD_MAX_HEADER) {
@@ -181,9 +211,9 @@ load_request(load_t *load, const char *path, const char *name,
         return -1;
     }
 
-    load->len = (size_t) n + (size_t) size;
+    request->len = (size_t) n + (size_t) size;
 
-    if (fread(load->request + n, 1, (size_t) size, fp) != (size_t) size) {
+    if (fread(request->data + n, 1, (size_t) size, fp) != (size_t) size) {
         return -1;
     }
 
@@ -202,12 +232,9 @@ load_init(load_t *load)
     }
 
     load->times = calloc((size_t) load->requests, sizeof(uint64_t));
-    if (load->times == NULL) {
-        return -1;
-    }
-
     load->connections = calloc(load->nconnections, sizeof(load_connection_t));
-    if (load->connections == NULL) {
+
+    if (load->times == NULL || load->connections == NULL) {
         return -1;
     }
 
@@ -273,8 +300,7 @@ load_run(load_t *load)
     for (u = 0; u < load->nconnections && load->started < load->requests; u++)
     {
         c = &load->connections[u];
-        c->start = load_now();
-        load->started++;
+        load_next(load, c);
 
         if (load_send(load, c) != 0) {
             return -1;
@@ -307,14 +333,27 @@ load_run(load_t *load)
 }
 
 
+static void
+load_next(load_t *load, load_connection_t *c)
+{
+    c->request = (unsigned) (load->started % load->nrequests);
+    c->start = load_now();
+
+    load->started++;
+}
+
+
 static int
 load_send(load_t *load, load_connection_t *c)
 {
-    ssize_t  n;
+    ssize_t          n;
+    load_request_t  *request;
 
-    while (c->sent < load->len) {
+    request = &load->request[c->request];
 
-        n = send(c->fd, load->request + c->sent, load->len - c->sent,
+    while (c->sent < request->len) {
+
+        n = send(c->fd, request->data + c->sent, request->len - c->sent,
                  MSG_NOSIGNAL);
 
         if (n == -1) {
@@ -377,8 +416,7 @@ load_receive(load_t *load, load_connection_t *c)
             return 0;
         }
 
-        load->started++;
-        c->start = load_now();
+        load_next(load, c);
 
         if (load_send(load, c) != 0) {
             return -1;
