@@ -324,6 +324,19 @@ my ($again) = grep { $_->{sent} } @lines;
 is_deeply({ %{ $again->{sent} }, library => 'sendgrid',
 	event_properties => $again->{event} }, $refused, '... all of it');
 
+# the commands of the documentation
+
+my ($program) = slurp("$FindBin::Bin/../docs/operations.md") =~ /^ {4}sent='(.*)'$/m;
+my $script = Gateway::root() . '/sent.sed';
+
+open my $fh, '>', $script or die "$script: $!\n";
+print $fh "$program\n";
+close $fh;
+
+my $sed = `sed -nE -f $script $dead`;
+is($sed =~ tr/\n//, 1, 'docs/operations.md: as it was sent, one event');
+is_deeply($json->decode($sed), $refused, '... that one');
+
 $amp->script();
 
 # figures
@@ -455,6 +468,7 @@ my @bad = (
 	'sendgrid_amp_hash a; sendgrid_amp_hash b;',
 	'sendgrid_amp_hash a KEY=k;', 'sendgrid_amp_hash a key = k;',
 	'sendgrid_amp_hash a key =k;', 'sendgrid_amp_hash a Key=;',
+	'sendgrid_amp_hash a "key =k";', 'sendgrid_amp_hash a hmac=k;',
 	'sendgrid_amp_keep all; sendgrid_amp_keep a;',
 	'sendgrid_amp_property a;', 'sendgrid_amp_property a b c;',
 	'sendgrid_amp_property a b; sendgrid_amp_property a c;',

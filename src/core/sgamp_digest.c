@@ -139,9 +139,13 @@ sgamp_hash_entry(const sgamp_hash_t *hash, const sgamp_hash_text_t text)
         sum += w * (SGAMP_HASH_PRIME * (2 * i + 1));
     }
 
+    /* the upper bits depend on all of the text */
+
+    sum = (sum ^ (sum >> 32)) * SGAMP_HASH_PRIME;
+
     /* two entries, of which the second one is the older */
 
-    entry = &hash->entries[2 * ((sum >> 32) % (SGAMP_HASH_ENTRIES / 2))];
+    entry = &hash->entries[2 * ((sum >> 48) % (SGAMP_HASH_ENTRIES / 2))];
 
     __builtin_prefetch(entry[0].text);
     __builtin_prefetch(entry[0].hex);

@@ -304,6 +304,8 @@ sgamp_hashed_find(sgamp_hashed_t *hashed, const sgamp_str_t *string)
     sgamp_json_value_t     value;
     sgamp_hashed_value_t  *v;
 
+    value.text.data = NULL;
+
     for (i = 0; i < hashed->n; i++) {
         v = &hashed->values[i];
 
@@ -313,9 +315,11 @@ sgamp_hashed_find(sgamp_hashed_t *hashed, const sgamp_str_t *string)
             continue;
         }
 
-        value.text = *string;
-        value.plain = 0;
-        (void) sgamp_id_cut(&value);
+        if (value.text.data == NULL) {
+            value.text = *string;
+            value.plain = 0;
+            (void) sgamp_id_cut(&value);
+        }
 
         if (sgamp_hashed_equal(&value.text, &v->address.text)) {
             return v;

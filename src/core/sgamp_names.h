@@ -77,7 +77,7 @@ sgamp_names_slot(const u_char *text, size_t len)
         return 0;
     }
 
-    /* keeps SendGrid's keys apart */
+    /* keeps the keys that most events have apart */
 
     return ((unsigned) len + 4 * text[0] + 13 * text[len - 1])
            % SGAMP_NAMES_SLOTS;

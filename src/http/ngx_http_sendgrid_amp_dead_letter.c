@@ -83,30 +83,33 @@ static void
 ngx_http_sendgrid_amp_log_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
-    size_t     i, n;
-    u_char     ch, buf[NGX_HTTP_SENDGRID_AMP_ID_LEN];
-    ngx_str_t  text;
+    u_char      ch;
+    ngx_str_t   id;
+    ngx_uint_t  i;
 
-    n = ngx_min(rejected->id.len, NGX_HTTP_SENDGRID_AMP_ID_LEN);
+    id.len = ngx_min(rejected->id.len, NGX_HTTP_SENDGRID_AMP_ID_LEN);
+    id.data = rejected->id.data;
 
-    for (i = 0; i < n; i++) {
-        ch = rejected->id.data[i];
+    for (i = 0; i < id.len; i++) {
+        ch = id.data[i];
 
-        /* the alphabet of real ones; others could be an address */
+        if ((ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z')
+            || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '_'
+            || ch == '=')
+        {
+            continue;
+        }
 
-        buf[i] = ((ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z')
-                  || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '_'
-                  || ch == '=')
-                 ? ch : '?';
+        /* not of the alphabet of real ones: it could be an address */
+
+        ngx_str_set(&id, "?");
+        break;
     }
-
-    text.len = n;
-    text.data = buf;
 
     ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                   "event rejected: %*s, field: \"%*s\", sg_event_id: \"%V\"",
                   rejected->reason.len, rejected->reason.data,
-                  rejected->detail.len, rejected->detail.data, &text);
+                  rejected->detail.len, rejected->detail.data, &id);
 }
 
 

@@ -64,7 +64,7 @@ ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     none.len = 0;
-    none.data = NULL;
+    none.data = (u_char *) "";
 
     if (ngx_http_sendgrid_amp_escape(r->pool, &key, &none, &ctx->api_key, "")
         != NGX_OK)

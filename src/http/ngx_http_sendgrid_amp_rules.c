@@ -6,10 +6,18 @@
 
 #include "ngx_http_sendgrid_amp.h"
 
+#include <sys/mman.h>
+
 #include "sgamp_json.h"
 
 
 #define NGX_HTTP_SENDGRID_AMP_ESCAPED  6  /* characters of one, at most */
+
+
+/* bytes of the table of remembered hashes */
+
+#define NGX_HTTP_SENDGRID_AMP_HASHES                                          \
+    (SGAMP_HASH_ENTRIES * sizeof(sgamp_hash_entry_t))
 
 
 static ngx_int_t ngx_http_sendgrid_amp_add_users(ngx_conf_t *cf,
@@ -92,7 +100,7 @@ ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
     conf->rules->lowercase = conf->lowercase;
 
     none.len = 0;
-    none.data = NULL;
+    none.data = (u_char *) "";
 
     if (ngx_http_sendgrid_amp_escape(cf->pool, &conf->rules->prefix, &none,
                                      &conf->event_prefix, "")
@@ -273,7 +281,7 @@ ngx_http_sendgrid_amp_cleanup_hash(void *data)
     sgamp_hash_t  *hash = data;
 
     if (hash->entries != NULL) {
-        ngx_free(hash->entries);
+        (void) munmap(hash->entries, NGX_HTTP_SENDGRID_AMP_HASHES);
         hash->entries = NULL;
     }
 
@@ -285,6 +293,9 @@ void
 ngx_http_sendgrid_amp_remember_hashes(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     sgamp_hash_t  *hash;
+#if (NGX_HAVE_MAP_ANON)
+    void          *p;
+#endif
 
     hash = ctx->conf->rules->filter.hash;
 
@@ -292,10 +303,18 @@ ngx_http_sendgrid_amp_remember_hashes(ngx_http_sendgrid_amp_ctx_t *ctx)
         return;
     }
 
-    /* the pages that are not used take no memory; it works without, too */
+    /* zeroed, and pages that are not used take no memory; it is not vital */
 
-    hash->entries = ngx_calloc(SGAMP_HASH_ENTRIES * sizeof(sgamp_hash_entry_t),
-                               ctx->request->connection->log);
+#if (NGX_HAVE_MAP_ANON)
+
+    p = mmap(NULL, NGX_HTTP_SENDGRID_AMP_HASHES, PROT_READ|PROT_WRITE,
+             MAP_ANON|MAP_PRIVATE, -1, 0);
+
+    if (p != MAP_FAILED) {
+        hash->entries = p;
+    }
+
+#endif
 }
 
 

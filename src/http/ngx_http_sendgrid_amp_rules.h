@@ -70,12 +70,12 @@ void ngx_http_sendgrid_amp_merge_rules(
 
 ngx_uint_t ngx_http_sendgrid_amp_count_names(ngx_array_t *names);
 
-/* a text as the inside of a JSON string, between two other texts */
 /* whether event_properties may be other than what SendGrid sent */
 
 #define ngx_http_sendgrid_amp_changes_events(conf)                            \
     ((conf)->rules->filter.names.n != 0 || (conf)->rules->nproperties != 0)
 
+/* a text as the inside of a JSON string, between two other texts */
 ngx_int_t ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
     const sgamp_str_t *before, const ngx_str_t *text, const char *after);
 

@@ -72,7 +72,7 @@ ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
     en->event = value[1];
 
     none.len = 0;
-    none.data = NULL;
+    none.data = (u_char *) "";
 
     if (ngx_http_sendgrid_amp_escape(cf->pool, &en->type, &none, &value[2], "")
         != NGX_OK)
@@ -280,13 +280,13 @@ ngx_http_sendgrid_amp_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (ngx_strncmp(value[i].data, "key=", 4) == 0) {
             rv = ngx_http_sendgrid_amp_hash_key(cf, rcf, &value[i]);
 
-        } else if (value[i].data[0] == '='
-                   || ngx_strncasecmp(value[i].data, (u_char *) "key=", 4)
-                      == 0)
+        } else if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '=')
+                   != NULL)
         {
-            /* it would be hashed without a key; the key is not logged */
+            /* a mistaken key would hash without one, and is not logged */
 
-            return "has a \"key\" that is not one parameter in lower case";
+            return "has a name with \"=\", and no \"key\" in lower case, "
+                   "without blanks, before it";
 
         } else {
             rv = ngx_http_sendgrid_amp_add_name(cf, rcf->hash, &value[i]);

@@ -4,6 +4,7 @@
  */
 
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "sgamp_digest.h"
@@ -15,6 +16,7 @@
 
 static void sgamp_test_digests(void);
 static void sgamp_test_hmacs(void);
+static void sgamp_test_addresses(const char *format);
 static void sgamp_test_remembered(const sgamp_str_t *key, unsigned room);
 static void sgamp_test_hmac(const sgamp_str_t *key, const sgamp_str_t *text,
     const char *want, const char *name);
@@ -65,6 +67,12 @@ sgamp_test_hmacs(void)
     unsigned     i;
     const char  *want;
     sgamp_str_t  key, text;
+
+    static const char *formats[] = {
+        "%u@example.com", "user%u@example.com", "user%06u@example.com",
+        "reader%u@example.com", "member-%08u@mail.example", "test%04u@x.org",
+        "a.b%03u@gmail.com", "%08x-%08x@list.example.net", "jo%u", NULL
+    };
 
     /* RFC 4231; keys of a block and just above it, by another library */
 
@@ -131,6 +139,10 @@ sgamp_test_hmacs(void)
     sgamp_test_remembered(NULL, 0);
     sgamp_test_remembered(NULL, 1);
     sgamp_test_remembered(&text, 1);
+
+    for (i = 0; formats[i] != NULL; i++) {
+        sgamp_test_addresses(formats[i]);
+    }
 }
 
 
@@ -219,4 +231,50 @@ sgamp_test_remembered(const sgamp_str_t *key, unsigned room)
 
     tap_is(bad, 0, "hashes of short texts");
     tap_is(found != 0, room, "some were remembered: %u", found);
+}
+
+
+static void
+sgamp_test_addresses(const char *format)
+{
+    int                  len;
+    char                 address[SGAMP_HASH_TEXT];
+    u_char               hex[SGAMP_SHA256_HEX_LEN];
+    unsigned             n, found;
+    sgamp_hash_t         hash;
+    sgamp_hash_text_t    text;
+    sgamp_hash_entry_t  *entry;
+
+    /* a quarter of what there is room for, twice */
+
+    memset(&hash, 0, sizeof(sgamp_hash_t));
+
+    if (sgamp_hash_init(&hash, NULL) != SGAMP_OK) {
+        tap_bail("no SHA-256");
+    }
+
+    hash.entries = calloc(SGAMP_HASH_ENTRIES, sizeof(sgamp_hash_entry_t));
+    found = 0;
+
+    for (n = 0; n < SGAMP_HASH_ENTRIES / 2; n++) {
+        len = snprintf(address, sizeof(address), format,
+                       n % (SGAMP_HASH_ENTRIES / 4));
+
+        memset(text, 0, SGAMP_HASH_TEXT);
+        memcpy(text, address, (size_t) len);
+        text[SGAMP_HASH_TEXT - 1] = (u_char) len;
+
+        entry = sgamp_hash_entry(&hash, text);
+
+        found += memcmp(entry[0].text, text, sizeof(text)) == 0
+                 || memcmp(entry[1].text, text, sizeof(text)) == 0;
+
+        (void) sgamp_hash_text(&hash, entry, text, hex);
+    }
+
+    free(hash.entries);
+    sgamp_hash_done(&hash);
+
+    tap_ok(found > SGAMP_HASH_ENTRIES / 5, "\"%s\": %u of %u were remembered",
+           format, found, SGAMP_HASH_ENTRIES / 4);
 }
