@@ -88,15 +88,13 @@ static inline const sgamp_name_t *
 sgamp_names_find(const sgamp_names_t *names, unsigned slot,
     const u_char *text, size_t len)
 {
-    const sgamp_name_t  *name, *last;
+    uint32_t  i;
 
     /* the name that is the text, whose slot this is, or NULL */
 
-    last = names->names + names->first[slot + 1];
-
-    for (name = names->names + names->first[slot]; name < last; name++) {
-        if (sgamp_same(&name->text, text, len)) {
-            return name;
+    for (i = names->first[slot]; i < names->first[slot + 1]; i++) {
+        if (sgamp_same(&names->names[i].text, text, len)) {
+            return &names->names[i];
         }
     }
 

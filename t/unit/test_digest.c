@@ -71,7 +71,7 @@ sgamp_test_hmacs(void)
     static const char *formats[] = {
         "%u@example.com", "user%u@example.com", "user%06u@example.com",
         "reader%u@example.com", "member-%08u@mail.example", "test%04u@x.org",
-        "a.b%03u@gmail.com", "%08x-%08x@list.example.net", "jo%u", NULL
+        "a.b%03u@gmail.com", "0000-%08x@list.example.net", "jo%u", NULL
     };
 
     /* RFC 4231; keys of a block and just above it, by another library */
