@@ -294,6 +294,18 @@ for my $uri (qw(/hash /hmac /hash-drop /hash-keep /all)) {
 	}
 }
 
+# nor is it logged, where there is no dead letter
+
+sent('/hash', '{"email":"zoe@example.com","sg_event_id":"zoe@example.com"}',
+	'{"email":"zoe@example.com","sg_event_id":"Ab-1_="}');
+my $log = $ngx->log();
+
+like($log, qr/event rejected: no_event_type,.*sg_event_id: "\?"/,
+	'an id that could be an address is not logged');
+like($log, qr/event rejected: no_event_type,.*sg_event_id: "Ab-1_="/,
+	'... but others are');
+unlike($log, qr/event rejected.*zoe/, '... nor anything else');
+
 # the dead letter
 
 $amp->clear();
