@@ -39,6 +39,21 @@
 #define SGAMP_LITTLE_ENDIAN  (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 
+/* eight bytes at a time */
+
+#define SGAMP_ONES  0x0101010101010101ull
+#define SGAMP_HIGH  0x8080808080808080ull
+
+/*
+ * The high bits of bytes that are ch, and maybe of some that are more
+ * significant: the lowest one is right, and is the first in memory if it is
+ * little-endian.
+ */
+
+#define sgamp_bytes(w, ch)   sgamp_zeroes((w) ^ (SGAMP_ONES * (ch)))
+#define sgamp_zeroes(w)      (((w) - SGAMP_ONES) & ~(w) & SGAMP_HIGH)
+
+
 typedef struct {
     size_t   len;
     u_char  *data;

@@ -10,7 +10,6 @@
 
 
 #define SGAMP_SHA256_BLOCK  64  /* bytes */
-#define SGAMP_DIGEST_ONES   0x0101010101010101ull
 #define SGAMP_HASH_PRIME    0x9e3779b97f4a7c15ull
 #define SGAMP_HMAC_INNER    0x36
 #define SGAMP_HMAC_OUTER    0x5c
@@ -159,15 +158,12 @@ int
 sgamp_hash_text(sgamp_hash_t *hash, sgamp_hash_entry_t *entry,
     const sgamp_hash_text_t text, u_char hex[SGAMP_SHA256_HEX_LEN])
 {
-    if (entry != NULL) {
+    unsigned  i;
 
-        if (memcmp(entry[0].text, text, SGAMP_HASH_TEXT) == 0) {
-            memcpy(hex, entry[0].hex, SGAMP_SHA256_HEX_LEN);
-            return SGAMP_OK;
-        }
+    for (i = 0; entry != NULL && i < 2; i++) {
 
-        if (memcmp(entry[1].text, text, SGAMP_HASH_TEXT) == 0) {
-            memcpy(hex, entry[1].hex, SGAMP_SHA256_HEX_LEN);
+        if (memcmp(entry[i].text, text, SGAMP_HASH_TEXT) == 0) {
+            memcpy(hex, entry[i].hex, SGAMP_SHA256_HEX_LEN);
             return SGAMP_OK;
         }
     }
@@ -261,12 +257,12 @@ sgamp_digest_hex(u_char hex[SGAMP_SHA256_HEX_LEN],
         w = md[i] | (uint64_t) md[i + 1] << 16 | (uint64_t) md[i + 2] << 32
             | (uint64_t) md[i + 3] << 48;
 
-        w = ((w >> 4) | (w << 8)) & (SGAMP_DIGEST_ONES * 0xf);
+        w = ((w >> 4) | (w << 8)) & (SGAMP_ONES * 0xf);
 
         /* from '0' up, or from 'a' up if it is 10 or more */
 
-        w += SGAMP_DIGEST_ONES * '0'
-             + (((w + SGAMP_DIGEST_ONES * 6) >> 4) & SGAMP_DIGEST_ONES)
+        w += SGAMP_ONES * '0'
+             + (((w + SGAMP_ONES * 6) >> 4) & SGAMP_ONES)
                * ('a' - '0' - 10);
 
 #if !(SGAMP_LITTLE_ENDIAN)

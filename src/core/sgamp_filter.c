@@ -328,10 +328,6 @@ sgamp_filter_known(sgamp_filter_event_t *fe, sgamp_filter_member_t *m)
     string.len = m->member.end - m->member.value - 2;
 
     m->hashed = sgamp_hashed_find(&fe->hashed, &string);
-
-    if (m->hashed == NULL && sgamp_hashed_suspect(&fe->hashed, &string)) {
-        m->actions |= SGAMP_NAMES_HASH|SGAMP_NAMES_LOWER;
-    }
 }
 
 

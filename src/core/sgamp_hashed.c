@@ -12,8 +12,6 @@
 #define SGAMP_HASHED_BUF     256  /* bytes that are decoded at a time */
 #define SGAMP_HASHED_ESCAPE  6    /* bytes of one \uXXXX */
 
-#define SGAMP_HASHED_ONES    0x0101010101010101ull
-
 
 static inline void sgamp_hashed_brief(const sgamp_hash_t *hash,
     sgamp_hashed_value_t *value);
@@ -30,8 +28,6 @@ static int sgamp_hashed_digest(sgamp_hash_t *hash,
     sgamp_hashed_value_t *value);
 static inline void sgamp_hashed_lower(u_char *buf, const u_char *p, size_t n);
 static inline uint64_t sgamp_hashed_lower_word(uint64_t w);
-static size_t sgamp_hashed_decode(u_char *buf, size_t size, const u_char **p,
-    const u_char *last, unsigned lower);
 
 
 void
@@ -51,7 +47,12 @@ sgamp_hashed_add(sgamp_hashed_t *hashed, const sgamp_json_value_t *value,
     sgamp_hashed_value_t  *v;
 
     if (hashed->n == SGAMP_HASHED_MAX) {
-        hashed->more |= sgamp_hashed_is_address(&value->text);
+
+        if (sgamp_hashed_is_address(&value->text)) {
+            hashed->addresses = 1;
+            hashed->more = 1;
+        }
+
         return NULL;
     }
 
@@ -131,8 +132,8 @@ sgamp_hashed_brief(const sgamp_hash_t *hash, sgamp_hashed_value_t *value)
 
         /* what is decoded never is longer, but for malformed UTF-8 */
 
-        n = sgamp_hashed_decode(value->text, SGAMP_HASH_TEXT - 1, &p, last,
-                                value->lower);
+        n = sgamp_text_decode(value->text, SGAMP_HASH_TEXT - 1, &p, last,
+                              value->lower);
         if (p != last) {
             return;
         }
@@ -160,12 +161,12 @@ sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed, const sgamp_str_t *raw,
 
     *plain = 0;
 
-    if (hashed->more) {
-        return 1;
-    }
-
     if (!hashed->addresses) {
         return 0;
+    }
+
+    if (hashed->more) {
+        return 1;
     }
 
     for (i = 0; i < hashed->n; i++) {
@@ -326,14 +327,22 @@ sgamp_hashed_find(sgamp_hashed_t *hashed, const sgamp_str_t *string)
         }
     }
 
-    return NULL;
-}
+    if (!hashed->more || !sgamp_hashed_is_address(string)) {
+        return NULL;
+    }
 
+    v = &hashed->other;
 
-int
-sgamp_hashed_suspect(const sgamp_hashed_t *hashed, const sgamp_str_t *string)
-{
-    return hashed->more && sgamp_hashed_is_address(string);
+    v->value.text = *string;
+    v->value.type = SGAMP_JSON_STRING;
+    v->value.plain = 0;
+    v->lower = 1;
+    v->brief = 0;
+    v->done = 0;
+
+    (void) sgamp_id_cut(&v->value);
+
+    return v;
 }
 
 
@@ -427,8 +436,7 @@ sgamp_hashed_digest(sgamp_hash_t *hash, sgamp_hashed_value_t *value)
     }
 
     while (rc == SGAMP_OK && p < last) {
-        n = sgamp_hashed_decode(buf, sizeof(buf), &p, last,
-                                value->lower);
+        n = sgamp_text_decode(buf, sizeof(buf), &p, last, value->lower);
         rc = sgamp_hash_update(hash, buf, n);
     }
 
@@ -471,27 +479,9 @@ sgamp_hashed_lower_word(uint64_t w)
 
     /* of eight characters of ASCII: above "@" and not above "Z" */
 
-    high = (w + SGAMP_HASHED_ONES * (0x7f - '@'))
-           & ~(w + SGAMP_HASHED_ONES * (0x7f - 'Z'))
-           & (SGAMP_HASHED_ONES * 0x80);
+    high = (w + SGAMP_ONES * (0x7f - '@'))
+           & ~(w + SGAMP_ONES * (0x7f - 'Z'))
+           & SGAMP_HIGH;
 
     return w | high >> 2;
-}
-
-
-static size_t
-sgamp_hashed_decode(u_char *buf, size_t size, const u_char **p,
-    const u_char *last, unsigned lower)
-{
-    size_t    n;
-    uint32_t  c;
-
-    n = 0;
-
-    while (*p < last && n + SGAMP_TEXT_CHAR <= size) {
-        c = sgamp_json_next(p, last);
-        n += sgamp_text_encode(buf + n, lower ? sgamp_text_lower(c) : c);
-    }
-
-    return n;
 }

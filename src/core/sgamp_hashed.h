@@ -34,8 +34,9 @@ typedef struct {
     sgamp_hash_t          *hash;
     sgamp_hashed_value_t   values[SGAMP_HASHED_MAX];
     unsigned               n;
+    sgamp_hashed_value_t   other;        /* what was found last beyond them */
     unsigned               addresses:1;  /* there is one */
-    unsigned               more:1;       /* so is one that found no room */
+    unsigned               more:1;       /* one found no room */
 } sgamp_hashed_t;
 
 
@@ -58,14 +59,11 @@ void sgamp_hashed_write(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
 
 /*
  * Finds a known string that is an address, which is to have an "@", whatever
- * the letter case, the escapes and the white space around it are.  NULL if
- * there is none.
+ * the letter case, the escapes and the white space around it are; if one found
+ * no room, any string with an "@" may be it, and is found until the next call.
+ * NULL if there is none.
  */
 sgamp_hashed_value_t *sgamp_hashed_find(sgamp_hashed_t *hashed,
-    const sgamp_str_t *string);
-
-/* whether a string may be one that found no room: it is to be hashed, too */
-int sgamp_hashed_suspect(const sgamp_hashed_t *hashed,
     const sgamp_str_t *string);
 
 /*

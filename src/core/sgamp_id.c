@@ -5,13 +5,14 @@
 
 
 #include "sgamp_id.h"
+#include "sgamp_text.h"
 
 
 #define SGAMP_ID_RESERVED_LEN  36  /* characters of the longest one */
 #define SGAMP_ID_RESERVED_LENGTHS  0x10000002deull  /* bits of theirs */
 
 
-static int sgamp_id_reserved(const sgamp_str_t *text, size_t n);
+static int sgamp_id_reserved(const sgamp_json_value_t *value, size_t n);
 static int sgamp_id_is_space(uint32_t c);
 
 
@@ -65,7 +66,7 @@ sgamp_id_usable(sgamp_json_value_t *value)
     n = sgamp_id_cut(value);
 
     return n != 0 && n <= SGAMP_MAX_USER_ID
-           && !sgamp_id_reserved(&value->text, n);
+           && !sgamp_id_reserved(value, n);
 }
 
 
@@ -133,32 +134,18 @@ sgamp_id_cut(sgamp_json_value_t *value)
 
 
 static int
-sgamp_id_reserved(const sgamp_str_t *text, size_t n)
+sgamp_id_reserved(const sgamp_json_value_t *value, size_t n)
 {
     u_char              id[SGAMP_ID_RESERVED_LEN];
-    size_t              i;
-    uint32_t            c;
-    const u_char       *p;
     const sgamp_str_t  *reserved;
 
     /* few ids have the length of one */
 
     if (n > SGAMP_ID_RESERVED_LEN
-        || (SGAMP_ID_RESERVED_LENGTHS & ((uint64_t) 1 << n)) == 0)
+        || (SGAMP_ID_RESERVED_LENGTHS & ((uint64_t) 1 << n)) == 0
+        || sgamp_text_ascii(value, id, sizeof(id), 1) < 0)
     {
         return 0;
-    }
-
-    p = text->data;
-
-    for (i = 0; i < n; i++) {
-        c = sgamp_json_next(&p, text->data + text->len);
-
-        if (c >= 0x80) {
-            return 0;
-        }
-
-        id[i] = (c >= 'A' && c <= 'Z') ? c | 0x20 : c;
     }
 
     for (reserved = sgamp_id_reserved_ids; reserved->len; reserved++) {

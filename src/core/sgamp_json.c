@@ -13,18 +13,6 @@
 
 #define SGAMP_JSON_BLOCK        64  /* bytes looked at together */
 
-#define SGAMP_JSON_ONES         0x0101010101010101ull
-#define SGAMP_JSON_HIGH         0x8080808080808080ull
-
-/*
- * The high bits of bytes that are zero, and maybe of some that are more
- * significant: the lowest one is right, and is the first in memory if it is
- * little-endian.
- */
-
-#define sgamp_json_zero(w)      (((w) - SGAMP_JSON_ONES) & ~(w))
-
-
 #define sgamp_json_is_high(c)   ((c) >= 0xd800 && (c) <= 0xdbff)
 #define sgamp_json_is_low(c)    ((c) >= 0xdc00 && (c) <= 0xdfff)
 
@@ -100,8 +88,7 @@ sgamp_json_odd(const u_char *p)
 
     memcpy(&w, p, 8);
 
-    return (w | sgamp_json_zero(w ^ (SGAMP_JSON_ONES * '\\')))
-           & SGAMP_JSON_HIGH;
+    return (w & SGAMP_HIGH) | sgamp_bytes(w, '\\');
 }
 
 
@@ -115,9 +102,7 @@ sgamp_json_stop(const u_char *p, const u_char *last)
     while (last - p >= 8) {
         memcpy(&w, p, 8);
 
-        stop = (w | sgamp_json_zero(w ^ (SGAMP_JSON_ONES * '\\'))
-                | sgamp_json_zero(w ^ (SGAMP_JSON_ONES * '"')))
-               & SGAMP_JSON_HIGH;
+        stop = (w & SGAMP_HIGH) | sgamp_bytes(w, '\\') | sgamp_bytes(w, '"');
 
         if (stop) {
 #if (SGAMP_LITTLE_ENDIAN)
@@ -154,7 +139,7 @@ sgamp_json_odd_block(const u_char *p)
 
     memcpy(w, &odd, 16);
 
-    return (w[0] | w[1]) & SGAMP_JSON_HIGH;
+    return (w[0] | w[1]) & SGAMP_HIGH;
 }
 
 

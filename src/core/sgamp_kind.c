@@ -32,30 +32,21 @@ static const sgamp_str_t  sgamp_kinds[] = {
 sgamp_kind_e
 sgamp_kind(const sgamp_json_value_t *name, const sgamp_json_value_t *machine)
 {
-    size_t         n;
-    u_char         lower[SGAMP_KIND_MAX_LEN];
-    uint32_t       c;
-    sgamp_kind_e   kind;
-    const u_char  *p, *last;
+    int           n;
+    u_char        lower[SGAMP_KIND_MAX_LEN];
+    sgamp_kind_e  kind;
 
     if (name->type != SGAMP_JSON_STRING) {
         return SGAMP_KIND_OTHER;
     }
 
-    p = name->text.data;
-    last = p + name->text.len;
+    n = sgamp_text_ascii(name, lower, sizeof(lower), 1);
 
-    for (n = 0; p < last; n++) {
-        c = name->plain ? *p++ : sgamp_json_next(&p, last);
-
-        if (n == SGAMP_KIND_MAX_LEN || c >= 0x80) {
-            return SGAMP_KIND_OTHER;
-        }
-
-        lower[n] = (u_char) sgamp_text_lower(c);
+    if (n < 0) {
+        return SGAMP_KIND_OTHER;
     }
 
-    kind = sgamp_kind_lookup(lower, n);
+    kind = sgamp_kind_lookup(lower, (size_t) n);
 
     if (kind == SGAMP_KIND_OPEN && machine->type == SGAMP_JSON_TRUE) {
         return SGAMP_KIND_MACHINE_OPEN;

@@ -8,6 +8,7 @@
 
 #include "sgamp_id.h"
 #include "sgamp_mapper.h"
+#include "sgamp_text.h"
 #include "sgamp_time.h"
 
 
@@ -273,12 +274,12 @@ static int
 sgamp_mapper_known(sgamp_filter_event_t *fe, const sgamp_json_value_t *value,
     sgamp_sink_t *sink)
 {
-    sgamp_json_value_t     address;
     sgamp_hashed_value_t  *known;
 
     /* writes the hash of an address that is hashed elsewhere in the event */
 
     if (fe == NULL
+        || !fe->hashed.addresses
         || value->type != SGAMP_JSON_STRING
         || (value->plain
             && memchr(value->text.data, '@', value->text.len) == NULL))
@@ -286,23 +287,15 @@ sgamp_mapper_known(sgamp_filter_event_t *fe, const sgamp_json_value_t *value,
         return 0;
     }
 
-    if (fe->hashed.addresses) {
-        known = sgamp_hashed_find(&fe->hashed, &value->text);
+    known = sgamp_hashed_find(&fe->hashed, &value->text);
 
-        if (known != NULL) {
-            sgamp_hashed_put(&fe->hashed, sink, known);
-            return 1;
-        }
+    if (known == NULL) {
+        return 0;
     }
 
-    if (sgamp_hashed_suspect(&fe->hashed, &value->text)) {
-        address = *value;
-        (void) sgamp_id_cut(&address);
-        sgamp_hashed_write(&fe->hashed, sink, &address, 1);
-        return 1;
-    }
+    sgamp_hashed_put(&fe->hashed, sink, known);
 
-    return 0;
+    return 1;
 }
 
 
@@ -360,10 +353,8 @@ static void
 sgamp_mapper_ip(const sgamp_rules_t *rules, const sgamp_event_t *event,
     sgamp_kind_e kind, sgamp_sink_t *sink)
 {
+    int                 n;
     char                text[INET6_ADDRSTRLEN];
-    size_t              n;
-    uint32_t            c;
-    const u_char       *p, *last;
     struct in6_addr     addr;
     sgamp_json_value_t  ip;
 
@@ -384,24 +375,17 @@ sgamp_mapper_ip(const sgamp_rules_t *rules, const sgamp_event_t *event,
         return;
     }
 
-    p = ip.text.data;
-    last = p + ip.text.len;
+    n = sgamp_text_ascii(&ip, (u_char *) text, sizeof(text) - 1, 0);
 
-    for (n = 0; p < last; n++) {
-        c = sgamp_json_next(&p, last);
-
-        if (n == sizeof(text) - 1 || c >= 0x80) {
-            return;
-        }
-
-        text[n] = (char) c;
+    if (n < 0) {
+        return;
     }
 
     text[n] = '\0';
 
     /* Amplitude would take "$remote" for the gateway */
 
-    if (strlen(text) != n
+    if (strlen(text) != (size_t) n
         || (inet_pton(AF_INET, text, &addr) != 1
             && inet_pton(AF_INET6, text, &addr) != 1))
     {
@@ -409,7 +393,7 @@ sgamp_mapper_ip(const sgamp_rules_t *rules, const sgamp_event_t *event,
     }
 
     sgamp_mapper_write(sink, ",\"ip\":\"");
-    sgamp_json_put(sink, (u_char *) text, n);
+    sgamp_json_put(sink, (u_char *) text, (size_t) n);
     sgamp_mapper_write(sink, "\"");
 }
 

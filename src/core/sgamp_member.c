@@ -4,25 +4,16 @@
  */
 
 
+#include "sgamp_json.h"
 #include "sgamp_member.h"
 
-
-#define SGAMP_MEMBER_ONES  0x0101010101010101ull
-#define SGAMP_MEMBER_HIGH  0x8080808080808080ull
 
 #define sgamp_member_is_space(ch)                                             \
     ((ch) == ' ' || (ch) == '\n' || (ch) == '\r' || (ch) == '\t')
 
-/* the high bit of bytes that are the character, and maybe of some after it */
-
-#define sgamp_member_has(w, ch)                                               \
-    ((((w) ^ (SGAMP_MEMBER_ONES * (ch))) - SGAMP_MEMBER_ONES)                 \
-     & ~((w) ^ (SGAMP_MEMBER_ONES * (ch))) & SGAMP_MEMBER_HIGH)
-
 
 static inline const u_char *sgamp_member_quote(const u_char *p,
     const u_char *last);
-static inline uint64_t sgamp_member_odd(const u_char *p, size_t n);
 static const u_char *sgamp_member_nested(const u_char *p,
     const u_char *last);
 
@@ -46,7 +37,7 @@ sgamp_member_next(const u_char **p, const u_char *last,
     member->key.data = (u_char *) ++s;
     s = sgamp_member_quote(s, last);
     member->key.len = s - member->key.data;
-    member->escaped = sgamp_member_odd(member->key.data, member->key.len) != 0;
+    member->escaped = sgamp_json_plain(member->key.data, s) != s;
 
     if (s == last) {
         return 0;
@@ -106,7 +97,7 @@ sgamp_member_quote(const u_char *p, const u_char *last)
         while (last - p >= 8) {
             memcpy(&w, p, 8);
 
-            if (sgamp_member_has(w, '"')) {
+            if (sgamp_bytes(w, '"')) {
                 break;
             }
 
@@ -131,26 +122,6 @@ sgamp_member_quote(const u_char *p, const u_char *last)
 
         p++;
     }
-}
-
-
-static inline uint64_t
-sgamp_member_odd(const u_char *p, size_t n)
-{
-    uint64_t  w, odd;
-
-    odd = 0;
-
-    for ( /* void */ ; n >= 8; p += 8, n -= 8) {
-        memcpy(&w, p, 8);
-        odd |= (w & SGAMP_MEMBER_HIGH) | sgamp_member_has(w, '\\');
-    }
-
-    for ( /* void */ ; n != 0; p++, n--) {
-        odd |= (*p & 0x80) | (*p == '\\');
-    }
-
-    return odd;
 }
 
 

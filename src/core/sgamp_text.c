@@ -37,6 +37,49 @@ sgamp_text_encode(u_char buf[SGAMP_TEXT_CHAR], uint32_t c)
 }
 
 
+size_t
+sgamp_text_decode(u_char *buf, size_t size, const u_char **p,
+    const u_char *last, unsigned lower)
+{
+    size_t    n;
+    uint32_t  c;
+
+    n = 0;
+
+    while (*p < last && n + SGAMP_TEXT_CHAR <= size) {
+        c = sgamp_json_next(p, last);
+        n += sgamp_text_encode(buf + n, lower ? sgamp_text_lower(c) : c);
+    }
+
+    return n;
+}
+
+
+int
+sgamp_text_ascii(const sgamp_json_value_t *string, u_char *buf, size_t size,
+    unsigned lower)
+{
+    size_t         n;
+    uint32_t       c;
+    const u_char  *p, *last;
+
+    p = string->text.data;
+    last = p + string->text.len;
+
+    for (n = 0; p < last; n++) {
+        c = string->plain ? *p++ : sgamp_json_next(&p, last);
+
+        if (n == size || c >= 0x80) {
+            return -1;
+        }
+
+        buf[n] = (u_char) (lower ? sgamp_text_lower(c) : c);
+    }
+
+    return (int) n;
+}
+
+
 int
 sgamp_text_is(const sgamp_str_t *string, const sgamp_str_t *text,
     unsigned lower)

@@ -4,6 +4,7 @@
  */
 
 
+#include "sgamp_text.h"
 #include "sgamp_time.h"
 
 
@@ -27,8 +28,6 @@ typedef struct {
 } sgamp_time_number_t;
 
 
-static int sgamp_time_decode(sgamp_json_value_t *value,
-    u_char buf[SGAMP_TIME_DECODED]);
 static int sgamp_time_number(const sgamp_json_value_t *value,
     sgamp_time_number_t *n);
 static const u_char *sgamp_time_digits(const u_char *p, const u_char *last,
@@ -46,9 +45,20 @@ sgamp_time(const sgamp_json_value_t *value, uint64_t *ms)
 
     decoded = *value;
 
-    if (!sgamp_time_decode(&decoded, buf)
-        || !sgamp_time_number(&decoded, &number))
-    {
+    /* digits may be escaped, too; there are not so many then */
+
+    if (value->type == SGAMP_JSON_STRING && !value->plain) {
+        n = sgamp_text_ascii(value, buf, sizeof(buf), 0);
+
+        if (n < 0) {
+            return 0;
+        }
+
+        decoded.text.data = buf;
+        decoded.text.len = (size_t) n;
+    }
+
+    if (!sgamp_time_number(&decoded, &number)) {
         return 0;
     }
 
@@ -91,39 +101,6 @@ sgamp_time(const sgamp_json_value_t *value, uint64_t *ms)
     }
 
     *ms = time;
-
-    return 1;
-}
-
-
-static int
-sgamp_time_decode(sgamp_json_value_t *value, u_char buf[SGAMP_TIME_DECODED])
-{
-    size_t         n;
-    uint32_t       c;
-    const u_char  *p, *last;
-
-    /* digits may be escaped, too; there are not so many then */
-
-    if (value->type != SGAMP_JSON_STRING || value->plain) {
-        return 1;
-    }
-
-    p = value->text.data;
-    last = p + value->text.len;
-
-    for (n = 0; p < last; n++) {
-        c = sgamp_json_next(&p, last);
-
-        if (n == SGAMP_TIME_DECODED || c >= 0x80) {
-            return 0;
-        }
-
-        buf[n] = (u_char) c;
-    }
-
-    value->text.data = buf;
-    value->text.len = n;
 
     return 1;
 }

@@ -4,7 +4,7 @@
  */
 
 
-#include "sgamp_json.h"
+#include "sgamp_text.h"
 #include "sgamp_users.h"
 
 
@@ -24,7 +24,6 @@
 
 static uint64_t sgamp_users_hash(uint64_t hash, const u_char *p, size_t n);
 static uint64_t sgamp_users_event(const sgamp_batch_t *batch, uint32_t i);
-static size_t sgamp_users_utf8(u_char *p, uint32_t c);
 
 
 int
@@ -97,7 +96,7 @@ sgamp_users_hash(uint64_t hash, const u_char *p, size_t n)
 static uint64_t
 sgamp_users_event(const sgamp_batch_t *batch, uint32_t i)
 {
-    u_char         utf8[4], buf[SGAMP_USERS_SIZE];
+    u_char         utf8[SGAMP_TEXT_CHAR], buf[SGAMP_USERS_SIZE];
     size_t         len;
     uint64_t       hash;
     const u_char  *p, *last;
@@ -112,39 +111,9 @@ sgamp_users_event(const sgamp_batch_t *batch, uint32_t i)
     hash = SGAMP_USERS_BASIS;
 
     while (p < last && *p != '"') {
-        len = sgamp_users_utf8(utf8, sgamp_json_next(&p, last));
+        len = sgamp_text_encode(utf8, sgamp_json_next(&p, last));
         hash = sgamp_users_hash(hash, utf8, len);
     }
 
     return hash;
-}
-
-
-static size_t
-sgamp_users_utf8(u_char *p, uint32_t c)
-{
-    if (c < 0x80) {
-        p[0] = (u_char) c;
-        return 1;
-    }
-
-    if (c < 0x800) {
-        p[0] = (u_char) (0xc0 | (c >> 6));
-        p[1] = (u_char) (0x80 | (c & 0x3f));
-        return 2;
-    }
-
-    if (c < 0x10000) {
-        p[0] = (u_char) (0xe0 | (c >> 12));
-        p[1] = (u_char) (0x80 | ((c >> 6) & 0x3f));
-        p[2] = (u_char) (0x80 | (c & 0x3f));
-        return 3;
-    }
-
-    p[0] = (u_char) (0xf0 | (c >> 18));
-    p[1] = (u_char) (0x80 | ((c >> 12) & 0x3f));
-    p[2] = (u_char) (0x80 | ((c >> 6) & 0x3f));
-    p[3] = (u_char) (0x80 | (c & 0x3f));
-
-    return 4;
 }

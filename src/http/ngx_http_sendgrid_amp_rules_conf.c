@@ -13,6 +13,8 @@
     ((names) != NULL && (names) != NGX_CONF_UNSET_PTR)
 
 
+static char *ngx_http_sendgrid_amp_create_names(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_array_t **names);
 static char *ngx_http_sendgrid_amp_add_name(ngx_conf_t *cf, ngx_array_t *names,
     ngx_str_t *name);
 static void ngx_http_sendgrid_amp_known_event(ngx_conf_t *cf,
@@ -98,27 +100,13 @@ ngx_http_sendgrid_amp_events(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     names = (ngx_array_t **) (p + cmd->offset);
 
-    if (*names != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
+    rv = ngx_http_sendgrid_amp_create_names(cf, cmd, names);
+
+    if (rv != NGX_CONF_OK || *names == NULL) {
+        return rv;
     }
 
     value = cf->args->elts;
-
-    /* "all" is for one of the two directives */
-
-    if (cmd->post != NULL
-        && cf->args->nelts == 2
-        && ngx_strcmp(value[1].data, "all") == 0)
-    {
-        *names = NULL;
-        return NGX_CONF_OK;
-    }
-
-    *names = ngx_array_create(cf->pool, cf->args->nelts - 1,
-                              sizeof(ngx_str_t));
-    if (*names == NULL) {
-        return NGX_CONF_ERROR;
-    }
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -143,6 +131,35 @@ ngx_http_sendgrid_amp_events(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_create_names(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_array_t **names)
+{
+    ngx_str_t  *value;
+
+    if (*names != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    /* the directives that take "all" have no names then */
+
+    if (cmd->post != NULL
+        && cf->args->nelts == 2
+        && ngx_strcmp(value[1].data, "all") == 0)
+    {
+        *names = NULL;
+        return NGX_CONF_OK;
+    }
+
+    *names = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                              sizeof(ngx_str_t));
+
+    return (*names != NULL) ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -210,27 +227,13 @@ ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     alcf = conf;
     names = (ngx_array_t **) (p + cmd->offset);
 
-    if (*names != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
+    rv = ngx_http_sendgrid_amp_create_names(cf, cmd, names);
+
+    if (rv != NGX_CONF_OK || *names == NULL) {
+        return rv;
     }
 
     value = cf->args->elts;
-
-    /* "all" is for one of the two directives */
-
-    if (cmd->post != NULL
-        && cf->args->nelts == 2
-        && ngx_strcmp(value[1].data, "all") == 0)
-    {
-        *names = NULL;
-        return NGX_CONF_OK;
-    }
-
-    *names = ngx_array_create(cf->pool, cf->args->nelts - 1,
-                              sizeof(ngx_str_t));
-    if (*names == NULL) {
-        return NGX_CONF_ERROR;
-    }
 
     if (ngx_http_sendgrid_amp_is_list(alcf->set.drop)
         && ngx_http_sendgrid_amp_is_list(alcf->set.keep))
@@ -263,17 +266,13 @@ ngx_http_sendgrid_amp_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rcf = &alcf->set;
 
-    if (rcf->hash != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
+    rv = ngx_http_sendgrid_amp_create_names(cf, cmd, &rcf->hash);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     value = cf->args->elts;
-
-    rcf->hash = ngx_array_create(cf->pool, cf->args->nelts - 1,
-                                 sizeof(ngx_str_t));
-    if (rcf->hash == NULL) {
-        return NGX_CONF_ERROR;
-    }
 
     for (i = 1; i < cf->args->nelts; i++) {
 

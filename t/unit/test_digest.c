@@ -17,6 +17,8 @@
 static void sgamp_test_digests(void);
 static void sgamp_test_hmacs(void);
 static void sgamp_test_addresses(const char *format);
+static void sgamp_test_text(sgamp_hash_text_t text, const u_char *p,
+    size_t len);
 static void sgamp_test_remembered(const sgamp_str_t *key, unsigned room);
 static void sgamp_test_hmac(const sgamp_str_t *key, const sgamp_str_t *text,
     const char *want, const char *name);
@@ -190,6 +192,7 @@ static void
 sgamp_test_remembered(const sgamp_str_t *key, unsigned room)
 {
     size_t               len;
+    u_char               bytes[SGAMP_HASH_TEXT];
     u_char               got[SGAMP_SHA256_HEX_LEN], want[SGAMP_SHA256_HEX_LEN];
     unsigned             i, n, bad, found;
     sgamp_hash_t         hash;
@@ -211,10 +214,9 @@ sgamp_test_remembered(const sgamp_str_t *key, unsigned room)
         i = n % SGAMP_TEST_TEXTS;
         len = i % SGAMP_HASH_TEXT;
 
-        memset(text, 0, SGAMP_HASH_TEXT);
-        memset(text, 'a', len);
-        memcpy(text, &i, (len < sizeof(i)) ? len : sizeof(i));
-        text[SGAMP_HASH_TEXT - 1] = (u_char) len;
+        memset(bytes, 'a', len);
+        memcpy(bytes, &i, (len < sizeof(i)) ? len : sizeof(i));
+        sgamp_test_text(text, bytes, len);
 
         entry = sgamp_hash_entry(&hash, text);
         found += entry != NULL && memcmp(entry->text, text, sizeof(text)) == 0;
@@ -260,9 +262,7 @@ sgamp_test_addresses(const char *format)
         len = snprintf(address, sizeof(address), format,
                        n % (SGAMP_HASH_ENTRIES / 4));
 
-        memset(text, 0, SGAMP_HASH_TEXT);
-        memcpy(text, address, (size_t) len);
-        text[SGAMP_HASH_TEXT - 1] = (u_char) len;
+        sgamp_test_text(text, (u_char *) address, (size_t) len);
 
         entry = sgamp_hash_entry(&hash, text);
 
@@ -277,4 +277,13 @@ sgamp_test_addresses(const char *format)
 
     tap_ok(found > SGAMP_HASH_ENTRIES / 5, "\"%s\": %u of %u were remembered",
            format, found, SGAMP_HASH_ENTRIES / 4);
+}
+
+
+static void
+sgamp_test_text(sgamp_hash_text_t text, const u_char *p, size_t len)
+{
+    memset(text, 0, SGAMP_HASH_TEXT);
+    memcpy(text, p, len);
+    text[SGAMP_HASH_TEXT - 1] = (u_char) len;
 }
