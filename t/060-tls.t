@@ -88,6 +88,21 @@ for my $case ([ 'the certificate of another name', $other_name ],
 	});
 }
 
+for my $dead (3, 6) {
+	subtest("$dead dead addresses before the good one" => sub {
+		my $ngx = gateway($good, dead => $dead);
+
+		for my $i (1 .. 4) {
+			my $r = post($ngx->port(), webhook(event($i)));
+
+			is($r->{status}, 200, "answer $i");
+			is($r->{json}{forwarded}, 1, "forwarded $i");
+		}
+
+		$ngx->done();
+	});
+}
+
 subtest('the sample' => sub {
 	my $port = Gateway->port();
 	my $text = slurp("$conf/nginx.conf");
@@ -145,7 +160,10 @@ sub gateway {
 	my $upstreams = slurp("$conf/sendgrid_amp_upstreams.conf");
 	my $locations = slurp("$conf/sendgrid_amp_locations.conf");
 
-	$upstreams =~ s/^(\s*server) \S+:443;/$1 127.0.0.1:$port;/mg;
+	my $dead = join '', map { "server 127.0.0.$_:$port fail_timeout=1s;" }
+		2 .. 1 + (delete $more{dead} // 0);
+
+	$upstreams =~ s/^(\s*)server \S+:443;/$1$dead server 127.0.0.1:$port;/mg;
 	$locations =~ s/(trusted_certificate) \S+;/$1 $dir\/ca.crt;/g;
 
 	spew("$dir/sendgrid_amp_upstreams.conf", $upstreams);
