@@ -58,6 +58,7 @@ typedef enum {
     NGX_HTTP_SENDGRID_AMP_NOT_ALLOWED,
     NGX_HTTP_SENDGRID_AMP_TOO_LARGE,
     NGX_HTTP_SENDGRID_AMP_ENCODED,
+    NGX_HTTP_SENDGRID_AMP_CLOSED,
     NGX_HTTP_SENDGRID_AMP_BAD_REQUEST,
     NGX_HTTP_SENDGRID_AMP_TIMED_OUT,
     NGX_HTTP_SENDGRID_AMP_INTERNAL
@@ -131,10 +132,33 @@ typedef struct {
     sgamp_rules_t                       *rules;        /* made of the above */
     ngx_array_t                         *keys;         /* NULL: not needed */
     ngx_uint_t                           status;       /* sgamp_format_e */
+
+    ngx_uint_t                           internal;     /* or a part of such */
+    ngx_uint_t                           accepts;  /* batches, by Amplitude */
+    ngx_msec_t                           accepted;     /* the last of them */
 } ngx_http_sendgrid_amp_loc_conf_t;
 
 
 typedef struct ngx_http_sendgrid_amp_ctx_s  ngx_http_sendgrid_amp_ctx_t;
+
+typedef struct ngx_http_sendgrid_amp_suspect_s
+    ngx_http_sendgrid_amp_suspect_t;
+
+
+/*
+ * The pool of one subrequest.  The cleanup handlers of the webhook's pool
+ * follow those of the subrequest's pool in the same list: modules that keep
+ * data there, as realip does, find the data.  They are cut off before the
+ * subrequest's pool is destroyed.
+ */
+
+typedef struct ngx_http_sendgrid_amp_pool_s  ngx_http_sendgrid_amp_pool_t;
+
+struct ngx_http_sendgrid_amp_pool_s {
+    ngx_http_sendgrid_amp_pool_t  *next;
+    ngx_pool_t                    *pool;
+    ngx_pool_cleanup_t            *shared;     /* the webhook's handlers */
+};
 
 
 /*
@@ -144,24 +168,24 @@ typedef struct ngx_http_sendgrid_amp_ctx_s  ngx_http_sendgrid_amp_ctx_t;
  */
 
 typedef struct {
-    ngx_http_sendgrid_amp_ctx_t  *ctx;
-    sgamp_batch_t                *batch;       /* NULL: the place is free */
-    sgamp_part_t                 *parts;       /* to be sent */
-    sgamp_part_t                 *part;        /* being sent */
+    ngx_http_sendgrid_amp_ctx_t   *ctx;
+    sgamp_batch_t                 *batch;      /* NULL: the place is free */
+    sgamp_part_t                  *parts;      /* to be sent */
+    sgamp_part_t                  *part;       /* being sent */
 
-    ngx_pool_t                   *pool;
-    ngx_http_request_t           *request;
-    ngx_http_post_subrequest_t    post;
-    sgamp_response_t              response;
-    off_t                         received;    /* bytes of the answer */
-    ngx_uint_t                    status;      /* its status line, 0: none */
+    ngx_http_sendgrid_amp_pool_t  *pool;
+    ngx_http_request_t            *request;
+    ngx_http_post_subrequest_t     post;
+    sgamp_response_t               response;
+    off_t                          received;   /* bytes of the answer */
+    ngx_uint_t                     status;     /* its status line, 0: none */
 
-    ngx_event_t                   timer;
+    ngx_event_t                    timer;      /* of a retry or a limit */
 
-    ngx_msec_t                    start;       /* of the request */
+    ngx_msec_t                     start;      /* of the request */
 
-    unsigned                      answered:1;  /* response is in use */
-    unsigned                      last:1;  /* the answer was read to its end */
+    unsigned                       answered:1; /* response is in use */
+    unsigned                       last:1; /* the answer was read to its end */
 } ngx_http_sendgrid_amp_slot_t;
 
 
@@ -211,6 +235,16 @@ struct ngx_http_sendgrid_amp_ctx_s {
     sgamp_held_t                        held;         /* while hold is set */
     ngx_http_sendgrid_amp_signature_e   signature;
     ngx_http_sendgrid_amp_slot_t       *slots;        /* conf->concurrency */
+    ngx_http_sendgrid_amp_slot_t       *probe;        /* sends, others wait */
+    ngx_http_sendgrid_amp_pool_t       *pools;        /* to be destroyed */
+    ngx_http_sendgrid_amp_suspect_t    *suspects;
+    ngx_uint_t                          nsuspects;
+    ngx_uint_t                          refusals;     /* without evidence */
+    ngx_uint_t                          refusal;      /* status of the last */
+    const char                         *refused_by;   /* its kind of body */
+    struct sockaddr                    *sockaddr;     /* of the client */
+    socklen_t                           socklen;
+    ngx_str_t                           addr_text;
     ngx_http_posted_request_t           posted;
     ngx_http_sendgrid_amp_dry_run_t    *dry_run;      /* NULL: it is none */
 
@@ -238,6 +272,8 @@ struct ngx_http_sendgrid_amp_ctx_s {
     unsigned                            drained:1;    /* deadline is set */
     unsigned                            hashing:1;
     unsigned                            flying:1;  /* counted as in flight */
+    unsigned                            accepted:1;   /* a part of it was */
+    unsigned                            gone:1;       /* the client is */
     unsigned                            logged:1;
     unsigned                            hold:1;       /* nothing may leave */
 };
@@ -259,6 +295,13 @@ void ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* lets nginx call ngx_http_sendgrid_amp_run() soon */
 void ngx_http_sendgrid_amp_wake(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/*
+ * Notes that the client has left.  The error of its connection is taken back
+ * until the end: nginx would terminate the webhook, and with it the batches
+ * on their way, as soon as one of them is answered.
+ */
+void ngx_http_sendgrid_amp_check_client(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* notes why the webhook fails, unless there is a stronger reason already */
 void ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
@@ -286,6 +329,12 @@ ngx_str_t *ngx_http_sendgrid_amp_next_header(ngx_http_request_t *r,
 
 
 /* body */
+
+/*
+ * Looks whether the body can still be read as a whole, by whomever it was
+ * read so far.  NGX_OK, or NGX_DECLINED and the webhook has failed.
+ */
+ngx_int_t ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /*
  * Starts to read; the first bytes are taken from what nginx has read.
@@ -330,8 +379,13 @@ void ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx);
 /* the number of places in use */
 ngx_uint_t ngx_http_sendgrid_amp_in_flight(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* frees all, whatever is going on */
-void ngx_http_sendgrid_amp_delivery_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx);
+/* makes the places for batches, and the handler that frees all of them */
+ngx_int_t ngx_http_sendgrid_amp_delivery_init(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* runs the webhook after a time, in ms, and ends what delays a subrequest */
+void ngx_http_sendgrid_amp_set_timer(ngx_http_sendgrid_amp_slot_t *slot,
+    ngx_msec_t wait);
 
 /* adds a part to those of a batch, to be sent when its time has come, in ms */
 void ngx_http_sendgrid_amp_push(ngx_http_sendgrid_amp_slot_t *slot,
@@ -347,6 +401,14 @@ void ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_slot_t *slot,
 /* does what the answer to slot->part leads to */
 void ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot);
 
+/*
+ * Decides about the events that were refused without evidence, after all
+ * other events were dealt with.
+ */
+void ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+void ngx_http_sendgrid_amp_free_suspects(ngx_http_sendgrid_amp_ctx_t *ctx);
+
 
 /* subrequest */
 
@@ -355,6 +417,19 @@ ngx_int_t ngx_http_sendgrid_amp_send(ngx_http_sendgrid_amp_slot_t *slot);
 
 /* resumes subrequests that wait for an event of the client's connection */
 void ngx_http_sendgrid_amp_pass_event(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* sets a timer of our own for a subrequest that a limit delays */
+void ngx_http_sendgrid_amp_watch_delay(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* ends the delay */
+void ngx_http_sendgrid_amp_end_delay(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* destroys the pools of subrequests, as far as or whether they are in use */
+void ngx_http_sendgrid_amp_destroy_pools(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_uint_t all);
+
+/* lets batches go to internal locations only */
+ngx_int_t ngx_http_sendgrid_amp_subrequest_init(ngx_conf_t *cf);
 
 /* whether the answer to slot->part is there, as whole as it will be */
 ngx_uint_t ngx_http_sendgrid_amp_answered(ngx_http_sendgrid_amp_slot_t *slot);
@@ -398,6 +473,9 @@ ngx_str_t *ngx_http_sendgrid_amp_signature_name(
 /* the keyword of the answer, empty if it is 200 */
 const ngx_str_t *ngx_http_sendgrid_amp_keyword(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* the status of the answer */
+ngx_uint_t ngx_http_sendgrid_amp_status_of(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* sends the answer to SendGrid, returns what the request is finalized with */
 ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);

@@ -7,7 +7,9 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+static ngx_uint_t ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_readable(ngx_http_request_t *r);
+static void ngx_http_sendgrid_amp_block_reading(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_take(ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_next(ngx_http_sendgrid_amp_ctx_t *ctx,
@@ -25,6 +27,68 @@ static void ngx_http_sendgrid_amp_body_postpone(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
+ngx_int_t
+ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r->discard_body) {
+
+        /* as it does after a 413 that "error_page" has passed on */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "nginx discards the body of the webhook: \"error_page\" "
+                      "has passed a refused request on to \"sendgrid_amp\"");
+
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
+        r->keepalive = 0;
+
+        return NGX_DECLINED;
+    }
+
+    if (r->request_body != NULL && !ngx_http_sendgrid_amp_body_is_whole(r)) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "another handler has read a part of the body of the "
+                      "webhook, before \"error_page\" has passed the request "
+                      "on to \"sendgrid_amp\"");
+
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        r->keepalive = 0;
+
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r)
+{
+    off_t                     size;
+    ngx_chain_t              *cl;
+    ngx_http_request_body_t  *rb;
+
+    rb = r->request_body;
+
+    if (r->reading_body || rb->rest > 0) {
+        return 0;
+    }
+
+    /* what was read and is not there was taken by the handler that read it */
+
+    size = 0;
+
+    for (cl = rb->bufs; cl != NULL; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    return size == ngx_max(r->headers_in.content_length_n, rb->received);
+}
+
+
 void
 ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
@@ -35,6 +99,8 @@ ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     ctx->unbuffered = ctx->request->reading_body;
 
+    ctx->request->read_event_handler = ngx_http_sendgrid_amp_block_reading;
+
     ngx_http_sendgrid_amp_take(ctx);
     ngx_http_sendgrid_amp_body_resume(ctx);
 }
@@ -43,11 +109,22 @@ ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 void
 ngx_http_sendgrid_amp_body_resume(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
+    ngx_event_t  *rev;
+
     if (!ctx->request->reading_body) {
         return;
     }
 
     ctx->request->read_event_handler = ngx_http_sendgrid_amp_readable;
+
+    /* HTTP/2 sets its timer at each DATA frame, while nobody reads too */
+
+    rev = ctx->request->connection->read;
+    rev->timedout = 0;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
 
     /* the event may have come and gone meanwhile */
     ctx->readable = 1;
@@ -61,13 +138,34 @@ ngx_http_sendgrid_amp_body_stop(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_event_t  *rev;
 
-    ctx->request->read_event_handler = ngx_http_block_reading;
+    ctx->request->read_event_handler = ngx_http_sendgrid_amp_block_reading;
 
     rev = ctx->request->connection->read;
 
     if (rev->timer_set) {
         ngx_del_timer(rev);
     }
+}
+
+
+static void
+ngx_http_sendgrid_amp_block_reading(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "sendgrid_amp block reading");
+
+    if (!r->connection->error) {
+        ngx_http_block_reading(r);
+        return;
+    }
+
+    /* the client has reset its HTTP/2 stream, or the connection is lost */
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+
+    ngx_http_sendgrid_amp_run(ctx);
 }
 
 
@@ -113,6 +211,7 @@ ngx_http_sendgrid_amp_body_read(ngx_http_sendgrid_amp_ctx_t *ctx)
         rc = ngx_http_read_unbuffered_request_body(r);
 
         if (rc == NGX_ERROR || rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_sendgrid_amp_check_client(ctx);
             ngx_http_sendgrid_amp_fail(ctx,
                                        ngx_http_sendgrid_amp_body_error(rc));
             return NGX_ERROR;

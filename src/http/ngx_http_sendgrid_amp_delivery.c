@@ -8,6 +8,9 @@
 
 
 static void ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_delivery_cleanup(void *data);
+static ngx_uint_t ngx_http_sendgrid_amp_may_send(
+    ngx_http_sendgrid_amp_slot_t *slot);
 static void ngx_http_sendgrid_amp_next_part(
     ngx_http_sendgrid_amp_slot_t *slot);
 static sgamp_part_t *ngx_http_sendgrid_amp_first_due(
@@ -17,6 +20,40 @@ static ngx_uint_t ngx_http_sendgrid_amp_too_late(
 static void ngx_http_sendgrid_amp_timer_handler(ngx_event_t *ev);
 static void ngx_http_sendgrid_amp_free_slot(
     ngx_http_sendgrid_amp_slot_t *slot);
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_delivery_init(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+    ngx_pool_cleanup_t  *cln;
+
+    r = ctx->request;
+    c = r->connection;
+
+    /* realip in a location to Amplitude changes the address until its end */
+
+    ctx->sockaddr = c->sockaddr;
+    ctx->socklen = c->socklen;
+    ctx->addr_text = c->addr_text;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_sendgrid_amp_delivery_cleanup;
+    cln->data = ctx;
+
+    ctx->slots = ngx_pcalloc(r->pool, ctx->conf->concurrency
+                                      * sizeof(ngx_http_sendgrid_amp_slot_t));
+    if (ctx->slots == NULL) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
 
 
 void
@@ -147,11 +184,15 @@ ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-void
-ngx_http_sendgrid_amp_delivery_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx)
+static void
+ngx_http_sendgrid_amp_delivery_cleanup(void *data)
 {
+    ngx_http_sendgrid_amp_ctx_t  *ctx = data;
+
     ngx_uint_t                     i;
     ngx_http_sendgrid_amp_slot_t  *slot;
+
+    ngx_http_sendgrid_amp_free_suspects(ctx);
 
     if (ctx->slots == NULL) {
         return;
@@ -169,6 +210,8 @@ ngx_http_sendgrid_amp_delivery_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx)
             ngx_http_sendgrid_amp_free_slot(slot);
         }
     }
+
+    ngx_http_sendgrid_amp_destroy_pools(ctx, 1);
 }
 
 
@@ -201,16 +244,12 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_slot_t *slot)
         if (wait > 0) {
             ngx_http_sendgrid_amp_push(slot, part, (ngx_msec_t) part->due);
 
-            if (slot->timer.timer_set) {
-                ngx_del_timer(&slot->timer);
-            }
+            ngx_http_sendgrid_amp_set_timer(slot, (ngx_msec_t) wait);
+            return;
+        }
 
-            slot->timer.handler = ngx_http_sendgrid_amp_timer_handler;
-            slot->timer.data = slot;
-            slot->timer.log = ctx->request->connection->log;
-
-            ngx_add_timer(&slot->timer, (ngx_msec_t) wait);
-
+        if (!ngx_http_sendgrid_amp_may_send(slot)) {
+            ngx_http_sendgrid_amp_push(slot, part, (ngx_msec_t) part->due);
             return;
         }
 
@@ -236,6 +275,30 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_slot_t *slot)
 
         return;
     }
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_may_send(ngx_http_sendgrid_amp_slot_t *slot)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = slot->ctx;
+
+    /*
+     * after a refusal without evidence, a single batch finds out whether
+     * Amplitude takes anything; each answer wakes the others
+     */
+
+    if (ctx->refusals == 0) {
+        return 1;
+    }
+
+    if (ctx->probe == NULL) {
+        ctx->probe = slot;
+    }
+
+    return ctx->probe == slot;
 }
 
 
@@ -273,6 +336,22 @@ ngx_http_sendgrid_amp_too_late(ngx_http_sendgrid_amp_ctx_t *ctx,
 }
 
 
+void
+ngx_http_sendgrid_amp_set_timer(ngx_http_sendgrid_amp_slot_t *slot,
+    ngx_msec_t wait)
+{
+    if (slot->timer.timer_set) {
+        ngx_del_timer(&slot->timer);
+    }
+
+    slot->timer.handler = ngx_http_sendgrid_amp_timer_handler;
+    slot->timer.data = slot;
+    slot->timer.log = slot->ctx->request->connection->log;
+
+    ngx_add_timer(&slot->timer, wait);
+}
+
+
 static void
 ngx_http_sendgrid_amp_timer_handler(ngx_event_t *ev)
 {
@@ -286,7 +365,9 @@ ngx_http_sendgrid_amp_timer_handler(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, r);
 
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "sendgrid_amp retry");
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "sendgrid_amp timer");
+
+    ngx_http_sendgrid_amp_end_delay(slot->ctx);
 
     ngx_http_sendgrid_amp_run(slot->ctx);
 
@@ -345,6 +426,10 @@ ngx_http_sendgrid_amp_free_slot(ngx_http_sendgrid_amp_slot_t *slot)
     }
 
     sgamp_batch_free(&worker->pieces, slot->batch);
+
+    if (slot->ctx->probe == slot) {
+        slot->ctx->probe = NULL;
+    }
 
     slot->parts = NULL;
     slot->part = NULL;

@@ -76,6 +76,11 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    /* a block of "if" or "limit_except" is a part of its location */
+
+    conf->internal = clcf->noname ? prev->internal
+                                  : clcf->internal || clcf->named;
+
     if (conf->api_key == NULL) {
         conf->api_key = prev->api_key;
     }

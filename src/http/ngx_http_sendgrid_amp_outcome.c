@@ -9,6 +9,24 @@
 
 #define NGX_HTTP_SENDGRID_AMP_ROUNDS     10       /* answers that name events */
 #define NGX_HTTP_SENDGRID_AMP_MAX_DELAY  3600000  /* ms between two attempts */
+#define NGX_HTTP_SENDGRID_AMP_EVIDENCE   600000   /* ms after an acceptance */
+#define NGX_HTTP_SENDGRID_AMP_SUSPECTS   3        /* lone events in a row */
+#define NGX_HTTP_SENDGRID_AMP_REFUSALS   6        /* before lone events go */
+
+
+/*
+ * A lone event that was refused while nothing tells whether Amplitude takes
+ * any event by the same way.
+ */
+
+struct ngx_http_sendgrid_amp_suspect_s {
+    ngx_http_sendgrid_amp_suspect_t   *next;
+    ngx_http_sendgrid_amp_rejected_t   rejected;
+    u_char                             reason[sizeof("amplitude_")
+                                              + NGX_INT_T_LEN];
+    u_char                             detail[SGAMP_RESPONSE_FIELD_LEN];
+    u_char                             event[];
+};
 
 
 static ngx_int_t ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_slot_t *slot,
@@ -23,6 +41,17 @@ static void ngx_http_sendgrid_amp_hold(ngx_http_sendgrid_amp_slot_t *slot,
     sgamp_part_t *part, unsigned throttled);
 static ngx_int_t ngx_http_sendgrid_amp_reject_sent(
     ngx_http_sendgrid_amp_slot_t *slot, uint32_t i, sgamp_str_t *detail);
+static ngx_http_sendgrid_amp_suspect_t *ngx_http_sendgrid_amp_create_suspect(
+    ngx_http_sendgrid_amp_slot_t *slot, uint32_t i, sgamp_str_t *detail);
+static ngx_int_t ngx_http_sendgrid_amp_suspect(
+    ngx_http_sendgrid_amp_slot_t *slot, uint32_t i, sgamp_str_t *detail);
+static void ngx_http_sendgrid_amp_note_evidence(
+    ngx_http_sendgrid_amp_slot_t *slot);
+static ngx_uint_t ngx_http_sendgrid_amp_has_evidence(
+    ngx_http_sendgrid_amp_slot_t *slot);
+static void ngx_http_sendgrid_amp_wrong_way(ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_note_kind(
+    ngx_http_sendgrid_amp_slot_t *slot);
 
 
 void
@@ -132,6 +161,7 @@ ngx_http_sendgrid_amp_forwarded(ngx_http_sendgrid_amp_slot_t *slot,
     slot->ctx->forwarded += part->n;
 
     ngx_http_sendgrid_amp_count_forwarded(slot, part);
+    ngx_http_sendgrid_amp_note_evidence(slot);
 
     if (slot->response.ingested >= 0
         && slot->response.ingested < (int64_t) part->n)
@@ -172,7 +202,7 @@ ngx_http_sendgrid_amp_separate(ngx_http_sendgrid_amp_slot_t *slot,
         }
 
         rest->rounds++;
-        ngx_http_sendgrid_amp_push(slot, rest, ngx_current_msec);
+        ngx_http_sendgrid_amp_push(slot, rest, (ngx_msec_t) part->due);
     }
 
     if (bits == SGAMP_RESPONSE_THROTTLED) {
@@ -208,32 +238,54 @@ static ngx_int_t
 ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_slot_t *slot,
     sgamp_part_t *part)
 {
-    uint32_t       half;
-    sgamp_str_t    field;
-    sgamp_grow_t  *grow;
-    sgamp_part_t  *range;
+    uint32_t                      first;
+    ngx_uint_t                    evidence;
+    sgamp_str_t                   field;
+    sgamp_grow_t                 *grow;
+    sgamp_part_t                 *range;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = slot->ctx;
+    evidence = ngx_http_sendgrid_amp_has_evidence(slot);
+
+    if (!evidence) {
+        ctx->refusals++;
+
+        if (ctx->probe == NULL) {
+            ctx->probe = slot;
+        }
+    }
 
     if (part->n == 1) {
         field = sgamp_response_field(&slot->response, 0);
-        return ngx_http_sendgrid_amp_reject_sent(slot, part->index[0], &field);
+
+        return evidence
+               ? ngx_http_sendgrid_amp_reject_sent(slot, part->index[0], &field)
+               : ngx_http_sendgrid_amp_suspect(slot, part->index[0], &field);
     }
 
-    grow = &slot->ctx->worker->grow;
-    half = part->n / 2;
+    /*
+     * halves are sent at once, the first of them first and with all that
+     * becomes of it; if everything is refused, lone events tell it sooner
+     */
 
-    range = sgamp_part_range(grow, part, half, part->n - half);
+    first = (ctx->refusals < NGX_HTTP_SENDGRID_AMP_REFUSALS) ? part->n / 2 : 1;
+
+    grow = &ctx->worker->grow;
+
+    range = sgamp_part_range(grow, part, first, part->n - first);
     if (range == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_http_sendgrid_amp_push(slot, range, ngx_current_msec);
+    ngx_http_sendgrid_amp_push(slot, range, (ngx_msec_t) part->due);
 
-    range = sgamp_part_range(grow, part, 0, half);
+    range = sgamp_part_range(grow, part, 0, first);
     if (range == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_http_sendgrid_amp_push(slot, range, ngx_current_msec);
+    ngx_http_sendgrid_amp_push(slot, range, (ngx_msec_t) part->due);
 
     return NGX_OK;
 }
@@ -278,38 +330,214 @@ static ngx_int_t
 ngx_http_sendgrid_amp_reject_sent(ngx_http_sendgrid_amp_slot_t *slot,
     uint32_t i, sgamp_str_t *detail)
 {
-    u_char                            name[sizeof("amplitude_")
-                                           + NGX_INT_T_LEN];
-    sgamp_str_t                       event;
     sgamp_grow_t                     *grow;
-    ngx_http_sendgrid_amp_rejected_t  rejected;
+    ngx_http_sendgrid_amp_suspect_t  *suspect;
+
+    suspect = ngx_http_sendgrid_amp_create_suspect(slot, i, detail);
+    if (suspect == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_sendgrid_amp_reject(slot->ctx, &suspect->rejected);
+
+    grow = &slot->ctx->worker->grow;
+    grow->free(grow->data, suspect);
+
+    return NGX_OK;
+}
+
+
+static ngx_http_sendgrid_amp_suspect_t *
+ngx_http_sendgrid_amp_create_suspect(ngx_http_sendgrid_amp_slot_t *slot,
+    uint32_t i, sgamp_str_t *detail)
+{
+    sgamp_str_t                        event;
+    sgamp_grow_t                      *grow;
+    ngx_http_sendgrid_amp_suspect_t   *suspect;
+    ngx_http_sendgrid_amp_rejected_t  *rejected;
 
     grow = &slot->ctx->worker->grow;
 
     event.len = sgamp_batch_event(slot->batch, i, NULL, 0);
 
-    event.data = grow->alloc(grow->data, event.len);
-    if (event.data == NULL) {
-        return NGX_ERROR;
+    suspect = grow->alloc(grow->data,
+                          sizeof(ngx_http_sendgrid_amp_suspect_t) + event.len);
+    if (suspect == NULL) {
+        return NULL;
     }
+
+    event.data = suspect->event;
 
     (void) sgamp_batch_event(slot->batch, i, event.data, event.len);
 
-    sgamp_mapped_parts(&event, &rejected.sent, &rejected.id, &rejected.event);
+    suspect->next = NULL;
+    rejected = &suspect->rejected;
+
+    sgamp_mapped_parts(&event, &rejected->sent, &rejected->id,
+                       &rejected->event);
 
     if (!ngx_http_sendgrid_amp_changes_events(slot->ctx->conf)) {
-        rejected.sent.len = 0;
+        rejected->sent.len = 0;
     }
 
-    rejected.kind = slot->batch->kinds[i];
-    rejected.reason.data = name;
-    rejected.reason.len = ngx_sprintf(name, "amplitude_%ui", slot->status)
-                          - name;
-    rejected.detail = *detail;
+    rejected->kind = slot->batch->kinds[i];
+    rejected->reason.data = suspect->reason;
+    rejected->reason.len = ngx_sprintf(suspect->reason, "amplitude_%ui",
+                                       slot->status)
+                           - suspect->reason;
 
-    ngx_http_sendgrid_amp_reject(slot->ctx, &rejected);
+    rejected->detail.data = suspect->detail;
+    rejected->detail.len = ngx_min(detail->len, sizeof(suspect->detail));
 
-    grow->free(grow->data, event.data);
+    ngx_memcpy(suspect->detail, detail->data, rejected->detail.len);
+
+    return suspect;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_suspect(ngx_http_sendgrid_amp_slot_t *slot, uint32_t i,
+    sgamp_str_t *detail)
+{
+    ngx_http_sendgrid_amp_ctx_t      *ctx;
+    ngx_http_sendgrid_amp_suspect_t  *suspect;
+
+    ctx = slot->ctx;
+
+    ngx_http_sendgrid_amp_note_kind(slot);
+
+    if (++ctx->nsuspects == NGX_HTTP_SENDGRID_AMP_SUSPECTS) {
+        ngx_http_sendgrid_amp_wrong_way(ctx);
+        return NGX_OK;
+    }
+
+    suspect = ngx_http_sendgrid_amp_create_suspect(slot, i, detail);
+    if (suspect == NULL) {
+        return NGX_ERROR;
+    }
+
+    suspect->next = ctx->suspects;
+    ctx->suspects = suspect;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_note_evidence(ngx_http_sendgrid_amp_slot_t *slot)
+{
+    ngx_http_sendgrid_amp_ctx_t       *ctx;
+    ngx_http_sendgrid_amp_suspect_t   *suspect;
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    /* in the location that has answered */
+
+    conf = ngx_http_get_module_loc_conf(slot->request,
+                                        ngx_http_sendgrid_amp_module);
+    conf->accepts++;
+    conf->accepted = ngx_current_msec;
+
+    ctx = slot->ctx;
+
+    ctx->accepted = 1;
+    ctx->refusals = 0;
+    ctx->probe = NULL;
+
+    for (suspect = ctx->suspects; suspect != NULL; suspect = suspect->next) {
+        ngx_http_sendgrid_amp_reject(ctx, &suspect->rejected);
+    }
+
+    ngx_http_sendgrid_amp_free_suspects(ctx);
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_has_evidence(ngx_http_sendgrid_amp_slot_t *slot)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    if (slot->ctx->accepted) {
+        return 1;
+    }
+
+    conf = ngx_http_get_module_loc_conf(slot->request,
+                                        ngx_http_sendgrid_amp_module);
+
+    return conf->accepts != 0
+           && ngx_current_msec - conf->accepted
+              < NGX_HTTP_SENDGRID_AMP_EVIDENCE;
+}
+
+
+void
+ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    /* with another error the way may be right, and SendGrid posts again */
+
+    if (ctx->suspects != NULL && ctx->error == NGX_HTTP_SENDGRID_AMP_OK) {
+        ngx_http_sendgrid_amp_wrong_way(ctx);
+    }
+}
+
+
+void
+ngx_http_sendgrid_amp_free_suspects(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    sgamp_grow_t                     *grow;
+    ngx_http_sendgrid_amp_suspect_t  *suspect;
+
+    grow = &ctx->worker->grow;
+
+    while (ctx->suspects != NULL) {
+        suspect = ctx->suspects;
+        ctx->suspects = suspect->next;
+
+        grow->free(grow->data, suspect);
+    }
+
+    ctx->nsuspects = 0;
+}
+
+
+static void
+ngx_http_sendgrid_amp_wrong_way(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                  "the location \"%V\" answers %ui with %s to each event, "
+                  "amplitude has accepted none: check the path and the host of "
+                  "\"proxy_pass\", and for a proxy, a firewall or a login page "
+                  "on the way",
+                  &ctx->location, ctx->refusal, ctx->refused_by);
+
+    ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_REFUSED);
+}
+
+
+static void
+ngx_http_sendgrid_amp_note_kind(ngx_http_sendgrid_amp_slot_t *slot)
+{
+    ngx_str_t                    *type;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = slot->ctx;
+    type = &slot->request->headers_out.content_type;
+
+    ctx->refusal = slot->status;
+
+    if (slot->received == 0) {
+        ctx->refused_by = "an empty body";
+
+    } else if (slot->response.body == SGAMP_RESPONSE_JSON) {
+        ctx->refused_by = "JSON";
+
+    } else if (type->len >= sizeof("text/html") - 1
+               && ngx_strncasecmp(type->data, (u_char *) "text/html",
+                                  sizeof("text/html") - 1)
+                  == 0)
+    {
+        ctx->refused_by = "HTML";
+
+    } else {
+        ctx->refused_by = "a body that is not JSON";
+    }
 }

@@ -34,6 +34,7 @@ static const ngx_http_sendgrid_amp_error_t  ngx_http_sendgrid_amp_errors[] = {
     { NGX_HTTP_NOT_ALLOWED, ngx_string("method_not_allowed"), 0 },
     { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, ngx_string("too_large"), 0 },
     { NGX_HTTP_UNSUPPORTED_MEDIA_TYPE, ngx_string("content_encoding"), 0 },
+    { NGX_HTTP_CLIENT_CLOSED_REQUEST, ngx_string("client_closed"), 0 },
     { NGX_HTTP_BAD_REQUEST, ngx_string("bad_request"), 0 },
     { NGX_HTTP_REQUEST_TIME_OUT, ngx_string("timed_out"), 0 },
     { NGX_HTTP_INTERNAL_SERVER_ERROR, ngx_string("internal"), 0 }
@@ -76,6 +77,13 @@ const ngx_str_t *
 ngx_http_sendgrid_amp_keyword(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     return &ngx_http_sendgrid_amp_errors[ctx->error].keyword;
+}
+
+
+ngx_uint_t
+ngx_http_sendgrid_amp_status_of(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    return ngx_http_sendgrid_amp_errors[ctx->error].status;
 }
 
 

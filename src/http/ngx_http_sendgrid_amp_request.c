@@ -56,7 +56,13 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
 
     r->disable_not_modified = 1;
 
-    if (ngx_http_sendgrid_amp_accept(ctx) != NGX_OK) {
+    /* the status is the truth about the events, not that of an "error_page" */
+
+    r->err_status = 0;
+
+    if (ngx_http_sendgrid_amp_accept(ctx) != NGX_OK
+        || ngx_http_sendgrid_amp_body_check(ctx) != NGX_OK)
+    {
         ngx_http_sendgrid_amp_hide_user(r);
 
         rc = ngx_http_discard_request_body(r);
@@ -146,10 +152,7 @@ ngx_http_sendgrid_amp_init(ngx_http_request_t *r)
 
     ngx_http_sendgrid_amp_remember_hashes(ctx);
 
-    ctx->slots = ngx_pcalloc(r->pool, conf->concurrency
-                                      * sizeof(ngx_http_sendgrid_amp_slot_t));
-
-    if (ctx->slots == NULL
+    if (ngx_http_sendgrid_amp_delivery_init(ctx) != NGX_OK
         || sgamp_parser_init(&ctx->parser, &conf->rules->keys,
                              conf->max_event_size,
                              ngx_http_sendgrid_amp_event, ctx,
@@ -215,6 +218,7 @@ ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx)
     for ( ;; ) {
 
         if (ctx->state < NGX_HTTP_SENDGRID_AMP_REPLYING) {
+            ngx_http_sendgrid_amp_check_client(ctx);
             ngx_http_sendgrid_amp_deliver(ctx);
         }
 
@@ -266,6 +270,8 @@ ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx)
             if (ngx_http_sendgrid_amp_in_flight(ctx) != 0) {
                 return;
             }
+
+            ngx_http_sendgrid_amp_settle(ctx);
 
             ngx_http_sendgrid_amp_set_state(ctx,
                                             NGX_HTTP_SENDGRID_AMP_REPLYING);
@@ -351,6 +357,24 @@ ngx_http_sendgrid_amp_wake(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
+void
+ngx_http_sendgrid_amp_check_client(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_connection_t  *c;
+
+    c = ctx->request->connection;
+
+    if (!c->error) {
+        return;
+    }
+
+    c->error = 0;
+    ctx->gone = 1;
+
+    ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_CLOSED);
+}
+
+
 static void
 ngx_http_sendgrid_amp_write_handler(ngx_http_request_t *r)
 {
@@ -362,6 +386,7 @@ ngx_http_sendgrid_amp_write_handler(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
 
     ngx_http_sendgrid_amp_pass_event(ctx);
+    ngx_http_sendgrid_amp_watch_delay(ctx);
 
     ngx_http_sendgrid_amp_run(ctx);
 }
@@ -373,6 +398,19 @@ ngx_http_sendgrid_amp_finalize(ngx_http_sendgrid_amp_ctx_t *ctx)
     ngx_http_request_t  *r;
 
     r = ctx->request;
+
+    /* nothing is delayed any more, and nginx waits for what is */
+
+    ngx_http_sendgrid_amp_end_delay(ctx);
+
+    if (ctx->gone) {
+        /* nginx closes the connection or the stream without an answer */
+
+        r->connection->error = 1;
+
+        ngx_http_finalize_request(r, ngx_http_sendgrid_amp_status_of(ctx));
+        return;
+    }
 
     if (ctx->error == NGX_HTTP_SENDGRID_AMP_TIMED_OUT) {
         /* as nginx does: the client is not there to be answered */
@@ -399,7 +437,6 @@ ngx_http_sendgrid_amp_cleanup(void *data)
         return;
     }
 
-    ngx_http_sendgrid_amp_delivery_cleanup(ctx);
     ngx_http_sendgrid_amp_dry_run_cleanup(ctx);
 
     sgamp_parser_done(&ctx->parser);

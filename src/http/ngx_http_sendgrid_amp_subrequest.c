@@ -22,6 +22,8 @@ typedef struct {
 } ngx_http_sendgrid_amp_message_t;
 
 
+static ngx_int_t ngx_http_sendgrid_amp_create_pool(
+    ngx_http_sendgrid_amp_slot_t *slot);
 static ngx_int_t ngx_http_sendgrid_amp_create_message(
     ngx_http_sendgrid_amp_slot_t *slot, ngx_http_sendgrid_amp_message_t *m);
 static ngx_int_t ngx_http_sendgrid_amp_create_body(
@@ -36,6 +38,16 @@ static void ngx_http_sendgrid_amp_prepare(ngx_http_request_t *sr,
     ngx_http_sendgrid_amp_message_t *m);
 static ngx_int_t ngx_http_sendgrid_amp_done(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
+static ngx_uint_t ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
+    ngx_http_sendgrid_amp_slot_t *slot, ngx_int_t rc);
+static ngx_int_t ngx_http_sendgrid_amp_preaccess(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_sendgrid_amp_waits(ngx_http_request_t *sr);
+static void ngx_http_sendgrid_amp_drop_pool(
+    ngx_http_sendgrid_amp_slot_t *slot);
+static ngx_uint_t ngx_http_sendgrid_amp_pools_in_use(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_destroy_pool(
+    ngx_http_sendgrid_amp_pool_t *p);
 
 
 static ngx_str_t  ngx_http_sendgrid_amp_post_method = ngx_string("POST");
@@ -49,14 +61,7 @@ ngx_http_sendgrid_amp_send(ngx_http_sendgrid_amp_slot_t *slot)
 
     ctx = slot->ctx;
 
-    /*
-     * webhooks of any length are sent with the memory of a few subrequests:
-     * each has a pool of its own
-     */
-
-    slot->pool = ngx_create_pool(NGX_HTTP_SENDGRID_AMP_POOL_SIZE,
-                                 ctx->request->connection->log);
-    if (slot->pool == NULL) {
+    if (ngx_http_sendgrid_amp_create_pool(slot) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -65,8 +70,7 @@ ngx_http_sendgrid_amp_send(ngx_http_sendgrid_amp_slot_t *slot)
     if (ngx_http_sendgrid_amp_create_message(slot, &message) != NGX_OK
         || ngx_http_sendgrid_amp_create_subrequest(slot) != NGX_OK)
     {
-        ngx_destroy_pool(slot->pool);
-        slot->pool = NULL;
+        ngx_http_sendgrid_amp_drop_pool(slot);
         return NGX_ERROR;
     }
 
@@ -92,6 +96,44 @@ ngx_http_sendgrid_amp_send(ngx_http_sendgrid_amp_slot_t *slot)
 
 
 static ngx_int_t
+ngx_http_sendgrid_amp_create_pool(ngx_http_sendgrid_amp_slot_t *slot)
+{
+    ngx_pool_t                    *pool;
+    ngx_http_request_t            *r;
+    ngx_http_sendgrid_amp_pool_t  *p;
+
+    /*
+     * webhooks of any length are sent with the memory of a few subrequests:
+     * each has a pool of its own
+     */
+
+    r = slot->ctx->request;
+
+    pool = ngx_create_pool(NGX_HTTP_SENDGRID_AMP_POOL_SIZE,
+                           r->connection->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_palloc(pool, sizeof(ngx_http_sendgrid_amp_pool_t));
+    if (p == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    p->next = NULL;
+    p->pool = pool;
+    p->shared = r->pool->cleanup;
+
+    pool->cleanup = p->shared;
+
+    slot->pool = p;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_sendgrid_amp_create_message(ngx_http_sendgrid_amp_slot_t *slot,
     ngx_http_sendgrid_amp_message_t *m)
 {
@@ -106,7 +148,7 @@ ngx_http_sendgrid_amp_create_message(ngx_http_sendgrid_amp_slot_t *slot,
 
     size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
 
-    m->variables = ngx_palloc(slot->pool, size);
+    m->variables = ngx_palloc(slot->pool->pool, size);
     if (m->variables == NULL) {
         return NGX_ERROR;
     }
@@ -117,7 +159,7 @@ ngx_http_sendgrid_amp_create_message(ngx_http_sendgrid_amp_slot_t *slot,
         return NGX_ERROR;
     }
 
-    return ngx_http_sendgrid_amp_create_headers(slot->pool, m);
+    return ngx_http_sendgrid_amp_create_headers(slot->pool->pool, m);
 }
 
 
@@ -126,11 +168,14 @@ ngx_http_sendgrid_amp_create_body(ngx_http_sendgrid_amp_slot_t *slot,
     ngx_http_sendgrid_amp_message_t *m)
 {
     ngx_buf_t      *b;
+    ngx_pool_t     *pool;
     sgamp_str_t     slice;
     ngx_chain_t    *cl, **ll;
     sgamp_cursor_t  cursor;
 
-    m->body = ngx_pcalloc(slot->pool, sizeof(ngx_http_request_body_t));
+    pool = slot->pool->pool;
+
+    m->body = ngx_pcalloc(pool, sizeof(ngx_http_request_body_t));
     if (m->body == NULL) {
         return NGX_ERROR;
     }
@@ -142,7 +187,7 @@ ngx_http_sendgrid_amp_create_body(ngx_http_sendgrid_amp_slot_t *slot,
 
     while (sgamp_cursor_next(&cursor, &slice)) {
 
-        b = ngx_calloc_buf(slot->pool);
+        b = ngx_calloc_buf(pool);
         if (b == NULL) {
             return NGX_ERROR;
         }
@@ -153,7 +198,7 @@ ngx_http_sendgrid_amp_create_body(ngx_http_sendgrid_amp_slot_t *slot,
         b->start = b->pos;
         b->end = b->last;
 
-        cl = ngx_alloc_chain_link(slot->pool);
+        cl = ngx_alloc_chain_link(pool);
         if (cl == NULL) {
             return NGX_ERROR;
         }
@@ -250,7 +295,7 @@ ngx_http_sendgrid_amp_create_subrequest(ngx_http_sendgrid_amp_slot_t *slot)
     pool = r->pool;
     count = r->count;
 
-    r->pool = slot->pool;
+    r->pool = slot->pool->pool;
 
     rc = ngx_http_subrequest(r, &slot->ctx->location, NULL, &slot->request,
                              &slot->post, NGX_HTTP_SUBREQUEST_BACKGROUND);
@@ -308,8 +353,6 @@ ngx_http_sendgrid_amp_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 {
     ngx_http_sendgrid_amp_slot_t  *slot = data;
 
-    ngx_uint_t  status;
-
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, sr->connection->log, 0,
                    "sendgrid_amp done: %i, %ui",
                    rc, sr->headers_out.status);
@@ -319,29 +362,89 @@ ngx_http_sendgrid_amp_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
      * the subrequest is not looked at before it is done
      */
 
-    if (sr->upstream != NULL) {
-        status = sr->upstream->headers_in.status_n;
+    slot->status = ngx_http_sendgrid_amp_final_status(sr, slot, rc);
 
-    } else {
-        status = sr->headers_out.status ? sr->headers_out.status
-                                        : (ngx_uint_t) ngx_max(rc, 0);
+    ngx_http_sendgrid_amp_check_client(slot->ctx);
+    ngx_http_sendgrid_amp_wake(slot->ctx);
 
-        /* an error of nginx's own says nothing about the events */
+    return NGX_OK;
+}
 
-        if (status >= NGX_HTTP_SPECIAL_RESPONSE
-            && slot->response.body != SGAMP_RESPONSE_JSON)
-        {
-            ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
-                          "\"%V\" answers %ui and passes nothing to "
-                          "amplitude",
-                          &sr->uri, status);
-            status = 0;
-        }
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
+    ngx_http_sendgrid_amp_slot_t *slot, ngx_int_t rc)
+{
+    ngx_uint_t                         status;
+    ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(sr, ngx_http_sendgrid_amp_module);
+
+    if (!conf->internal) {
+        clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
+
+        ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
+                      "\"sendgrid_amp\" sends nothing to \"%V\", the location "
+                      "\"%V\" is not \"internal\": is "
+                      "\"sendgrid_amp_locations.conf\" included in this server",
+                      &slot->ctx->location, &clcf->name);
+        return 0;
     }
 
-    slot->status = status;
+    if (sr->upstream != NULL) {
+        return sr->upstream->headers_in.status_n;
+    }
 
-    ngx_http_sendgrid_amp_wake(slot->ctx);
+    status = sr->headers_out.status ? sr->headers_out.status
+                                    : (ngx_uint_t) ngx_max(rc, 0);
+
+    /* an error of nginx's own says nothing about the events */
+
+    if (status >= NGX_HTTP_SPECIAL_RESPONSE
+        && slot->response.body != SGAMP_RESPONSE_JSON)
+    {
+        ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
+                      "\"%V\" answers %ui and passes nothing to amplitude",
+                      &sr->uri, status);
+        return 0;
+    }
+
+    return status;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_preaccess(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    if (ngx_http_sendgrid_amp_slot(r) == NULL) {
+        return NGX_DECLINED;
+    }
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
+
+    /* the API key and addresses go where nobody else's requests go */
+
+    return conf->internal ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_subrequest_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_sendgrid_amp_preaccess;
 
     return NGX_OK;
 }
@@ -354,20 +457,78 @@ ngx_http_sendgrid_amp_pass_event(ngx_http_sendgrid_amp_ctx_t *ctx)
     ngx_http_request_t  *sr;
 
     /*
-     * one that a limit delays has set a timer of the client's connection,
-     * whose events nginx gives to the main request only
+     * a subrequest that a limit delays has set a timer of the client's
+     * connection, whose events nginx gives to the main request only
      */
 
     for (i = 0; ctx->slots != NULL && i < ctx->conf->concurrency; i++) {
         sr = ctx->slots[i].request;
 
-        if (sr != NULL && !sr->done && sr->upstream == NULL
-            && sr->write_event_handler != ngx_http_handler
-            && sr->write_event_handler != ngx_http_request_empty_handler)
-        {
+        if (ngx_http_sendgrid_amp_waits(sr)) {
             (void) ngx_http_post_request(sr, NULL);
         }
     }
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_waits(ngx_http_request_t *sr)
+{
+    return sr != NULL && !sr->done && sr->upstream == NULL
+           && sr->write_event_handler != ngx_http_handler
+           && sr->write_event_handler != ngx_http_request_empty_handler;
+}
+
+
+void
+ngx_http_sendgrid_amp_watch_delay(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                     i;
+    ngx_event_t                   *wev;
+    ngx_msec_int_t                 left;
+    ngx_http_sendgrid_amp_slot_t  *slot;
+
+    wev = ctx->request->connection->write;
+
+    if (!wev->delayed || !wev->timer_set || ctx->slots == NULL) {
+        return;
+    }
+
+    /* an upstream of another subrequest deletes the timer of the connection */
+
+    left = (ngx_msec_int_t) (wev->timer.key - ngx_current_msec);
+
+    for (i = 0; i < ctx->conf->concurrency; i++) {
+        slot = &ctx->slots[i];
+
+        if (ngx_http_sendgrid_amp_waits(slot->request)
+            && !slot->timer.timer_set)
+        {
+            ngx_http_sendgrid_amp_set_timer(slot, (ngx_msec_t)
+                                                  ngx_max(left, 1));
+        }
+    }
+}
+
+
+void
+ngx_http_sendgrid_amp_end_delay(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_event_t  *wev;
+
+    wev = ctx->request->connection->write;
+
+    if (!wev->delayed) {
+        return;
+    }
+
+    wev->delayed = 0;
+
+    if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    ngx_http_sendgrid_amp_pass_event(ctx);
 }
 
 
@@ -455,8 +616,88 @@ ngx_http_sendgrid_amp_free_subrequest(ngx_http_sendgrid_amp_slot_t *slot)
         ngx_http_set_log_request(r->connection->log, r);
     }
 
-    ngx_destroy_pool(slot->pool);
+    ngx_http_sendgrid_amp_drop_pool(slot);
+    ngx_http_sendgrid_amp_destroy_pools(slot->ctx, 0);
+}
+
+
+static void
+ngx_http_sendgrid_amp_drop_pool(ngx_http_sendgrid_amp_slot_t *slot)
+{
+    slot->pool->next = slot->ctx->pools;
+    slot->ctx->pools = slot->pool;
 
     slot->pool = NULL;
     slot->request = NULL;
+}
+
+
+void
+ngx_http_sendgrid_amp_destroy_pools(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_uint_t all)
+{
+    ngx_connection_t              *c;
+    ngx_http_sendgrid_amp_pool_t  *p;
+
+    if (ctx->pools == NULL
+        || (!all && ngx_http_sendgrid_amp_pools_in_use(ctx)))
+    {
+        return;
+    }
+
+    while (ctx->pools != NULL) {
+        p = ctx->pools;
+        ctx->pools = p->next;
+
+        ngx_http_sendgrid_amp_destroy_pool(p);
+    }
+
+    /*
+     * realip gives the address back that the connection had before its
+     * subrequest, and this may be of another subrequest that has ended
+     */
+
+    c = ctx->request->connection;
+
+    c->sockaddr = ctx->sockaddr;
+    c->socklen = ctx->socklen;
+    c->addr_text = ctx->addr_text;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_pools_in_use(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t           i, n;
+    ngx_http_request_t  *r;
+
+    /*
+     * a subrequest may have subrequests of its own, of other modules, that
+     * live in its pool and longer than it; the webhook's counter has them all
+     */
+
+    r = ctx->request;
+
+    n = 1;
+
+    for (i = 0; i < ctx->conf->concurrency; i++) {
+        n += (ctx->slots[i].request != NULL && !ctx->slots[i].request->done);
+    }
+
+    return r->count > n || r->blocked;
+}
+
+
+static void
+ngx_http_sendgrid_amp_destroy_pool(ngx_http_sendgrid_amp_pool_t *p)
+{
+    ngx_pool_cleanup_t  **cln;
+
+    for (cln = &p->pool->cleanup; *cln != p->shared; cln = &(*cln)->next) {
+        /* void */
+    }
+
+    *cln = NULL;
+
+    ngx_destroy_pool(p->pool);
 }

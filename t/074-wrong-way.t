@@ -1,0 +1,339 @@
+#!/usr/bin/perl
+
+# The way to Amplitude is wrong: a stranger answers in its place.  Nothing is
+# rejected, nothing is told 200, and few requests are made.  An event that
+# Amplitude itself refuses costs only this event.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use JSON::PP ();
+
+use Amplitude;
+use Gateway;
+use Webhook;
+
+my $amp = Amplitude->new();
+my $root = Gateway::root();
+my $server = 'http://127.0.0.1:' . $amp->port();
+my $upstream = "$server/2/httpapi";
+my $port = Gateway::port();
+my $port2 = Gateway->port(2);
+
+# each way has a location of its own, which so has no evidence
+
+my @ways = map { "way$_" } 1 .. 90;
+
+my $ngx = Gateway->new(amplitude => $amp, http => qq(
+	sendgrid_amp_retry_delay 20ms;
+	sendgrid_amp_dead_letter $root/dead;
+
+	server {
+		listen 127.0.0.1:$port2;
+		access_log $root/app.log;
+		location / { return 200 '{"code":200,"events_ingested":3}'; }
+	}
+), server => join('', map({ "
+	location = /$_ { sendgrid_amp /amplitude/$_; }
+	location = /ten/$_ {
+		sendgrid_amp /amplitude/$_;
+		sendgrid_amp_batch_events 10;
+	}
+	location = /one/$_ {
+		sendgrid_amp /amplitude/$_;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 1;
+	}
+	location = /amplitude/$_ { internal; proxy_pass $upstream; }
+" } @ways), qq(
+	location = /typo {
+		sendgrid_amp /amplitude/typo;
+		sendgrid_amp_retries 1;
+	}
+
+	location = /returns {
+		sendgrid_amp /amplitude/returns;
+		sendgrid_amp_retries 0;
+	}
+
+	location = /amplitude/returns {
+		return 200 '{"code":200,"events_ingested":3}';
+	}
+
+	location = /rewritten {
+		sendgrid_amp /amplitude/rewritten;
+		sendgrid_amp_retries 0;
+	}
+
+	location = /amplitude/rewritten {
+		internal;
+		rewrite ^ /app last;
+	}
+
+	location = /tried {
+		sendgrid_amp /amplitude/tried;
+		sendgrid_amp_retries 0;
+	}
+
+	location = /amplitude/tried {
+		internal;
+		try_files /nothing /app;
+	}
+
+	location = /if { sendgrid_amp /amplitude/if; }
+
+	location = /amplitude/if {
+		internal;
+		if (\$request_method = POST) {
+			rewrite ^ /2/httpapi break;
+			proxy_pass $server;
+		}
+	}
+
+	location = /named { sendgrid_amp /amplitude/named; }
+
+	location = /amplitude/named {
+		internal;
+		try_files /nothing \@named;
+	}
+
+	location \@named {
+		rewrite ^ /2/httpapi break;
+		proxy_pass $server;
+	}
+
+	location = /nested { sendgrid_amp /amplitude/nested/us; }
+
+	location /amplitude/nested {
+		internal;
+		location /amplitude/nested/us {
+			proxy_pass $upstream;
+		}
+	}
+
+	location / { proxy_pass http://127.0.0.1:$port2; }
+)))->start();
+
+my $json = JSON::PP->new()->utf8();
+
+# the answers of strangers
+
+my $html = "<html>\r\n<head><title>Sorry</title></head></html>\r\n";
+
+for my $case ([ 404, $html ], [ 403, $html ], [ 302, '' ], [ 301, $html ],
+	[ 401, $html ], [ 405, $html ], [ 407, 'proxy' ], [ 413, $html ],
+	[ 421, '' ], [ 426, '{"error":"upgrade"}' ], [ 400, $html ])
+{
+	my ($status, $body) = @$case;
+
+	for my $n (1, 2, 3, 200, 1000) {
+		next if $n != 200 && $status != 404 && $status != 413;
+
+		subtest("$status to all, $n events" => sub {
+			my $r = sent(way(), [ events($n) ],
+				{ status => $status, body => $body, times => 0 });
+			my @lines = $r->{log} =~ /^(.*\[error\].*)$/mg;
+
+			is($r->{status}, 502, 'status');
+			is($r->{json}{error}, 'refused', 'error');
+			is($r->{json}{rejected}, 0, 'nothing is rejected');
+			is($r->{dead}, '', 'nothing goes to the dead letter');
+			cmp_ok(scalar @{ $r->{requests} }, '<=', 12, 'requests');
+			is(scalar @lines, 1, 'one error line');
+			like($lines[0], qr/answers $status with .*proxy_pass/,
+				'it names the status and what to look at');
+		});
+	}
+}
+
+for my $way ('ten', 'one') {
+	subtest("404 to all, 200 events, small batches: /$way" => sub {
+		my $r = sent("/$way" . way(), [ events(200) ],
+			{ status => 404, body => $html, times => 0 });
+
+		is($r->{status}, 502, 'status');
+		is($r->{dead}, '', 'nothing goes to the dead letter');
+		cmp_ok(scalar @{ $r->{requests} }, '<=', 12, 'requests');
+	});
+}
+
+subtest('the kind of answer is logged' => sub {
+	for my $case ([ $html, 'HTML' ], [ '', 'an empty body' ],
+		[ '{"error":"no"}', 'JSON' ], [ 'no', 'a body that is not JSON' ])
+	{
+		my ($body, $kind) = @$case;
+		my $r = sent(way(), [ event(1) ],
+			{ status => 403, body => $body, times => 0 });
+
+		like($r->{log}, qr/answers 403 with $kind to each event/, $kind);
+	}
+});
+
+# a 200 that is not Amplitude's
+
+for my $case ([ 'a login page', 200, $html ], [ 'JSON', 200, '{"hello":1}' ],
+	[ 'nothing', 200, '' ], [ '204', 204, '' ], [ '201', 201, '' ],
+	[ 'an array', 200, '[{"code":200}]' ],
+	[ 'another code', 200, '{"code":"ok"}' ])
+{
+	my ($name, $status, $body) = @$case;
+
+	subtest("success of a stranger: $name" => sub {
+		my $r = sent(way(), [ events(5) ], { status => $status,
+			body => $body, times => 0, store => 0,
+			$status == 204 ? (framing => 'none') : () });
+
+		is($r->{status}, 503, 'status');
+		is($r->{json}{forwarded}, 0, 'nothing is forwarded');
+		is($r->{json}{rejected}, 0, 'nothing is rejected');
+		is(scalar @{ $r->{requests} }, 3, 'requests');
+	});
+}
+
+# one bad event among good ones
+
+for my $case ([ 2, 1 ], [ 2, 2 ], [ 3, 2 ], [ 50, 1 ], [ 50, 37 ], [ 50, 50 ],
+	[ 1000, 1 ], [ 1000, 500 ])
+{
+	my ($n, $i) = @$case;
+
+	for my $status (400, 403, 413) {
+		subtest("$status to event $i of $n" => sub {
+			my @events = events($n);
+			my $r = sent(way(), \@events, { match =>
+				qr/"sg_event_id":"event-$i"/, status => $status,
+				body => $html, times => 0 });
+
+			is($r->{status}, 200, 'status');
+			is($r->{json}{forwarded}, $n - 1, 'forwarded');
+			is($r->{json}{rejected}, 1, 'rejected');
+			is(index($r->{dead}, $events[$i - 1]) > 0, 1,
+				'the event is in the dead letter');
+			like($r->{dead}, qr/"reason":"amplitude_$status"/, 'reason');
+		});
+	}
+}
+
+subtest('two bad ones first' => sub {
+	my $r = sent('/one' . way(), [ events(4) ], { match =>
+		qr/"sg_event_id":"event-[12]"/, status => 400, body => '',
+		times => 0 });
+
+	is($r->{status}, 200, 'status');
+	is($r->{json}{rejected}, 2, 'rejected');
+	is($r->{json}{forwarded}, 2, 'forwarded');
+});
+
+subtest('three bad ones first' => sub {
+	my $r = sent('/one' . way(), [ events(4) ], { match =>
+		qr/"sg_event_id":"event-[123]"/, status => 400, body => '',
+		times => 0 });
+
+	is($r->{status}, 502, 'status');
+	is($r->{dead}, '', 'nothing goes to the dead letter');
+	is(scalar @{ $r->{requests} }, 3, 'requests');
+});
+
+subtest('three bad ones in a row after a good one' => sub {
+	my $r = sent('/one' . way(), [ events(5) ], { match =>
+		qr/"sg_event_id":"event-[234]"/, status => 400, body => '',
+		times => 0 });
+
+	is($r->{status}, 200, 'status');
+	is($r->{json}{rejected}, 3, 'rejected');
+});
+
+subtest('a bad one alone, after others have passed' => sub {
+	my $way = way();
+
+	is(sent($way, [ event(1) ])->{status}, 200, 'a good one');
+
+	my $r = sent($way, [ event(2) ], { status => 400, body => '',
+		times => 0 });
+
+	is($r->{status}, 200, 'status');
+	is($r->{json}{rejected}, 1, 'rejected');
+	is(scalar @{ $r->{requests} }, 1, 'requests');
+
+	$r = sent(way(), [ event(2) ], { status => 400, body => '',
+		times => 0 });
+
+	is($r->{status}, 502, 'no evidence by another location');
+});
+
+subtest('a bad one, and the others are throttled' => sub {
+	my $r = sent('/one' . way(), [ events(2) ],
+		{ match => qr/event-1"/, status => 400, body => '' },
+		{ status => 429, body => '', times => 0 });
+
+	is($r->{status}, 429, 'status');
+	is($r->{json}{rejected}, 0, 'rejected');
+	is($r->{dead}, '', 'nothing goes to the dead letter');
+});
+
+# a location that is not internal gets nothing
+
+for my $uri (qw(/typo /returns /rewritten /tried)) {
+	subtest("not internal: $uri" => sub {
+		my $r = sent($uri, [ events(3) ]);
+
+		is($r->{status}, 503, 'status');
+		is($r->{json}{forwarded}, 0, 'forwarded');
+		is(-s "$root/app.log", 0, 'nothing reaches the application');
+		like($r->{log}, qr/\[error\].*\Q"\/amplitude\E.*not "internal"/,
+			'an error names the location');
+	});
+}
+
+for my $uri (qw(/if /named /nested)) {
+	subtest("internal: $uri" => sub {
+		my $r = sent($uri, [ events(3) ]);
+
+		is($r->{status}, 200, 'status');
+		is($r->{json}{forwarded}, 3, 'forwarded');
+	});
+}
+
+$ngx->done();
+
+is_deeply([ $amp->violations() ], [], 'requests keep the contract');
+
+done_testing();
+
+###############################################################################
+
+sub way {
+	return '/' . (shift @ways // die 'no more ways');
+}
+
+
+# posts events to a location, with what Amplitude does for it
+
+sub sent {
+	my ($uri, $events, @steps) = @_;
+	my $from = length $ngx->log();
+	my $dead = length slurp("$root/dead");
+
+	$amp->clear();
+	$amp->script(@steps) if @steps;
+
+	my $r = post($port, webhook(@$events), uri => $uri);
+
+	$r->{requests} = [ $amp->requests() ];
+	$r->{log} = $ngx->log($from);
+	$r->{dead} = substr(slurp("$root/dead"), $dead);
+
+	return $r;
+}
+
+
+sub slurp {
+	my ($name) = @_;
+
+	open my $fh, '<:raw', $name or return '';
+	local $/;
+
+	return scalar(<$fh>) // '';
+}

@@ -1,0 +1,407 @@
+#!/usr/bin/perl
+
+# Other modules in the same location, clients that leave, and a connection
+# whose timers belong to somebody else.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use IO::Socket::INET;
+use Time::HiRes qw(sleep time);
+
+use Amplitude;
+use Gateway;
+use Http2;
+use Webhook;
+
+my $amp = Amplitude->new();
+my $root = Gateway::root();
+my $server = 'http://127.0.0.1:' . $amp->port();
+my $port = Gateway::port();
+my $port2 = Gateway->port(1);
+my ($pp, $closed) = (Gateway->port(2), Gateway->port(3));
+my $realip = Gateway::has('http_realip_module');
+my $http2 = Gateway::has('http_v2_module');
+
+my $real_http = !$realip ? '' : qq(
+	log_format pp '\$uri \$remote_addr \$remote_port';
+
+	server {
+		listen 127.0.0.1:$pp proxy_protocol;
+		access_log $root/pp.log pp;
+		log_subrequest on;
+		real_ip_header proxy_protocol;
+
+		set_real_ip_from 0.0.0.0/0;
+
+		location = /sendgrid {
+			sendgrid_amp /amplitude/us;
+			sendgrid_amp_batch_events 1;
+			sendgrid_amp_concurrency 2;
+			client_max_body_size 0;
+		}
+
+		location = /amplitude/us {
+			internal;
+			proxy_pass $server/2/httpapi;
+		}
+	}
+
+	server {
+		listen 127.0.0.1:@{[ Gateway->port(4) ]} proxy_protocol;
+		access_log $root/pp.log pp;
+		log_subrequest on;
+		real_ip_header proxy_protocol;
+
+		location = /sendgrid {
+			sendgrid_amp /amplitude/us;
+			sendgrid_amp_batch_events 1;
+			sendgrid_amp_concurrency 2;
+		}
+
+		location = /amplitude/us {
+			internal;
+			set_real_ip_from 0.0.0.0/0;
+			proxy_pass $server/2/httpapi;
+		}
+	}
+);
+
+my $ngx = Gateway->new(amplitude => $amp, http => qq(
+	sendgrid_amp_retry_delay 20ms;
+	sendgrid_amp_dead_letter $root/dead;
+	sendgrid_amp_zone figures:64k;
+
+	log_format status '\$request_method \$uri \$status \$sendgrid_amp_received '
+		'\$sendgrid_amp_forwarded \$sendgrid_amp_error';
+	limit_req_zone \$server_port zone=slow:32k rate=3r/s;
+	$real_http
+), server => qq(
+	access_log $root/access.log status;
+
+	location = /status { sendgrid_amp_status json; access_log off; }
+
+	location = /small {
+		sendgrid_amp us;
+		client_max_body_size 1k;
+		error_page 413 = \@big;
+	}
+
+	location = /small/plain {
+		sendgrid_amp us;
+		client_max_body_size 1k;
+		error_page 413 \@big;
+	}
+
+	location \@big { sendgrid_amp us; }
+
+	location = /fb {
+		proxy_pass http://127.0.0.1:$closed;
+		proxy_request_buffering off;
+		proxy_http_version 1.1;
+		error_page 502 = \@direct;
+	}
+
+	location = /fb/200 {
+		proxy_pass http://127.0.0.1:$closed;
+		proxy_request_buffering off;
+		proxy_http_version 1.1;
+		error_page 502 =200 \@direct;
+	}
+
+	location = /buffered {
+		proxy_pass http://127.0.0.1:$closed;
+		error_page 502 = \@direct;
+	}
+
+	location = /buffered/200 {
+		proxy_pass http://127.0.0.1:$closed;
+		error_page 502 =200 \@down;
+	}
+
+	location = /mirrored {
+		mirror /copy;
+		sendgrid_amp us;
+	}
+
+	location = /copy { return 204; }
+
+	location \@direct { sendgrid_amp us; }
+
+	location \@down {
+		sendgrid_amp us;
+		sendgrid_amp_retries 0;
+	}
+
+	location = /serial {
+		sendgrid_amp us;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 1;
+		client_body_timeout 1s;
+	}
+
+	location = /pair {
+		sendgrid_amp us;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 2;
+	}
+
+	location = /limited {
+		sendgrid_amp /amplitude/limited;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 2;
+	}
+
+	location = /amplitude/limited {
+		internal;
+		limit_req zone=slow burst=10;
+		proxy_pass $server/2/httpapi;
+		proxy_buffering off;
+	}
+))->start();
+
+# a body that somebody else has begun to read, or throws away
+
+for my $uri ('/small', '/small/plain') {
+	subtest("a body that nginx discards: $uri" => sub {
+		my ($r, $log) = sent(webhook(events(100)), uri => $uri,
+			cuts => [ 3000 ], pause => 0.3, keepalive => 1);
+
+		is($r->{status}, 413, 'status');
+		is($r->{json}{error}, 'too_large', 'error');
+		like($log, qr/\[error\].*discards the body/, 'it is logged');
+		is($r->{headers}{connection}, 'close', 'no keepalive');
+	});
+}
+
+for my $case ([ 'in two pieces', cuts => [ 3000 ], pause => 0.3 ],
+	[ 'in chunks', chunked => 2000, pause => 0.1 ],
+	[ 'in one chunk', chunked => 100000 ])
+{
+	my ($name, %o) = @$case;
+
+	subtest("a body that a proxy has read a part of: $name" => sub {
+		my ($r, $log) = sent(webhook(events(100)), uri => '/fb', %o,
+			keepalive => 1);
+
+		is($r->{status}, 500, 'status');
+		is($r->{json}{error}, 'internal', 'error');
+		like($log, qr/\[error\].*has read a part of the body/, 'it is logged');
+		is($r->{headers}{connection}, 'close', 'no keepalive');
+		is(scalar $amp->requests(), 0, 'nothing is sent');
+	});
+}
+
+subtest('an error_page that says 200' => sub {
+	my ($r) = sent(webhook(events(100)), uri => '/fb/200', cuts => [ 3000 ],
+		pause => 0.3);
+
+	is($r->{status}, 500, 'a body that was read in part');
+
+	$amp->clear();
+	$amp->script({ status => 503, times => 0 });
+	$r = post($port, webhook(event(1)), uri => '/buffered/200');
+
+	is($r->{status}, 503, 'Amplitude is down');
+});
+
+for my $uri ('/buffered', '/mirrored') {
+	for my $case ([ 'at once' ], [ 'in pieces', cuts => [ 3000, 9000 ],
+			pause => 0.1 ], [ 'in chunks', chunked => 5000 ])
+	{
+		my ($name, %o) = @$case;
+
+		subtest("a body that was read as a whole, $name: $uri" => sub {
+			my ($r) = sent(webhook(events(100)), uri => $uri, %o);
+
+			is($r->{status}, 200, 'status');
+			is($r->{json}{forwarded}, 100, 'forwarded');
+		});
+	}
+}
+
+# what realip keeps in the pools of subrequests
+
+for my $listen ($realip ? ($pp, Gateway->port(4)) : ()) {
+	subtest("realip by PROXY protocol, port $listen" => sub {
+		$amp->clear();
+		$amp->script({ match => qr/event-1"/, delay => 0.05 },
+			{ match => qr/event-2"/, delay => 0.4 },
+			{ match => qr/event-3"/, delay => 0.1 });
+
+		my $lines = slurp("$root/pp.log") =~ tr/\n//;
+		my $body = webhook(events(6));
+		my $r = post($listen, '', raw => "PROXY TCP4 203.0.113.7 192.0.2.1 "
+			. "4711 80\r\n" . Webhook::request_head(length $body) . $body);
+
+		is($r->{status}, 200, 'status');
+		is($r->{json}{forwarded}, 6, 'forwarded');
+
+		my @log = split /\n/, slurp("$root/pp.log");
+		splice @log, 0, $lines;
+
+		# realip of a location to Amplitude changes the one address that all
+		# subrequests have
+
+		is(scalar(grep { m!^/amplitude/us 203\.0\.113\.7 4711$! } @log), 6,
+			'the address in the log of subrequests') if $listen == $pp;
+	});
+}
+
+# HTTP/2: frames that come while nobody reads
+
+SKIP: {
+	skip 'no HTTP/2', 1 if !$http2;
+
+	subtest('HTTP/2: the rest of a body comes while we wait' => sub {
+		my @events = events(3);
+
+		$amp->clear();
+		$amp->script({ delay => 2.5, times => 1 });
+
+		my $c = Http2->new($port2, uri => '/serial');
+
+		$c->data("[$events[0],$events[1],");
+		sleep 0.2;
+		$c->data("$events[2]]", end => 1);
+
+		my $r = $c->answer(10) // {};
+
+		is($r->{status}, 200, 'status');
+		is($r->{json}{forwarded}, 3, 'forwarded');
+	});
+
+	subtest('HTTP/2: the rest comes in time after we have waited' => sub {
+		my @events = events(3);
+
+		$amp->clear();
+		$amp->script({ delay => 1.5, times => 1 });
+
+		my $c = Http2->new($port2, uri => '/serial');
+
+		$c->data("[$events[0],$events[1],");
+		sleep 0.8;
+		$c->data(substr($events[2], 0, 50));
+		sleep 1.4;
+		$c->data(substr($events[2], 50) . ']', end => 1);
+
+		my $r = $c->answer(10) // {};
+
+		is($r->{status}, 200, 'status');
+		is($r->{json}{forwarded}, 3, 'forwarded');
+	});
+
+	subtest('HTTP/2: a client that stalls is still timed out' => sub {
+		my $start = time();
+		my $c = Http2->new($port2, uri => '/serial');
+
+		$c->data('[' . event(1));
+
+		my $r = $c->answer(10) // {};
+
+		isnt($r->{status} // 408, 200, 'status');
+		cmp_ok(time() - $start, '<', Gateway::patience(4), 'in time');
+	});
+}
+
+# a sender that hangs up
+
+for my $case ([ 'HTTP/1, closed' => 'close', 400 ],
+	[ 'HTTP/1, reset' => 'reset', 400 ],
+	$http2 ? ([ 'HTTP/2, reset while reading' => 'rst', 499 ],
+		[ 'HTTP/2, reset while waiting' => 'rst_end', 499 ],
+		[ 'HTTP/2, connection closed' => 'h2close', 499 ]) : ())
+{
+	my ($name, $how, $status) = @$case;
+
+	subtest("a sender that hangs up: $name" => sub {
+		my @events = events(2);
+		my $from = slurp("$root/access.log") =~ tr/\n//;
+
+		$amp->clear();
+		$amp->script({ match => qr/event-1"/, delay => 0.5 },
+			{ match => qr/event-2"/, delay => 1 });
+
+		my $before = figure();
+
+		if ($how eq 'close' || $how eq 'reset') {
+			my $body = "[$events[0],$events[1],";
+			post($port, "$body {", uri => '/pair', length => 1000000,
+				cuts => [ length $body ], pause => 0.2, end => $how);
+
+		} else {
+			my $c = Http2->new($port2, uri => '/pair');
+
+			$c->data("[$events[0],$events[1]" . ($how eq 'rst' ? ',' : ']'),
+				end => $how ne 'rst');
+			sleep 0.2;
+			$how eq 'h2close' ? $c->close() : $c->reset();
+			$c->answer(0.1) if $how ne 'h2close';
+		}
+
+		my $line = $ngx->wait_for(sub {
+			(split /\n/, slurp("$root/access.log"))[$from] }) // '';
+
+		like($line, qr!^POST /pair (?:$status) 2 2 !, 'the log');
+		is(keys %{ $amp->stored() }, 2, 'stored');
+		is(figure() - $before, 2, 'both are counted as forwarded');
+	});
+}
+
+# a limit in the location to Amplitude
+
+subtest('limit_req delays one of two batches' => sub {
+	for my $round (1 .. 3) {
+		$amp->clear();
+		$amp->script({ every => 120, pause => 0.1, times => 0 });
+
+		my $r = post($port, webhook(events(2, "$round-")),
+			uri => '/limited', timeout => 15);
+
+		is($r->{status}, 200, "round $round");
+	}
+});
+
+$ngx->done();
+
+is_deeply([ $amp->violations() ], [], 'requests keep the contract');
+
+done_testing();
+
+###############################################################################
+
+sub sent {
+	my ($body, %o) = @_;
+	my $from = length $ngx->log();
+
+	$amp->clear();
+	$amp->script({ times => 0 });
+
+	my $r = post($port, $body, %o);
+
+	return ($r, $ngx->log($from));
+}
+
+
+# events forwarded, by the status
+
+sub figure {
+	my $r = post($port, '', method => 'GET', uri => '/status', key => undef);
+	my $n = 0;
+
+	$n += $_->{forwarded} for values %{ $r->{json}{events_total} };
+
+	return $n;
+}
+
+
+sub slurp {
+	my ($name) = @_;
+
+	open my $fh, '<:raw', $name or return '';
+	local $/;
+
+	return scalar(<$fh>) // '';
+}
