@@ -237,6 +237,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_http_sendgrid_amp_slot_t       *slots;        /* conf->concurrency */
     ngx_http_sendgrid_amp_slot_t       *probe;        /* sends, others wait */
     ngx_http_sendgrid_amp_pool_t       *pools;        /* to be destroyed */
+    ngx_http_sendgrid_amp_loc_conf_t   *way;          /* that has refused */
     ngx_http_sendgrid_amp_suspect_t    *suspects;
     ngx_uint_t                          nsuspects;
     ngx_uint_t                          refusals;     /* without evidence */

@@ -48,7 +48,9 @@ static ngx_int_t ngx_http_sendgrid_amp_suspect(
 static void ngx_http_sendgrid_amp_note_evidence(
     ngx_http_sendgrid_amp_slot_t *slot);
 static ngx_uint_t ngx_http_sendgrid_amp_has_evidence(
-    ngx_http_sendgrid_amp_slot_t *slot);
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_reject_suspects(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_wrong_way(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_note_kind(
     ngx_http_sendgrid_amp_slot_t *slot);
@@ -246,9 +248,16 @@ ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_slot_t *slot,
     ngx_http_sendgrid_amp_ctx_t  *ctx;
 
     ctx = slot->ctx;
-    evidence = ngx_http_sendgrid_amp_has_evidence(slot);
 
-    if (!evidence) {
+    ctx->way = ngx_http_get_module_loc_conf(slot->request,
+                                            ngx_http_sendgrid_amp_module);
+
+    evidence = ngx_http_sendgrid_amp_has_evidence(ctx);
+
+    if (evidence) {
+        ngx_http_sendgrid_amp_reject_suspects(ctx);
+
+    } else {
         ctx->refusals++;
 
         if (ctx->probe == NULL) {
@@ -426,8 +435,6 @@ ngx_http_sendgrid_amp_suspect(ngx_http_sendgrid_amp_slot_t *slot, uint32_t i,
 static void
 ngx_http_sendgrid_amp_note_evidence(ngx_http_sendgrid_amp_slot_t *slot)
 {
-    ngx_http_sendgrid_amp_ctx_t       *ctx;
-    ngx_http_sendgrid_amp_suspect_t   *suspect;
     ngx_http_sendgrid_amp_loc_conf_t  *conf;
 
     /* in the location that has answered */
@@ -437,9 +444,27 @@ ngx_http_sendgrid_amp_note_evidence(ngx_http_sendgrid_amp_slot_t *slot)
     conf->accepts++;
     conf->accepted = ngx_current_msec;
 
-    ctx = slot->ctx;
+    slot->ctx->accepted = 1;
 
-    ctx->accepted = 1;
+    ngx_http_sendgrid_amp_reject_suspects(slot->ctx);
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_has_evidence(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    return ctx->accepted
+           || (ctx->way->accepts != 0
+               && ngx_current_msec - ctx->way->accepted
+                  < NGX_HTTP_SENDGRID_AMP_EVIDENCE);
+}
+
+
+static void
+ngx_http_sendgrid_amp_reject_suspects(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_sendgrid_amp_suspect_t  *suspect;
+
     ctx->refusals = 0;
     ctx->probe = NULL;
 
@@ -451,32 +476,22 @@ ngx_http_sendgrid_amp_note_evidence(ngx_http_sendgrid_amp_slot_t *slot)
 }
 
 
-static ngx_uint_t
-ngx_http_sendgrid_amp_has_evidence(ngx_http_sendgrid_amp_slot_t *slot)
-{
-    ngx_http_sendgrid_amp_loc_conf_t  *conf;
-
-    if (slot->ctx->accepted) {
-        return 1;
-    }
-
-    conf = ngx_http_get_module_loc_conf(slot->request,
-                                        ngx_http_sendgrid_amp_module);
-
-    return conf->accepts != 0
-           && ngx_current_msec - conf->accepted
-              < NGX_HTTP_SENDGRID_AMP_EVIDENCE;
-}
-
-
 void
 ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     /* with another error the way may be right, and SendGrid posts again */
 
-    if (ctx->suspects != NULL && ctx->error == NGX_HTTP_SENDGRID_AMP_OK) {
-        ngx_http_sendgrid_amp_wrong_way(ctx);
+    if (ctx->suspects == NULL || ctx->error != NGX_HTTP_SENDGRID_AMP_OK) {
+        return;
     }
+
+    if (ngx_http_sendgrid_amp_has_evidence(ctx)) {
+        /* by another webhook meanwhile */
+        ngx_http_sendgrid_amp_reject_suspects(ctx);
+        return;
+    }
+
+    ngx_http_sendgrid_amp_wrong_way(ctx);
 }
 
 
