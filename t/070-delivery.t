@@ -99,7 +99,7 @@ my @recorded = (
 	[ '200-success.json', 50 ],
 	[ '200-success-one.json', 1 ],
 	[ '200-ingested-zero.json', 1 ],
-	[ '200-empty-body.txt', 3 ],
+	[ '200-empty-body.txt', 3, requests => [ 3, 3 ] ],
 	[ '400-missing-field-api_key.json', 4, status => 502 ],
 	[ '400-batch-docs-full.json', 8, status => 502 ],
 	[ '400-invalid-api-key.json', 3, status => 502 ],
@@ -179,6 +179,17 @@ my @passing = (
 	[ 'no answer', stall => 1 ],
 	[ 'no answer, but stored', stall => 1, store => 1 ],
 	[ 'too slow', every => 1, pause => 0.4, timeout => 1 ],
+	[ '201', status => 201, body => '{"code":200,"events_ingested":3}' ],
+	[ '204', status => 204, body => '' ],
+	( map { [ "200, $_->[0]", store => 0, @$_[1, 2] ] }
+		[ 'no body', body => '' ], [ 'HTML', body => '<html>OK</html>' ],
+		[ 'text', body => 'ok' ], [ 'an array', body => '[{"code":200}]' ],
+		[ 'foreign JSON', body => '{"hello":1}' ],
+		[ 'text behind the object', body => '{"code":200}x' ],
+		[ 'a 400 in the body', body => '{"code":400,"error":"no",'
+			. '"events_with_invalid_fields":{"time":[0]}}' ],
+		[ 'a string of 300 kB', pad => [ 0, 300000 ] ],
+		[ 'more than 1 MB', body => '{"code":200}' . (' ' x 1048576) ] ),
 	map { [ $_, status => $_ ] } 408, 500, 502, 503, 504, 599,
 );
 
@@ -217,15 +228,19 @@ subtest('no connection' => sub {
 	is($r->{headers}{'retry-after'}, 30, 'Retry-After');
 });
 
-# 200 whatever the body says
+# 200 and a body that is Amplitude's
 
-for my $case ([ 'HTML', body => '<html>OK</html>' ], [ 'text', body => 'ok' ],
-	[ 'a 400 in the body', body => '{"code":400,"error":"no",'
-		. '"events_with_invalid_fields":{"time":[0]}}' ],
-	[ 'an array', body => '[]' ], [ 'chunked', framing => 'chunked' ],
+for my $case ([ 'code alone', body => '{"code":200}' ],
+	[ 'events_ingested alone', body => ' {"events_ingested":3}' ],
+	[ 'huge integers', body => '{"code":200,"server_upload_time":'
+		. '99999999999999999999,"events_ingested":18446744073709551617}' ],
+	[ 'a thousand levels', body => '{"code":200,"x":' . ('[' x 1000)
+		. (']' x 1000) . '}' ],
+	[ 'chunked', framing => 'chunked' ],
 	[ 'close', close => 1 ], [ 'without a length', framing => 'close' ],
-	[ 'byte by byte', every => 1 ], [ '300 kB', pad => [ 0, 300000 ] ],
-	[ '300 kB first', pad => [ 300000, 0 ] ])
+	[ 'byte by byte', every => 1 ],
+	[ '300 kB', body => '{"code":200}' . (' ' x 300000) ],
+	[ '300 kB first', body => (' ' x 300000) . '{"code":200}' ])
 {
 	my ($name, %step) = @$case;
 

@@ -10,16 +10,21 @@
 
 #define SGAMP_RESPONSE_MAX_SIZE   1048576 /* bytes that are parsed */
 #define SGAMP_RESPONSE_MAX_TOKEN  16384   /* bytes of a string or a number */
-#define SGAMP_RESPONSE_MAX_DEPTH  40
+#define SGAMP_RESPONSE_MAX_DEPTH  40      /* levels that yajl gets to see */
+#define SGAMP_RESPONSE_DIGITS     18      /* more are beyond any count */
 
 
 /* what has to be true of an answer, for a rule to apply */
 
 #define SGAMP_RESPONSE_ANY        0x00
-#define SGAMP_RESPONSE_COMPLETE   0x01
+#define SGAMP_RESPONSE_ACCEPTS    0x01
 #define SGAMP_RESPONSE_REFUSES    0x02
 #define SGAMP_RESPONSE_REJECTS    0x04
 #define SGAMP_RESPONSE_THROTTLES  0x08
+
+
+#define sgamp_response_is_space(c)                                            \
+    ((c) == ' ' || (c) == '\t' || (c) == '\n' || (c) == '\r')
 
 
 typedef struct {
@@ -37,15 +42,21 @@ typedef struct {
 
 
 static void sgamp_response_start(sgamp_response_t *rs);
+static const u_char *sgamp_response_scan(sgamp_response_t *rs,
+    const u_char *p, const u_char *last);
+static sgamp_response_body_e sgamp_response_byte(sgamp_response_t *rs,
+    u_char ch);
+static void sgamp_response_parse(sgamp_response_t *rs, const u_char *p,
+    const u_char *last);
 static unsigned sgamp_response_facts(sgamp_response_t *rs, unsigned status,
     unsigned complete, const sgamp_batch_t *batch, const sgamp_part_t *part);
-static int sgamp_response_integer(void *ctx, long long value);
+static int sgamp_response_number(void *ctx, const char *value, size_t len);
 static int sgamp_response_string(void *ctx, const u_char *value, size_t len);
 static int sgamp_response_open(void *ctx);
 static int sgamp_response_map_key(void *ctx, const u_char *key, size_t len);
 static int sgamp_response_close(void *ctx);
 static int sgamp_response_marks(sgamp_response_t *rs);
-static void sgamp_response_mark(sgamp_response_t *rs, long long n);
+static void sgamp_response_mark(sgamp_response_t *rs, int64_t n);
 static void sgamp_response_name(sgamp_response_t *rs, const u_char *name,
     size_t len);
 
@@ -53,7 +64,7 @@ static void sgamp_response_name(sgamp_response_t *rs, const u_char *name,
 /* the first rule that fits applies */
 
 static const sgamp_response_rule_t sgamp_response_rules[] = {
-    { 200, 200, SGAMP_RESPONSE_COMPLETE, SGAMP_FORWARD },
+    { 200, 200, SGAMP_RESPONSE_ACCEPTS, SGAMP_FORWARD },
     { 400, 400, SGAMP_RESPONSE_REFUSES, SGAMP_REFUSE },
     { 400, 400, SGAMP_RESPONSE_REJECTS, SGAMP_REJECT },
     { 408, 408, SGAMP_RESPONSE_ANY, SGAMP_RETRY },
@@ -66,6 +77,7 @@ static const sgamp_response_rule_t sgamp_response_rules[] = {
 
 
 static const sgamp_response_name_t sgamp_response_keys[] = {
+    { sgamp_str("code"), SGAMP_RESPONSE_CODE },
     { sgamp_str("error"), SGAMP_RESPONSE_ERROR },
     { sgamp_str("missing_field"), SGAMP_RESPONSE_MISSING_FIELD },
     { sgamp_str("events_ingested"), SGAMP_RESPONSE_INGESTED },
@@ -78,12 +90,15 @@ static const sgamp_response_name_t sgamp_response_keys[] = {
 };
 
 
+static const u_char sgamp_response_null[] = "null";
+
+
 static const yajl_callbacks sgamp_response_callbacks = {
     NULL,
     NULL,
-    sgamp_response_integer,
     NULL,
     NULL,
+    sgamp_response_number,
     sgamp_response_string,
     sgamp_response_open,
     sgamp_response_map_key,
@@ -110,56 +125,42 @@ sgamp_response_init(sgamp_response_t *rs, uint32_t n, sgamp_grow_t *grow,
 void
 sgamp_response_feed(sgamp_response_t *rs, const u_char *data, size_t n)
 {
-    size_t       size;
-    yajl_status  status;
+    const u_char  *p, *last;
 
-    while (n != 0 && rs->body == SGAMP_RESPONSE_EMPTY) {
+    last = data + n;
 
-        if (*data == '{') {
-            sgamp_response_start(rs);
+    for (p = data; p < last && !rs->failed; /* void */) {
 
-        } else if (*data > ' ') {
-            rs->body = SGAMP_RESPONSE_OTHER;
-
-        } else {
-            data++;
-            n--;
-        }
-    }
-
-    while (n != 0 && rs->body == SGAMP_RESPONSE_JSON && !rs->failed) {
-        size = (n < SGAMP_FEED_SIZE) ? n : SGAMP_FEED_SIZE;
-
-        if (rs->size + size > SGAMP_RESPONSE_MAX_SIZE
-            || rs->pending > SGAMP_RESPONSE_MAX_TOKEN)
+        if (rs->body == SGAMP_RESPONSE_OTHER
+            || rs->body == SGAMP_RESPONSE_BROKEN)
         {
+            return;
+        }
+
+        if (rs->size == SGAMP_RESPONSE_MAX_SIZE) {
             rs->body = SGAMP_RESPONSE_OTHER;
             return;
         }
 
-        if (sgamp_arena_reserve(&rs->arena, rs->pending, size) != SGAMP_OK) {
-            rs->failed = 1;
+        if (rs->body == SGAMP_RESPONSE_JSON) {
+            p = sgamp_response_scan(rs, p, last);
+            continue;
+        }
+
+        if (rs->body == SGAMP_RESPONSE_EMPTY && *p == '{') {
+            sgamp_response_start(rs);
+            continue;
+        }
+
+        /* before the object and behind the object */
+
+        if (!sgamp_response_is_space(*p)) {
+            rs->body = SGAMP_RESPONSE_OTHER;
             return;
         }
 
-        rs->touched = 0;
-
-        status = yajl_parse(rs->yajl, data, size);
-
-        if (rs->arena.failed) {
-            rs->failed = 1;
-            return;
-        }
-
-        if (status != yajl_status_ok) {
-            rs->body = SGAMP_RESPONSE_BROKEN;
-            return;
-        }
-
-        rs->pending = rs->touched ? size : rs->pending + size;
-        rs->size += size;
-        data += size;
-        n -= size;
+        rs->size++;
+        p++;
     }
 }
 
@@ -184,6 +185,156 @@ sgamp_response_start(sgamp_response_t *rs)
     (void) yajl_config(rs->yajl, yajl_dont_validate_strings, 1);
 
     rs->body = SGAMP_RESPONSE_JSON;
+}
+
+
+static const u_char *
+sgamp_response_scan(sgamp_response_t *rs, const u_char *p, const u_char *last)
+{
+    unsigned                shown;
+    const u_char           *start;
+    sgamp_response_body_e   body;
+
+    /*
+     * yajl buffers and nests without a limit, and tells what it has read only
+     * at the end of a token: the limits are counted here, a byte at a time, so
+     * that where an answer was cut has no say
+     */
+
+    if ((size_t) (last - p) > SGAMP_RESPONSE_MAX_SIZE - rs->size) {
+        last = p + (SGAMP_RESPONSE_MAX_SIZE - rs->size);
+    }
+
+    if (last - p > SGAMP_FEED_SIZE) {
+        last = p + SGAMP_FEED_SIZE;
+    }
+
+    start = p;
+    shown = rs->nesting <= SGAMP_RESPONSE_MAX_DEPTH;
+
+    for ( /* void */ ; p < last; p++) {
+        rs->size++;
+
+        body = sgamp_response_byte(rs, *p);
+
+        if (body != SGAMP_RESPONSE_JSON) {
+
+            if (shown) {
+                sgamp_response_parse(rs, start,
+                                     p + (body == SGAMP_RESPONSE_WHOLE));
+            }
+
+            if (rs->body == SGAMP_RESPONSE_JSON) {
+                rs->body = body;
+            }
+
+            return p + 1;
+        }
+
+        if (shown && rs->nesting > SGAMP_RESPONSE_MAX_DEPTH) {
+
+            /* yajl gets a null for all that is too deep */
+
+            sgamp_response_parse(rs, start, p);
+            sgamp_response_parse(rs, sgamp_response_null,
+                                 sgamp_response_null
+                                 + sizeof(sgamp_response_null) - 1);
+            shown = 0;
+
+        } else if (!shown && rs->nesting == SGAMP_RESPONSE_MAX_DEPTH) {
+            start = p + 1;
+            shown = 1;
+        }
+    }
+
+    if (shown) {
+        sgamp_response_parse(rs, start, last);
+    }
+
+    return last;
+}
+
+
+static sgamp_response_body_e
+sgamp_response_byte(sgamp_response_t *rs, u_char ch)
+{
+    /* what the body is with this byte, if yajl agrees */
+
+    if (rs->quoted) {
+        rs->quoted = (rs->escaped || ch != '"');
+        rs->escaped = (!rs->escaped && ch == '\\');
+        rs->token++;
+
+    } else if (ch == '"') {
+        rs->quoted = 1;
+        rs->token = 1;
+
+    } else if (ch == '\v' || ch == '\f') {
+
+        /* yajl takes these two for white space */
+
+        return SGAMP_RESPONSE_BROKEN;
+
+    } else if (sgamp_response_is_space(ch) || ch == ',' || ch == ':') {
+        rs->token = 0;
+
+    } else if (ch == '{' || ch == '[') {
+        rs->token = 0;
+        rs->nesting++;
+
+    } else if (ch == '}' || ch == ']') {
+        rs->token = 0;
+        rs->nesting--;
+
+        if (rs->nesting == 0) {
+            return SGAMP_RESPONSE_WHOLE;
+        }
+
+    } else {
+        rs->token++;
+    }
+
+    return (rs->token > SGAMP_RESPONSE_MAX_TOKEN) ? SGAMP_RESPONSE_OTHER
+                                                  : SGAMP_RESPONSE_JSON;
+}
+
+
+static void
+sgamp_response_parse(sgamp_response_t *rs, const u_char *p, const u_char *last)
+{
+    size_t       n;
+    yajl_status  status;
+
+    n = last - p;
+
+    if (n == 0 || rs->failed || rs->body != SGAMP_RESPONSE_JSON) {
+        return;
+    }
+
+    if (sgamp_arena_reserve(&rs->arena, rs->pending, n) != SGAMP_OK) {
+        rs->failed = 1;
+        return;
+    }
+
+    rs->touched = 0;
+
+    status = yajl_parse(rs->yajl, p, n);
+
+    if (rs->arena.failed) {
+        rs->failed = 1;
+        return;
+    }
+
+    if (status != yajl_status_ok) {
+        rs->body = SGAMP_RESPONSE_BROKEN;
+        return;
+    }
+
+    rs->pending = rs->touched ? n : rs->pending + n;
+
+    if (rs->pending > SGAMP_RESPONSE_MAX_TOKEN) {
+        rs->pending = SGAMP_RESPONSE_MAX_TOKEN;
+    }
 }
 
 
@@ -226,20 +377,10 @@ sgamp_response_facts(sgamp_response_t *rs, unsigned status,
      * one cut short, but an object can
      */
 
-    if (rs->body == SGAMP_RESPONSE_JSON && !rs->failed) {
-
-        if (sgamp_arena_reserve(&rs->arena, rs->pending, 1) != SGAMP_OK) {
-            rs->failed = 1;
-
-        } else if (yajl_complete_parse(rs->yajl) != yajl_status_ok) {
-            rs->body = SGAMP_RESPONSE_BROKEN;
-        }
-
-        rs->failed |= rs->arena.failed;
-    }
-
-    if (complete && rs->body != SGAMP_RESPONSE_BROKEN) {
-        facts |= SGAMP_RESPONSE_COMPLETE;
+    if (complete && rs->body == SGAMP_RESPONSE_WHOLE
+        && (rs->code || rs->counted))
+    {
+        facts |= SGAMP_RESPONSE_ACCEPTS;
     }
 
     if (rs->refused) {
@@ -303,16 +444,40 @@ sgamp_response_done(sgamp_response_t *rs)
 
 
 static int
-sgamp_response_integer(void *ctx, long long value)
+sgamp_response_number(void *ctx, const char *value, size_t len)
 {
     sgamp_response_t  *rs = ctx;
 
+    size_t   i;
+    int64_t  n;
+
+    static const char code[] = "200";
+
     rs->touched = 1;
+
+    if (rs->depth == 1 && rs->key == SGAMP_RESPONSE_CODE) {
+        rs->code = (len == sizeof(code) - 1 && memcmp(value, code, len) == 0);
+        return 1;
+    }
+
+    /* a number is text here, of any length */
+
+    n = 0;
+
+    for (i = 0; i < len; i++) {
+
+        if (value[i] < '0' || value[i] > '9') {
+            return 1;
+        }
+
+        n = (i < SGAMP_RESPONSE_DIGITS) ? n * 10 + (value[i] - '0')
+                                        : INT64_MAX;
+    }
 
     if (rs->depth == 1) {
 
         if (rs->key == SGAMP_RESPONSE_INGESTED) {
-            rs->ingested = value;
+            rs->ingested = n;
         }
 
         return 1;
@@ -323,7 +488,7 @@ sgamp_response_integer(void *ctx, long long value)
     case SGAMP_RESPONSE_EVENTS_WITH:
     case SGAMP_RESPONSE_SILENCED_EVENTS:
     case SGAMP_RESPONSE_THROTTLED_EVENTS:
-        sgamp_response_mark(rs, value);
+        sgamp_response_mark(rs, n);
         break;
 
     default:
@@ -369,7 +534,9 @@ sgamp_response_open(void *ctx)
 
     rs->touched = 1;
 
-    return ++rs->depth <= SGAMP_RESPONSE_MAX_DEPTH;
+    rs->depth++;
+
+    return 1;
 }
 
 
@@ -432,8 +599,22 @@ sgamp_response_map_key(void *ctx, const u_char *key, size_t len)
         }
     }
 
-    if (rs->key == SGAMP_RESPONSE_SILENCED_EVENTS) {
+    switch (rs->key) {
+
+    case SGAMP_RESPONSE_CODE:
+        rs->code = 0;
+        break;
+
+    case SGAMP_RESPONSE_INGESTED:
+        rs->counted = 1;
+        break;
+
+    case SGAMP_RESPONSE_SILENCED_EVENTS:
         sgamp_response_name(rs, key, len);
+        break;
+
+    default:
+        break;
     }
 
     return 1;
@@ -441,11 +622,11 @@ sgamp_response_map_key(void *ctx, const u_char *key, size_t len)
 
 
 static void
-sgamp_response_mark(sgamp_response_t *rs, long long n)
+sgamp_response_mark(sgamp_response_t *rs, int64_t n)
 {
     /* indices that are not of this request are not believed */
 
-    if (n < 0 || n >= rs->n || sgamp_response_marks(rs) != SGAMP_OK) {
+    if (n >= rs->n || sgamp_response_marks(rs) != SGAMP_OK) {
         return;
     }
 

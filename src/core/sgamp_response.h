@@ -49,6 +49,7 @@ typedef struct {
 typedef enum {
     SGAMP_RESPONSE_EMPTY = 0,
     SGAMP_RESPONSE_JSON,  /* an object so far */
+    SGAMP_RESPONSE_WHOLE, /* an object to its end, white space may follow */
     SGAMP_RESPONSE_OTHER, /* not to be parsed */
     SGAMP_RESPONSE_BROKEN /* began as an object, and is none */
 } sgamp_response_body_e;
@@ -58,6 +59,7 @@ typedef enum {
 
 typedef enum {
     SGAMP_RESPONSE_UNKNOWN = 0,
+    SGAMP_RESPONSE_CODE,
     SGAMP_RESPONSE_ERROR,
     SGAMP_RESPONSE_MISSING_FIELD,
     SGAMP_RESPONSE_INGESTED,
@@ -76,9 +78,11 @@ typedef struct {
     sgamp_grow_t           *grow;
     size_t                  size;        /* bytes so far */
     size_t                  pending;     /* at least the bytes since a token */
+    size_t                  token;       /* bytes of the open one */
+    size_t                  nesting;     /* open brackets */
     sgamp_response_body_e   body;
     sgamp_response_key_e    key;
-    unsigned                depth;
+    unsigned                depth;       /* of these, those that yajl saw */
 
     uint32_t                n;           /* events of the request */
     u_char                 *marks;       /* n of them; NULL: none was named */
@@ -93,8 +97,12 @@ typedef struct {
 
     int64_t                 ingested;    /* events, -1 if it was not said */
 
+    unsigned                code:1;      /* "code" is 200 */
+    unsigned                counted:1;   /* there is "events_ingested" */
     unsigned                refused:1;   /* missing field, invalid key */
     unsigned                rejected:1;  /* an event was named */
+    unsigned                quoted:1;    /* the open token is a string */
+    unsigned                escaped:1;   /* by the backslash before */
     unsigned                touched:1;
     unsigned                failed:1;    /* no memory to keep it */
 } sgamp_response_t;
@@ -107,6 +115,11 @@ typedef struct {
 void sgamp_response_init(sgamp_response_t *rs, uint32_t n, sgamp_grow_t *grow,
     sgamp_str_t *reserve);
 
+/*
+ * Reads the next n bytes.  The result does not depend on how an answer is
+ * cut.  What is nested too deep is skipped; a token or an answer that is too
+ * long ends the reading, and so the answer is never a delivery.
+ */
 void sgamp_response_feed(sgamp_response_t *rs, const u_char *data, size_t n);
 
 /*

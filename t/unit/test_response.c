@@ -30,13 +30,55 @@ static void sgamp_test_incomplete(sgamp_test_batcher_t *t);
 
 static const sgamp_test_answer_t sgamp_test_table[] = {
     { 200, SGAMP_FORWARD, "", "{\"code\":200,\"events_ingested\":10}" },
-    { 200, SGAMP_FORWARD, "", "" },
-    { 200, SGAMP_FORWARD, "", "  \n" },
-    { 200, SGAMP_FORWARD, "", "success" },
-    { 200, SGAMP_FORWARD, "", "<html>" },
+    { 200, SGAMP_FORWARD, "", "{\"code\":200}" },
+    { 200, SGAMP_FORWARD, "", " \r\n\t{ \"code\" : 200 } \r\n\t" },
+    { 200, SGAMP_FORWARD, "", "{\"a\":[{}],\"c\\u006fde\":200,\"b\":null}" },
+    { 200, SGAMP_FORWARD, "", "{\"events_ingested\":0}" },
+    { 200, SGAMP_FORWARD, "", "{\"code\":0,\"events_ingested\":null}" },
+    { 200, SGAMP_FORWARD, "", "{\"code\":500,\"code\":200}" },
+    { 200, SGAMP_FORWARD, "",
+      "{\"code\":200,\"events_ingested\":18446744073709551616,"
+      "\"a\":-99999999999999999999999999,\"b\":[1e999]}" },
+    { 200, SGAMP_RETRY, "", "" },
+    { 200, SGAMP_RETRY, "", "  \n" },
+    { 200, SGAMP_RETRY, "", "success" },
+    { 200, SGAMP_RETRY, "", "200" },
+    { 200, SGAMP_RETRY, "", "null" },
+    { 200, SGAMP_RETRY, "", "<html>" },
+    { 200, SGAMP_RETRY, "", "[]" },
+    { 200, SGAMP_RETRY, "", "[{\"code\":200}]" },
+    { 200, SGAMP_RETRY, "", "{}" },
+    { 200, SGAMP_RETRY, "", "{\"hello\":1}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":\"200\"}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":2000}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":20}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":-200}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200,\"code\":500}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200,\"code\":null}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":[200]}" },
+    { 200, SGAMP_RETRY, "", "{\"Code\":200}" },
+    { 200, SGAMP_RETRY, "", "{\"a\":{\"code\":200}}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":{\"a\":200}}" },
+    { 200, SGAMP_RETRY, "", "{\"a\":[{\"events_ingested\":10}]}" },
+    { 200, SGAMP_RETRY, "", "{\"a\":\"events_ingested\"}" },
     { 200, SGAMP_RETRY, "", "{\"code\":200,\"events_ing" },
     { 200, SGAMP_RETRY, "", "{\"code\":200," },
+    { 200, SGAMP_RETRY, "", "{\"code\":200" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200,\"a\":{\"b\":1}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200]" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200,}" },
     { 200, SGAMP_RETRY, "", "{\"code\":200}}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200}{\"code\":200}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200} 1" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200}\"" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200}t" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200}\v" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200,\v\"a\":1}" },
+    { 200, SGAMP_RETRY, "", "{\"code\":200,\"a\":1\f}" },
+    { 200, SGAMP_RETRY, "", "\v{\"code\":200}" },
+    { 200, SGAMP_RETRY, "", "\xef\xbb\xbf{\"code\":200}" },
+    { 201, SGAMP_RETRY, "", "{\"code\":200,\"events_ingested\":10}" },
+    { 204, SGAMP_RETRY, "", "" },
     { 400, SGAMP_REFUSE, "", "{\"error\":\"Invalid API key: 0000\"}" },
     { 400, SGAMP_REFUSE, "", "{\"missing_field\":\"api_key\"}" },
     { 400, SGAMP_REFUSE, "...r......",
@@ -63,7 +105,15 @@ static const sgamp_test_answer_t sgamp_test_table[] = {
     { 400, SGAMP_HALVE, "", "{\"events_with_invalid_fields\":{\"time\":[]}}" },
     { 400, SGAMP_HALVE, "", "{\"events_with_invalid_fields\":{}}" },
     { 400, SGAMP_REJECT, ".r........",
+      "{\"events_with_invalid_fields\":{\"time\":[1," },
+    { 400, SGAMP_HALVE, "..........",
       "{\"events_with_invalid_fields\":{\"time\":[1" },
+    { 400, SGAMP_REJECT, "..r.......",
+      "{\"events_with_invalid_fields\":{\"time\":["
+      "18446744073709551617,1.0,1e0,-1,2,\v3]}}" },
+    { 400, SGAMP_REJECT, "..r.......",
+      "{\"events_with_invalid_fields\":{\"time\":["
+      "9223372036854775809,2]}}" },
     { 403, SGAMP_HALVE, "", "{\"code\":403,\"error\":\"Forbidden\"}" },
     { 413, SGAMP_HALVE, "", "{\"code\":413}" },
     { 429, SGAMP_THROTTLE, "...tt..t..",
@@ -194,7 +244,7 @@ sgamp_test_statuses(sgamp_test_batcher_t *t)
     unsigned             bad;
     sgamp_test_answer_t  answer;
 
-    /* without a body that says more */
+    /* without a body, which a delivery has */
 
     answer.marks = "";
     answer.body = "";
@@ -203,10 +253,6 @@ sgamp_test_statuses(sgamp_test_batcher_t *t)
     for (answer.status = 0; answer.status < 1000; answer.status++) {
 
         switch (answer.status) {
-
-        case 200:
-            answer.action = SGAMP_FORWARD;
-            break;
 
         case 408:
             answer.action = SGAMP_RETRY;
@@ -236,15 +282,22 @@ sgamp_test_statuses(sgamp_test_batcher_t *t)
 static void
 sgamp_test_incomplete(sgamp_test_batcher_t *t)
 {
-    sgamp_str_t        reserve;
-    sgamp_response_t   rs;
+    sgamp_str_t       reserve;
+    sgamp_response_t  rs;
+
+    static const char body[] = "{\"code\":200,\"events_ingested\":10}";
 
     memset(&reserve, 0, sizeof(sgamp_str_t));
 
     sgamp_response_init(&rs, SGAMP_TEST_EVENTS, &t->heap.grow, &reserve);
+    sgamp_response_feed(&rs, (u_char *) body, sizeof(body) - 1);
 
     tap_is(sgamp_response_action(&rs, 200, 0, t->b.closed, NULL), SGAMP_RETRY,
            "200, and the connection was cut");
+    tap_is(sgamp_response_action(&rs, 200, 1, t->b.closed, NULL),
+           SGAMP_FORWARD, "200, and the connection was not");
 
     sgamp_response_done(&rs);
+
+    t->heap.grow.free(&t->heap, reserve.data);
 }
