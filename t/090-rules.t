@@ -501,6 +501,7 @@ my @good = (
 	'sendgrid_amp_hash key keys;',
 	'sendgrid_amp_hash "" key=k;', 'sendgrid_amp_property "" "";',
 	'sendgrid_amp_event_name machine_open x;', 'sendgrid_amp_ignore machine_open;',
+	'sendgrid_amp_events received;', 'sendgrid_amp_ignore Received;',
 	'sendgrid_amp_drop email; sendgrid_amp_hash email;',
 	'sendgrid_amp_keep ' . join(' ', map { "k$_" } 1 .. 300) . ';',
 	join(' ', map { "sendgrid_amp_property p$_ v;" } 1 .. 16),

@@ -96,7 +96,7 @@ my @cases = (
 				[ 1, 'processed' ], [ 2, 'Delivered' ], [ 3, 'open', 'true' ],
 				[ 4, 'open' ], [ 5, 'open', '"true"' ],
 				[ 6, 'machine_open' ], [ 7, 'what' ], [ 8, 'cl\u0069ck' ],
-				[ 9, 'group_resubscribe' ]) ], [], {
+				[ 9, 'group_resubscribe' ], [ 10, 'Received' ]) ], [], {
 		'webhooks_total{status="200"}' => 1,
 		'events_total{event="processed",result="forwarded"}' => 1,
 		'events_total{event="delivered",result="forwarded"}' => 1,
@@ -105,8 +105,9 @@ my @cases = (
 		'events_total{event="other",result="forwarded"}' => 2,
 		'events_total{event="click",result="forwarded"}' => 1,
 		'events_total{event="group_resubscribe",result="forwarded"}' => 1,
+		'events_total{event="received",result="forwarded"}' => 1,
 		'amplitude_responses_total{code="200"}' => 1,
-	}, '200 9 9 0 0 1 0 - us -' ],
+	}, '200 10 10 0 0 1 0 - us -' ],
 
 	[ 'empty', [ '[]' ], [], {
 		'webhooks_total{status="200"}' => 1,

@@ -24,6 +24,7 @@ static const sgamp_str_t  sgamp_kinds[] = {
     sgamp_str("group_unsubscribe"),
     sgamp_str("group_resubscribe"),
     sgamp_str("account_status_change"),
+    sgamp_str("received"),
     sgamp_str("machine_open"),
     sgamp_str("other")
 };

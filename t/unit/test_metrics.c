@@ -10,7 +10,7 @@
 #include "sgamp_test.h"
 
 
-#define SGAMP_TEST_LINES  (14 + 1 + 42 + 14 + 1 + 7 + 5 + 2 + 2 * 17)
+#define SGAMP_TEST_LINES  (14 + 1 + 45 + 14 + 1 + 7 + 5 + 2 + 2 * 17)
 
 
 typedef void (*sgamp_test_metrics_pt)(const sgamp_metrics_t *m,
@@ -56,6 +56,12 @@ sgamp_test_counters(void)
         "not_an_object", "no_event_type", "no_user_id", "amplitude_400",
         "amplitude_403", "amplitude_413", "amplitude_404", "", "amplitude_4000",
         "amplitude_40", NULL
+    };
+    static const char *names[] = {
+        "processed", "dropped", "deferred", "delivered", "bounce", "open",
+        "click", "spamreport", "unsubscribe", "group_unsubscribe",
+        "group_resubscribe", "account_status_change", "received",
+        "machine_open", NULL
     };
 
     /* whatever the status, it is one of a family, and few are no other */
@@ -111,6 +117,18 @@ sgamp_test_counters(void)
 
     tap_is(n, SGAMP_KINDS * SGAMP_METRICS_RESULTS,
            "each event and result has a counter");
+
+    /* SendGrid's own, with names that differ */
+
+    for (i = 0; names[i] != NULL; i++) {
+        kind = sgamp_kind_lookup((u_char *) names[i], strlen(names[i]));
+
+        tap_ok(kind != SGAMP_KIND_OTHER
+               && strcmp(sgamp_kind_name(kind), names[i]) == 0,
+               "\"%s\" is known", names[i]);
+    }
+
+    tap_is(i, SGAMP_KIND_OTHER, "no other event is known");
 }
 
 
@@ -222,34 +240,34 @@ sgamp_test_prometheus(void)
     sgamp_test_has(&buf, "\nsendgrid_amp_events_total{event=\"processed\","
                          "result=\"rejected\"} 18\n");
     sgamp_test_has(&buf, "\nsendgrid_amp_events_total{event=\"other\","
-                         "result=\"rejected\"} 57\n");
+                         "result=\"rejected\"} 60\n");
     sgamp_test_has(&buf, "\nsendgrid_amp_amplitude_responses_total"
-                         "{code=\"error\"} 71\n");
-    sgamp_test_has(&buf, "\nsendgrid_amp_retries_total 72\n");
+                         "{code=\"error\"} 74\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_retries_total 75\n");
     sgamp_test_has(&buf, "\nsendgrid_amp_rejected_total"
-                         "{reason=\"not_an_object\"} 73\n");
+                         "{reason=\"not_an_object\"} 76\n");
     sgamp_test_has(&buf, "\nsendgrid_amp_rejected_total"
-                         "{reason=\"amplitude_other\"} 79\n");
-    sgamp_test_has(&buf, "\nsendgrid_amp_signatures_total{result=\"ok\"} 80\n");
+                         "{reason=\"amplitude_other\"} 82\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_signatures_total{result=\"ok\"} 83\n");
     sgamp_test_has(&buf, "\nsendgrid_amp_signatures_total"
-                         "{result=\"mismatch\"} 84\n");
-    sgamp_test_has(&buf, "\nsendgrid_amp_received_bytes_total 85\n");
-    sgamp_test_has(&buf, "\nsendgrid_amp_sent_bytes_total 86\n");
+                         "{result=\"mismatch\"} 87\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_received_bytes_total 88\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_sent_bytes_total 89\n");
     sgamp_test_has(&buf, "\n# TYPE sendgrid_amp_webhook_duration_seconds "
                          "histogram\n");
 
-    /* buckets have 87 to 101, and the sum, in ms, 102 */
+    /* buckets have 90 to 104, and the sum, in ms, 105 */
 
     sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_bucket"
-                         "{le=\"0.001\"} 87\n");
+                         "{le=\"0.001\"} 90\n");
     sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_bucket"
-                         "{le=\"0.002\"} 175\n");
+                         "{le=\"0.002\"} 181\n");
     sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_bucket"
-                         "{le=\"+Inf\"} 1410\n");
+                         "{le=\"+Inf\"} 1455\n");
     sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_sum "
-                         "0.102\n");
+                         "0.105\n");
     sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_count "
-                         "1410\n");
+                         "1455\n");
 
     sgamp_test_free(&buf);
 }
@@ -273,8 +291,8 @@ sgamp_test_json(void)
     sgamp_test_has(&buf, ",\"webhooks_in_flight\":15,");
     sgamp_test_has(&buf, "\"events_total\":{\"processed\":{\"forwarded\":16,"
                          "\"ignored\":17,\"rejected\":18},");
-    sgamp_test_has(&buf, "\"buckets\":{\"0.001\":87,\"0.002\":175,");
-    sgamp_test_has(&buf, "\"+Inf\":1410},\"sum\":0.102,\"count\":1410,"
+    sgamp_test_has(&buf, "\"buckets\":{\"0.001\":90,\"0.002\":181,");
+    sgamp_test_has(&buf, "\"+Inf\":1455},\"sum\":0.105,\"count\":1455,"
                          "\"p50\":0.");
 
     sgamp_test_free(&buf);
