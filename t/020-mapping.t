@@ -135,7 +135,9 @@ my @table = (
 		[ 'null', undef ], [ 'true', undef ], [ '""', undef ],
 		[ '"soon"', undef ], [ '[1513299569]', undef ], [ '{}', undef ],
 		[ '-5', undef ], [ '1e400', undef ],
-		[ '"2023-11-19T17:13:22Z"', undef ]),
+		[ '"0001513299569"', 1513299569000 ],
+		[ '"2023-11-19T17:13:22.5+01:00"', 1700410402500 ],
+		[ '"2023-11-31T17:13:22Z"', undef ]),
 	[ 'last timestamp counts', qq("timestamp":1,$mail,"timestamp":2),
 		{ time => 2000 } ],
 

@@ -14,7 +14,14 @@
 
 #define SGAMP_TIME_DECODED       64     /* characters */
 
+#define SGAMP_TIME_EPOCH         1970
+#define SGAMP_TIME_LEAP          60     /* the second, at the end of a month */
+#define SGAMP_TIME_MINUTE        60     /* in seconds */
+#define SGAMP_TIME_HOUR          3600
+#define SGAMP_TIME_DAY           86400
+
 #define sgamp_time_is_digit(c)   ((c) >= '0' && (c) <= '9')
+#define sgamp_time_two(p)        (((p)[0] - '0') * 10 + ((p)[1] - '0'))
 
 
 /* a decimal number: digits[.digits] times 10 to the exponent */
@@ -28,6 +35,12 @@ typedef struct {
 } sgamp_time_number_t;
 
 
+static int sgamp_time_date(const sgamp_str_t *text, uint64_t *ms);
+static int sgamp_time_is_layout(const u_char *p, const char *layout);
+static int sgamp_time_fraction(const u_char **p, const u_char *last);
+static int sgamp_time_offset(const u_char *p, const u_char *last,
+    int *offset);
+static int64_t sgamp_time_days(int year, int month, int day);
 static int sgamp_time_number(const sgamp_json_value_t *value,
     sgamp_time_number_t *n);
 static const u_char *sgamp_time_digits(const u_char *p, const u_char *last,
@@ -59,7 +72,8 @@ sgamp_time(const sgamp_json_value_t *value, uint64_t *ms)
     }
 
     if (!sgamp_time_number(&decoded, &number)) {
-        return 0;
+        return value->type == SGAMP_JSON_STRING
+               && sgamp_time_date(&decoded.text, ms);
     }
 
     n = number.nintegers + number.nfractions;
@@ -103,6 +117,219 @@ sgamp_time(const sgamp_json_value_t *value, uint64_t *ms)
     *ms = time;
 
     return 1;
+}
+
+
+static int
+sgamp_time_date(const sgamp_str_t *text, uint64_t *ms)
+{
+    int            year, month, second, offset, fraction;
+    int64_t        time, first, next;
+    const u_char  *p, *last, *clock;
+
+    static const char layout[] = "yyyy-mm-ddThh:mm:ss";
+
+    /* a date and time of RFC 3339 */
+
+    p = text->data;
+    last = p + text->len;
+
+    if (text->len < sizeof(layout) - 1 || !sgamp_time_is_layout(p, layout)) {
+        return 0;
+    }
+
+    year = sgamp_time_two(p) * 100 + sgamp_time_two(p + 2);
+    month = sgamp_time_two(p + 5);
+    time = sgamp_time_days(year, month, sgamp_time_two(p + 8));
+
+    if (time < 0) {
+        return 0;
+    }
+
+    clock = p + sizeof("yyyy-mm-ddT") - 1;
+    second = sgamp_time_two(clock + 6);
+
+    if (sgamp_time_two(clock) > 23
+        || sgamp_time_two(clock + 3) > 59
+        || second > SGAMP_TIME_LEAP)
+    {
+        return 0;
+    }
+
+    p += sizeof(layout) - 1;
+
+    fraction = sgamp_time_fraction(&p, last);
+
+    if (fraction < 0 || !sgamp_time_offset(p, last, &offset)) {
+        return 0;
+    }
+
+    time = time * SGAMP_TIME_DAY + sgamp_time_two(clock) * SGAMP_TIME_HOUR
+           + sgamp_time_two(clock + 3) * SGAMP_TIME_MINUTE + second - offset;
+
+    if (time < 0) {
+        return 0;
+    }
+
+    /* a leap second is the last of a month in UTC */
+
+    if (second == SGAMP_TIME_LEAP) {
+        first = sgamp_time_days(year, month, 1);
+        next = sgamp_time_days(year + month / 12, month % 12 + 1, 1);
+
+        if (time != first * SGAMP_TIME_DAY && time != next * SGAMP_TIME_DAY) {
+            return 0;
+        }
+    }
+
+    *ms = (uint64_t) time * 1000 + fraction;
+
+    return 1;
+}
+
+
+static int
+sgamp_time_is_layout(const u_char *p, const char *layout)
+{
+    u_char  ch;
+
+    for ( /* void */ ; *layout != '\0'; layout++, p++) {
+        ch = *p;
+
+        switch (*layout) {
+
+        case '-':
+        case ':':
+
+            if (ch != *layout) {
+                return 0;
+            }
+
+            break;
+
+        case 'T':
+
+            /* as RFC 3339 notes, a blank is read with more ease */
+
+            if (ch != 'T' && ch != 't' && ch != ' ') {
+                return 0;
+            }
+
+            break;
+
+        default:
+
+            if (!sgamp_time_is_digit(ch)) {
+                return 0;
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+static int
+sgamp_time_fraction(const u_char **p, const u_char *last)
+{
+    int            i, n, ms;
+    const u_char  *s;
+
+    /* milliseconds, cut; -1 if there is a point and no digit */
+
+    if (*p == last || **p != '.') {
+        return 0;
+    }
+
+    s = ++(*p);
+    *p = sgamp_time_digits(s, last, &n);
+
+    if (n == 0) {
+        return -1;
+    }
+
+    ms = 0;
+
+    for (i = 0; i < 3; i++) {
+        ms = ms * 10 + ((i < n) ? s[i] - '0' : 0);
+    }
+
+    return ms;
+}
+
+
+static int
+sgamp_time_offset(const u_char *p, const u_char *last, int *offset)
+{
+    static const char layout[] = "hh:mm";
+
+    /* seconds to the east of Greenwich */
+
+    *offset = 0;
+
+    if (last - p == 1) {
+        return *p == 'Z' || *p == 'z';
+    }
+
+    if (last - p != sizeof("+hh:mm") - 1
+        || (*p != '+' && *p != '-')
+        || !sgamp_time_is_layout(p + 1, layout)
+        || sgamp_time_two(p + 1) > 23
+        || sgamp_time_two(p + 4) > 59)
+    {
+        return 0;
+    }
+
+    *offset = sgamp_time_two(p + 1) * SGAMP_TIME_HOUR
+              + sgamp_time_two(p + 4) * SGAMP_TIME_MINUTE;
+
+    if (*p == '-') {
+        *offset = -*offset;
+    }
+
+    return 1;
+}
+
+
+static int64_t
+sgamp_time_days(int year, int month, int day)
+{
+    int      i, leap, length;
+    int64_t  days;
+
+    static const u_char lengths[] = {
+        31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
+    };
+
+    /* since the epoch, -1 if there is no such day */
+
+    if (year < SGAMP_TIME_EPOCH || month < 1 || month > 12 || day < 1) {
+        return -1;
+    }
+
+    leap = (year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+
+    days = (int64_t) (year - SGAMP_TIME_EPOCH) * 365;
+
+    /* leap days of the years before */
+
+    year--;
+    days += year / 4 - year / 100 + year / 400;
+
+    year = SGAMP_TIME_EPOCH - 1;
+    days -= year / 4 - year / 100 + year / 400;
+
+    for (i = 1; /* void */; i++) {
+        length = lengths[i - 1] + (i == 2 && leap);
+
+        if (i == month) {
+            break;
+        }
+
+        days += length;
+    }
+
+    return (day <= length) ? days + day - 1 : -1;
 }
 
 

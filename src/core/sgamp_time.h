@@ -12,9 +12,10 @@
 
 
 /*
- * A timestamp of SendGrid's, seconds in a number or a string, in milliseconds
- * since the epoch, cut; 12 digits or more are milliseconds already.  Returns 0
- * if it is none.
+ * A timestamp of SendGrid's in milliseconds since the epoch, cut: seconds in a
+ * number or a string, of which 12 digits or more, without leading zeros, are
+ * milliseconds already, or a date and time of RFC 3339 in a string.  Returns 0
+ * if the value is neither.
  */
 int sgamp_time(const sgamp_json_value_t *value, uint64_t *ms);
 

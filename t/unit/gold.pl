@@ -10,6 +10,7 @@ use strict;
 use Digest::SHA qw(hmac_sha256_hex sha256_hex);
 use FindBin;
 use Socket qw(inet_pton AF_INET AF_INET6);
+use Time::Local qw(timegm_modern);
 
 # Rules other than the defaults, by the name of the webhook.
 
@@ -460,8 +461,8 @@ sub milliseconds {
 
 		# with an escape in it, no more than 64 characters are read
 
-		return undef if $text !~ /^([0-9]+)(?:\.([0-9]+))?\z/
-			|| length $text > 64 && $value->{inside} =~ /\\/;
+		return undef if length $text > 64 && $value->{inside} =~ /\\/;
+		return date($text) if $text !~ /^([0-9]+)(?:\.([0-9]+))?\z/;
 
 		($i, $f) = ($1, $2 // '');
 
@@ -495,6 +496,33 @@ sub milliseconds {
 	return undef if length($i) > MAX_DIGITS;
 
 	return $i eq '' ? 0 : $i;
+}
+
+# RFC 3339, a leap second being the last of a month
+
+sub date {
+	my ($text) = @_;
+
+	return undef if $text !~ /^([0-9]{4})-(0[1-9]|1[0-2])-([0-3][0-9])
+		[Tt\ ]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9]|60)
+		(?:\.([0-9]+))?
+		(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))\z/x;
+
+	my ($year, $month, $day, $hour, $minute, $second) = ($1, $2, $3, $4, $5, $6);
+	my $ms = substr(($7 // '') . '000', 0, 3);
+	my $east = defined $8 ? "${8}1" * ($9 * 60 + $10) * 60 : 0;
+
+	my $midnight = $year >= 1970
+		&& eval { timegm_modern(0, 0, 0, $day, $month - 1, $year) };
+
+	return undef if !defined $midnight || $year < 1970;
+
+	my $time = $midnight + ($hour * 60 + $minute) * 60 + $second - $east;
+
+	return undef if $time < 0 || $second == 60 && ($time % 86400 != 0
+		|| (gmtime($time))[3] != 1);
+
+	return ($time . $ms) =~ s/^0+(?=.)//r;
 }
 
 ###############################################################################

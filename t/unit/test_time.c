@@ -5,6 +5,7 @@
 
 
 #include <stdio.h>
+#include <time.h>
 
 #include "sgamp_test.h"
 #include "sgamp_time.h"
@@ -22,6 +23,7 @@ typedef struct {
 static void sgamp_test_times(const sgamp_test_time_t *time);
 static uint64_t sgamp_test_ms(const char *text);
 static void sgamp_test_seconds(void);
+static void sgamp_test_days(void);
 
 
 static const sgamp_test_time_t sgamp_test_numbers[] = {
@@ -97,6 +99,10 @@ static const sgamp_test_time_t sgamp_test_strings[] = {
     { "\"1639468221\"", 1639468221000 },
     { "\"1639468221000\"", 1639468221000 },
     { "\"0001513299569\"", 1513299569000 },
+    { "\"00001513299569.25\"", 1513299569250 },
+    { "\"0099999999999\"", 99999999999000 },
+    { "\"000100000000000\"", 100000000000 },
+    { "\"0001639468221000\"", 1639468221000 },
     { "\"000000000000000000000000001\"", 1000 },
     { "\"1513299569.25\"", 1513299569250 },
     { "\"1591726752372.9\"", 1591726752372 },
@@ -122,7 +128,6 @@ static const sgamp_test_time_t sgamp_test_strings[] = {
     { "\"5\\n\"", SGAMP_TEST_NONE },
     { "\"5\\u0000\"", SGAMP_TEST_NONE },
     { "\"\xd9\xa1\"", SGAMP_TEST_NONE },
-    { "\"2017-12-15T00:59:29Z\"", SGAMP_TEST_NONE },
     { "true", SGAMP_TEST_NONE },
     { "false", SGAMP_TEST_NONE },
     { "null", SGAMP_TEST_NONE },
@@ -134,11 +139,99 @@ static const sgamp_test_time_t sgamp_test_strings[] = {
 };
 
 
+static const sgamp_test_time_t sgamp_test_dates[] = {
+    { "\"2017-12-15T00:59:29Z\"", 1513299569000 },
+    { "\"2017-12-15t00:59:29z\"", 1513299569000 },
+    { "\"2017-12-15 00:59:29Z\"", 1513299569000 },
+    { "\"2017-12-15 00:59:29.5z\"", 1513299569500 },
+    { "\"2017\\u002d12-15T00:59:29\\u005a\"", 1513299569000 },
+    { "\"2023-11-19T13:20:02.123Z\"", 1700400002123 },
+    { "\"2023-11-19T13:20:02.1Z\"", 1700400002100 },
+    { "\"2023-11-19T13:20:02.001Z\"", 1700400002001 },
+    { "\"2023-11-19T13:20:02.0009Z\"", 1700400002000 },
+    { "\"2023-11-19T13:20:02.99999999999999999999999Z\"", 1700400002999 },
+    { "\"2023-11-19T15:20:02+02:00\"", 1700400002000 },
+    { "\"2023-11-19T15:20:02.25+02:00\"", 1700400002250 },
+    { "\"2023-11-19T07:50:02-05:30\"", 1700400002000 },
+    { "\"2023-11-19T13:20:02-00:00\"", 1700400002000 },
+    { "\"2023-11-19T13:20:02+00:00\"", 1700400002000 },
+    { "\"2023-11-20T13:19:02+23:59\"", 1700400002000 },
+    { "\"1970-01-01T00:00:00Z\"", 0 },
+    { "\"1970-01-01T00:00:00.999Z\"", 999 },
+    { "\"1970-01-01T00:00:00-00:01\"", 60000 },
+    { "\"1970-01-01T02:00:00+02:00\"", 0 },
+    { "\"1970-03-01T00:00:00Z\"", 5097600000 },
+    { "\"1972-02-29T00:00:00Z\"", 68169600000 },
+    { "\"1999-12-31T23:59:59Z\"", 946684799000 },
+    { "\"2000-02-29T12:00:00Z\"", 951825600000 },
+    { "\"2024-02-29T00:00:00Z\"", 1709164800000 },
+    { "\"2024-12-31T23:59:59.999Z\"", 1735689599999 },
+    { "\"2100-03-01T00:00:00Z\"", 4107542400000 },
+    { "\"9999-12-31T23:59:59Z\"", 253402300799000 },
+    { "\"1990-12-31T23:59:60Z\"", 662688000000 },
+    { "\"1990-12-31T15:59:60-08:00\"", 662688000000 },
+    { "\"1991-01-01T00:59:60.5+01:00\"", 662688000500 },
+    { "\"2015-06-30T23:59:60Z\"", 1435708800000 },
+    { "\"1990-12-30T23:59:60Z\"", SGAMP_TEST_NONE },
+    { "\"1990-12-31T22:59:60Z\"", SGAMP_TEST_NONE },
+    { "\"1990-12-31T23:58:60Z\"", SGAMP_TEST_NONE },
+    { "\"1990-12-31T23:59:60+01:00\"", SGAMP_TEST_NONE },
+    { "\"1990-12-31T23:59:61Z\"", SGAMP_TEST_NONE },
+    { "\"1969-12-31T23:59:59Z\"", SGAMP_TEST_NONE },
+    { "\"1970-01-01T00:00:00+00:01\"", SGAMP_TEST_NONE },
+    { "\"0000-01-01T00:00:00Z\"", SGAMP_TEST_NONE },
+    { "\"2023-00-19T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-13-19T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-00T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-31T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-12-32T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-02-29T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2100-02-29T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2024-02-30T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T24:00:00Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:60:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02.Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02,5Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02.5\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02.5xZ\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19_13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19  13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02 Z\"", SGAMP_TEST_NONE },
+    { "\" 2023-11-19T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02Z \"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02ZZ\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02Z\\u0000\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02+0200\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02+02\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02+24:00\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02+02:60\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02+2:00\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02*02:00\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02Z+02:00\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T1a:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023/11/19T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"23-11-19T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"+2023-11-19T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"12023-11-19T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"2023-1-19T13:20:02Z\"", SGAMP_TEST_NONE },
+    { "\"20231119T132002Z\"", SGAMP_TEST_NONE },
+    { "\"2023-11-19T13:20:02\xe2\x88\x92\x30\x32:00\"", SGAMP_TEST_NONE },
+    { "\"Sun, 19 Nov 2023 13:20:02 GMT\"", SGAMP_TEST_NONE },
+    { NULL, 0 }
+};
+
+
 int
 main(void)
 {
     sgamp_test_times(sgamp_test_numbers);
     sgamp_test_times(sgamp_test_strings);
+    sgamp_test_times(sgamp_test_dates);
+    sgamp_test_days();
     sgamp_test_seconds();
 
     return tap_done();
@@ -246,4 +339,37 @@ sgamp_test_seconds(void)
     }
 
     tap_is(bad, 0, "around powers of ten");
+}
+
+
+static void
+sgamp_test_days(void)
+{
+    char       text[64];
+    time_t     t;
+    uint64_t   ms;
+    unsigned   bad;
+    struct tm  tm;
+
+    sgamp_json_value_t  value;
+
+    /* one time of each day, against the calendar of libc */
+
+    bad = 0;
+
+    for (t = 0; t < 253402300800; t += 86400 + 11) {
+        gmtime_r(&t, &tm);
+
+        value.type = SGAMP_JSON_STRING;
+        value.plain = 1;
+        value.text.data = (u_char *) text;
+        value.text.len = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ",
+                                  &tm);
+
+        if (!sgamp_time(&value, &ms) || ms != (uint64_t) t * 1000) {
+            bad++;
+        }
+    }
+
+    tap_is(bad, 0, "a time of each day of 8029 years");
 }
