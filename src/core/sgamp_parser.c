@@ -28,6 +28,7 @@ static int sgamp_parser_trailer(sgamp_parser_t *p, const u_char *data,
 static int sgamp_parser_fault(sgamp_parser_t *p, size_t n);
 static int sgamp_parser_misplaced(sgamp_parser_t *p, size_t n, uint64_t *at,
     uint64_t *end);
+static int sgamp_parser_is_over(sgamp_parser_t *p, uint64_t end);
 static int sgamp_parser_keep(sgamp_parser_t *p, uint64_t end);
 
 
@@ -247,7 +248,7 @@ sgamp_parser_parse(sgamp_parser_t *p, const u_char *data, size_t n)
     p->offset += size;
     p->pending = p->touched ? size : p->pending + size;
 
-    if (p->offset - p->mark > p->max_size) {
+    if (sgamp_parser_is_over(p, p->offset)) {
         return sgamp_parser_fail(p, SGAMP_TOO_LARGE, p->offset);
     }
 
@@ -327,7 +328,7 @@ sgamp_parser_fault(sgamp_parser_t *p, size_t n)
         at--;
     }
 
-    rc = (end - p->mark > p->max_size) ? SGAMP_TOO_LARGE : SGAMP_INVALID;
+    rc = sgamp_parser_is_over(p, end) ? SGAMP_TOO_LARGE : SGAMP_INVALID;
 
     return sgamp_parser_fail(p, rc, at);
 }
@@ -376,20 +377,36 @@ sgamp_parser_misplaced(sgamp_parser_t *p, size_t n, uint64_t *at,
 
 
 static int
+sgamp_parser_is_over(sgamp_parser_t *p, uint64_t end)
+{
+    uint64_t  from;
+
+    /* the gap before an element does not count as a part of the element */
+
+    if (!p->open && p->state == SGAMP_PARSER_ARRAY) {
+        from = sgamp_tokens_gap(p, end);
+
+        if (from - p->mark > p->max_size) {
+            return 1;
+        }
+
+        if (from < end) {
+            p->element = from;
+            p->mark = from;
+            p->open = 1;
+        }
+    }
+
+    return end - p->mark > p->max_size;
+}
+
+
+static int
 sgamp_parser_keep(sgamp_parser_t *p, uint64_t end)
 {
     uint64_t  from;
 
     /* keeps the beginning of an element whose end has not come */
-
-    if (!p->open && p->state == SGAMP_PARSER_ARRAY) {
-        from = sgamp_tokens_gap(p, end);
-
-        if (from < end) {
-            p->element = from;
-            p->open = 1;
-        }
-    }
 
     if (!p->open) {
         p->carry.len = 0;

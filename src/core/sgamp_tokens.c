@@ -226,6 +226,13 @@ sgamp_tokens_scalar(sgamp_parser_t *p)
 
     if (!p->open) {
         p->element = sgamp_tokens_gap(p, sgamp_tokens_consumed(p));
+
+        if (p->element - p->mark > p->max_size) {
+            (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, p->element);
+            return 0;
+        }
+
+        p->mark = p->element;
         p->open = 1;
     }
 
