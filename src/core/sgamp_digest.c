@@ -4,6 +4,7 @@
  */
 
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "sgamp_digest.h"
@@ -15,6 +16,9 @@
 #define SGAMP_HMAC_OUTER    0x5c
 
 
+static int sgamp_digest(u_char md[SGAMP_SHA256_LEN], const u_char *p,
+    size_t n);
+static int sgamp_hash_states(sgamp_hash_t *hash, const sgamp_str_t *key);
 static int sgamp_hash_pad(EVP_MD_CTX *state, const u_char *key, size_t n,
     u_char pad);
 static void sgamp_digest_hex(u_char hex[SGAMP_SHA256_HEX_LEN],
@@ -23,6 +27,21 @@ static void sgamp_digest_hex(u_char hex[SGAMP_SHA256_HEX_LEN],
 
 int
 sgamp_sha256(u_char md[SGAMP_SHA256_LEN], const u_char *p, size_t n)
+{
+    int  rc;
+
+    (void) ERR_set_mark();
+
+    rc = sgamp_digest(md, p, n);
+
+    (void) ERR_pop_to_mark();
+
+    return rc;
+}
+
+
+static int
+sgamp_digest(u_char md[SGAMP_SHA256_LEN], const u_char *p, size_t n)
 {
     unsigned  size;
 
@@ -52,6 +71,21 @@ sgamp_sha256_hex(u_char hex[SGAMP_SHA256_HEX_LEN], const u_char *p, size_t n)
 int
 sgamp_hash_init(sgamp_hash_t *hash, const sgamp_str_t *key)
 {
+    int  rc;
+
+    (void) ERR_set_mark();
+
+    rc = sgamp_hash_states(hash, key);
+
+    (void) ERR_pop_to_mark();
+
+    return rc;
+}
+
+
+static int
+sgamp_hash_states(sgamp_hash_t *hash, const sgamp_str_t *key)
+{
     size_t  n;
     u_char  block[SGAMP_SHA256_BLOCK];
 
@@ -79,7 +113,7 @@ sgamp_hash_init(sgamp_hash_t *hash, const sgamp_str_t *key)
     } else {
         n = SGAMP_SHA256_LEN;
 
-        if (sgamp_sha256(block, key->data, key->len) != SGAMP_OK) {
+        if (sgamp_digest(block, key->data, key->len) != SGAMP_OK) {
             return SGAMP_NOMEM;
         }
     }
@@ -192,6 +226,7 @@ sgamp_hash_start(sgamp_hash_t *hash)
     /* to copy a state costs less than to begin one */
 
     if (EVP_MD_CTX_copy_ex(hash->state, hash->inner) != 1) {
+        ERR_clear_error();
         return SGAMP_NOMEM;
     }
 
@@ -203,6 +238,7 @@ int
 sgamp_hash_update(sgamp_hash_t *hash, const u_char *p, size_t n)
 {
     if (EVP_DigestUpdate(hash->state, p, n) != 1) {
+        ERR_clear_error();
         return SGAMP_NOMEM;
     }
 
@@ -215,15 +251,13 @@ sgamp_hash_final(sgamp_hash_t *hash, u_char hex[SGAMP_SHA256_HEX_LEN])
 {
     u_char  md[SGAMP_SHA256_LEN];
 
-    if (EVP_DigestFinal_ex(hash->state, md, NULL) != 1) {
-        return SGAMP_NOMEM;
-    }
-
-    if (hash->outer != NULL
-        && (EVP_MD_CTX_copy_ex(hash->state, hash->outer) != 1
-            || EVP_DigestUpdate(hash->state, md, sizeof(md)) != 1
-            || EVP_DigestFinal_ex(hash->state, md, NULL) != 1))
+    if (EVP_DigestFinal_ex(hash->state, md, NULL) != 1
+        || (hash->outer != NULL
+            && (EVP_MD_CTX_copy_ex(hash->state, hash->outer) != 1
+                || EVP_DigestUpdate(hash->state, md, sizeof(md)) != 1
+                || EVP_DigestFinal_ex(hash->state, md, NULL) != 1)))
     {
+        ERR_clear_error();
         return SGAMP_NOMEM;
     }
 

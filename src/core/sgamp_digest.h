@@ -46,7 +46,7 @@ typedef struct {
 
 /*
  * The SHA-256 of n bytes.  SGAMP_OK, or SGAMP_NOMEM when the library could
- * not do it.
+ * not do it.  OpenSSL's queue of errors stays as the queue was.
  */
 int sgamp_sha256(u_char md[SGAMP_SHA256_LEN], const u_char *p, size_t n);
 
@@ -69,7 +69,10 @@ sgamp_hash_entry_t *sgamp_hash_entry(const sgamp_hash_t *hash,
 int sgamp_hash_text(sgamp_hash_t *hash, sgamp_hash_entry_t *entry,
     const sgamp_hash_text_t text, u_char hex[SGAMP_SHA256_HEX_LEN]);
 
-/* likewise of a text that comes in parts */
+/*
+ * The same for a text that comes in parts.  Here a failure empties OpenSSL's
+ * queue of errors: to mark the queue before costs a fifth of a hash.
+ */
 int sgamp_hash_start(sgamp_hash_t *hash);
 int sgamp_hash_update(sgamp_hash_t *hash, const u_char *p, size_t n);
 int sgamp_hash_final(sgamp_hash_t *hash, u_char hex[SGAMP_SHA256_HEX_LEN]);

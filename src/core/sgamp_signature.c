@@ -37,8 +37,14 @@ static const char *sgamp_key_type(X509_PUBKEY *pub);
 static const char *sgamp_key_name(int nid, const char *unknown);
 static int sgamp_key_same(EVP_PKEY *key, const u_char *der, size_t n);
 static int sgamp_key_check(EVP_PKEY *key);
+static int sgamp_key_try(EVP_PKEY *key);
 static const char *sgamp_key_other(const u_char *der, size_t n);
+static void sgamp_key_forget(void);
 static int sgamp_signature_valid(const u_char *p, size_t n);
+static int sgamp_signature_start(sgamp_signature_t *s,
+    const sgamp_str_t *timestamp);
+static int sgamp_signature_end(sgamp_signature_t *s, EVP_PKEY **keys,
+    size_t n);
 static int sgamp_signature_verify(sgamp_signature_t *s, EVP_PKEY *key,
     const u_char *digest);
 
@@ -64,10 +70,11 @@ sgamp_key_read(EVP_PKEY **key, const u_char *text, size_t n,
     *found = sgamp_pem_decode(der, &size, text, n);
 
     if (*found == NULL) {
+        (void) ERR_set_mark();
+
         *found = sgamp_key_der(key, der, size);
 
-        /* others of the process look at this queue, too */
-        ERR_clear_error();
+        (void) ERR_pop_to_mark();
     }
 
     return (*found == NULL) ? SGAMP_OK : SGAMP_INVALID;
@@ -105,6 +112,9 @@ sgamp_key_der(EVP_PKEY **key, const u_char *der, size_t n)
 
         } else if (p != der + n || sgamp_key_same(*key, der, n) != SGAMP_OK) {
             found = "no DER, or more than one key";
+
+        } else if (sgamp_key_try(*key) != SGAMP_OK) {
+            found = "a key that OpenSSL cannot verify with";
         }
     }
 
@@ -219,12 +229,48 @@ sgamp_key_check(EVP_PKEY *key)
 }
 
 
+static int
+sgamp_key_try(EVP_PKEY *key)
+{
+    int                rc;
+    sgamp_str_t        none;
+    sgamp_signature_t  s;
+
+    static const u_char der[] = { SGAMP_DER_SEQUENCE, 6,
+                                  SGAMP_DER_INTEGER, 1, 1,
+                                  SGAMP_DER_INTEGER, 1, 1 };
+
+    /*
+     * OpenSSL fetches an algorithm at its first use, and never again after a
+     * fetch that failed half-way: done here, all processes inherit the fetch
+     */
+
+    none.len = 0;
+    none.data = (u_char *) "";
+
+    s.len = sizeof(der);
+    memcpy(s.der, der, sizeof(der));
+
+    rc = sgamp_signature_start(&s, &none);
+
+    if (rc == SGAMP_OK) {
+        rc = sgamp_signature_end(&s, &key, 1);
+    }
+
+    sgamp_signature_done(&s);
+
+    return (rc == SGAMP_INVALID) ? SGAMP_OK : SGAMP_NOMEM;
+}
+
+
 static const char *
 sgamp_key_other(const u_char *der, size_t n)
 {
     X509          *cert;
     EVP_PKEY      *key;
     const u_char  *p;
+
+    sgamp_key_forget();
 
     p = der;
     key = d2i_AutoPrivateKey(NULL, &p, (long) n);
@@ -233,6 +279,8 @@ sgamp_key_other(const u_char *der, size_t n)
         EVP_PKEY_free(key);
         return "a private key";
     }
+
+    sgamp_key_forget();
 
     p = der;
     cert = d2i_X509(NULL, &p, (long) n);
@@ -243,6 +291,16 @@ sgamp_key_other(const u_char *der, size_t n)
     }
 
     return "no public key";
+}
+
+
+static void
+sgamp_key_forget(void)
+{
+    /* the queue is short: many errors would take the place of older errors */
+
+    (void) ERR_pop_to_mark();
+    (void) ERR_set_mark();
 }
 
 
@@ -276,6 +334,7 @@ int
 sgamp_signature_init(sgamp_signature_t *s, const sgamp_str_t *signature,
     const sgamp_str_t *timestamp)
 {
+    int      rc;
     ssize_t  n;
 
     s->md = NULL;
@@ -292,14 +351,13 @@ sgamp_signature_init(sgamp_signature_t *s, const sgamp_str_t *signature,
 
     s->len = n;
 
-    s->md = EVP_MD_CTX_new();
+    (void) ERR_set_mark();
 
-    if (s->md == NULL || EVP_DigestInit_ex(s->md, EVP_sha256(), NULL) != 1) {
-        ERR_clear_error();
-        return SGAMP_NOMEM;
-    }
+    rc = sgamp_signature_start(s, timestamp);
 
-    return sgamp_signature_update(s, timestamp->data, timestamp->len);
+    (void) ERR_pop_to_mark();
+
+    return rc;
 }
 
 
@@ -341,11 +399,15 @@ sgamp_signature_valid(const u_char *p, size_t n)
 }
 
 
-int
-sgamp_signature_update(sgamp_signature_t *s, const u_char *p, size_t n)
+static int
+sgamp_signature_start(sgamp_signature_t *s, const sgamp_str_t *timestamp)
 {
-    if (EVP_DigestUpdate(s->md, p, n) != 1) {
-        ERR_clear_error();
+    s->md = EVP_MD_CTX_new();
+
+    if (s->md == NULL
+        || EVP_DigestInit_ex(s->md, EVP_sha256(), NULL) != 1
+        || EVP_DigestUpdate(s->md, timestamp->data, timestamp->len) != 1)
+    {
         return SGAMP_NOMEM;
     }
 
@@ -354,14 +416,43 @@ sgamp_signature_update(sgamp_signature_t *s, const u_char *p, size_t n)
 
 
 int
+sgamp_signature_update(sgamp_signature_t *s, const u_char *p, size_t n)
+{
+    int  rc;
+
+    (void) ERR_set_mark();
+
+    rc = EVP_DigestUpdate(s->md, p, n);
+
+    (void) ERR_pop_to_mark();
+
+    return (rc == 1) ? SGAMP_OK : SGAMP_NOMEM;
+}
+
+
+int
 sgamp_signature_final(sgamp_signature_t *s, EVP_PKEY **keys, size_t n)
+{
+    int  rc;
+
+    (void) ERR_set_mark();
+
+    rc = sgamp_signature_end(s, keys, n);
+
+    (void) ERR_pop_to_mark();
+
+    return rc;
+}
+
+
+static int
+sgamp_signature_end(sgamp_signature_t *s, EVP_PKEY **keys, size_t n)
 {
     int     rc;
     size_t  i;
     u_char  digest[SGAMP_SHA256_LEN];
 
     if (EVP_DigestFinal_ex(s->md, digest, NULL) != 1) {
-        ERR_clear_error();
         return SGAMP_NOMEM;
     }
 
@@ -370,8 +461,6 @@ sgamp_signature_final(sgamp_signature_t *s, EVP_PKEY **keys, size_t n)
     for (i = 0; i < n && rc == SGAMP_INVALID; i++) {
         rc = sgamp_signature_verify(s, keys[i], digest);
     }
-
-    ERR_clear_error();
 
     return rc;
 }
@@ -395,7 +484,18 @@ sgamp_signature_verify(sgamp_signature_t *s, EVP_PKEY *key,
 
     EVP_PKEY_CTX_free(ctx);
 
-    return (rc == 1) ? SGAMP_OK : SGAMP_INVALID;
+    switch (rc) {
+
+    case 1:
+        return SGAMP_OK;
+
+    case 0:
+        return SGAMP_INVALID;
+
+    default:
+        /* the DER is right, so the library could not tell */
+        return SGAMP_NOMEM;
+    }
 }
 
 

@@ -19,7 +19,8 @@
 
 /*
  * An ECDSA signature with the curve P-256 and SHA-256 over a timestamp and the
- * body that follows it.  All is hashed once, however many keys there are.
+ * body that follows it.  All is hashed once, however many keys there are.  The
+ * functions here leave OpenSSL's queue of errors as it was.
  */
 
 typedef struct {
@@ -53,8 +54,8 @@ int sgamp_signature_init(sgamp_signature_t *s, const sgamp_str_t *signature,
 int sgamp_signature_update(sgamp_signature_t *s, const u_char *p, size_t n);
 
 /*
- * SGAMP_OK if the signature was made with one of the keys, SGAMP_INVALID if it
- * was not.
+ * SGAMP_OK if the signature was made with one of the keys, SGAMP_INVALID if
+ * the signature was not, SGAMP_NOMEM if the library could not tell.
  */
 int sgamp_signature_final(sgamp_signature_t *s, EVP_PKEY **keys, size_t n);
 

@@ -531,8 +531,8 @@ ngx_int_t ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf, ngx_array_t *keys,
     ngx_uint_t i);
 
 /* adds an accepted password */
-ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_array_t *secrets,
-    ngx_str_t *secret);
+ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf,
+    ngx_array_t *secrets, ngx_str_t *secret);
 
 
 /* merge */

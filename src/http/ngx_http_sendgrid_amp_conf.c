@@ -159,7 +159,7 @@ ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return "must not be empty";
         }
 
-        if (ngx_http_sendgrid_amp_add_secret(alcf->secrets, &value[i])
+        if (ngx_http_sendgrid_amp_add_secret(cf, alcf->secrets, &value[i])
             != NGX_OK)
         {
             return NGX_CONF_ERROR;
@@ -171,7 +171,8 @@ ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 ngx_int_t
-ngx_http_sendgrid_amp_add_secret(ngx_array_t *secrets, ngx_str_t *secret)
+ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf, ngx_array_t *secrets,
+    ngx_str_t *secret)
 {
     ngx_http_sendgrid_amp_secret_t  *s;
 
@@ -180,7 +181,12 @@ ngx_http_sendgrid_amp_add_secret(ngx_array_t *secrets, ngx_str_t *secret)
         return NGX_ERROR;
     }
 
+    /* the first use: workers inherit the SHA-256 that OpenSSL fetches here */
+
     if (sgamp_sha256(s->digest, secret->data, secret->len) != SGAMP_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_secret\" needs SHA-256, which the "
+                           "OpenSSL library does not provide");
         return NGX_ERROR;
     }
 

@@ -230,6 +230,6 @@ ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    return ngx_http_sendgrid_amp_add_secret(conf->secrets,
+    return ngx_http_sendgrid_amp_add_secret(cf, conf->secrets,
                                          &ngx_http_sendgrid_amp_public_secret);
 }
