@@ -116,6 +116,50 @@ my @good_endpoints = (
 	'location ~ "^/sendgrid/(?<amp_key>[0-9a-f]{32})$" { sendgrid_amp us;
 		sendgrid_amp_auth off; sendgrid_amp_api_key $amp_key; }',
 	'location /x { sendgrid_amp us; location /x/y { sendgrid_amp eu; } }',
+	'location /x { sendgrid_amp us; location /x/y { empty_gif; } }',
+	'location /x { empty_gif; location /x/y { sendgrid_amp us; } }',
+	'location /x { location /x/y { empty_gif; } sendgrid_amp us; }',
+	'location /x { sendgrid_amp us; } location /y { empty_gif; }',
+	'location /x { sendgrid_amp us; if ($arg_x) { set $x 1; } }',
+	'location /x { sendgrid_amp us; if ($arg_x) { return 404; } }',
+	'location /x { sendgrid_amp us; limit_except POST { deny all; } }',
+	'location /x { sendgrid_amp us; location ~ y { empty_gif;
+		limit_except GET { deny all; } } }',
+	'location /x { sendgrid_amp us; return 404; }',
+	'if ($arg_x) { return 404; } location /x { sendgrid_amp us; }',
+	'location @x { sendgrid_amp us; }',
+);
+
+# what answers the requests of a location, in its place
+
+my @handlers = (
+	'proxy_pass http://127.0.0.1:9;',
+	'proxy_pass http://$host;',
+	'fastcgi_pass 127.0.0.1:9;',
+	'uwsgi_pass 127.0.0.1:9;',
+	'scgi_pass 127.0.0.1:9;',
+	'memcached_pass 127.0.0.1:9;',
+	'empty_gif;',
+	(map { Gateway::has("http_${_}_module") ? "$_;" : () }
+		qw(stub_status flv mp4)),
+	Gateway::has('http_v2_module') ? 'grpc_pass 127.0.0.1:9;' : (),
+);
+
+my @shared = (
+	(map { ("sendgrid_amp us; $_", "$_ sendgrid_amp us;",
+		"sendgrid_amp_status; $_", "$_ sendgrid_amp_status;") } @handlers),
+	'sendgrid_amp us; sendgrid_amp_status;',
+	'sendgrid_amp_status; sendgrid_amp us;',
+	'sendgrid_amp us; location /x/y { empty_gif; } empty_gif;',
+);
+
+# the handlers that may be in blocks
+
+my @blocks = map { ("sendgrid_amp us; $_ }", "$_ } sendgrid_amp us;",
+	"sendgrid_amp_status; $_ }") } (
+	(map { ("if (\$arg_x) { $_", "limit_except POST { $_") } @handlers[0, 1]),
+	"if (\$arg_x) { $handlers[2]",
+	"limit_except GET { $handlers[0]",
 );
 
 my @bad_endpoints = (
@@ -151,6 +195,20 @@ for my $text (@bad_endpoints) {
 
 refused(check(http => 'sendgrid_amp us;'), 'sendgrid_amp',
 	'sendgrid_amp in http');
+
+for my $case ((map { [ 'location', $_ ] } @shared),
+	map { [ 'a block of location', $_ ] } @blocks)
+{
+	my ($where, $text) = @$case;
+	my ($status, $out) = check(http => 'sendgrid_amp_zone z:64k;',
+		server => "location /x { $text }");
+
+	isnt($status, 0, "bad: $text");
+	like($out, qr!\[emerg\].*"sendgrid_amp(_status)?" cannot share $where "/x"!,
+		'the message names it');
+	like($out, qr/such as "proxy_pass": give each a location of its own/,
+		'and the mend');
+}
 
 my ($status, $out) = check(http => 'sendgrid_amp_auth off;',
 	sendgrid => 'sendgrid_amp_api_key k;');

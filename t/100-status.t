@@ -807,8 +807,8 @@ subtest('configuration' => sub {
 			sendgrid_amp_status json; }',
 			'"sendgrid_amp_status" directive is duplicate' ],
 		[ 'both', $zone, 'location /s { sendgrid_amp_status;
-			sendgrid_amp us; }', '"sendgrid_amp_status" and "sendgrid_amp" '
-			. 'need a location each, location "/s" has both' ],
+			sendgrid_amp us; }', '"sendgrid_amp" cannot share location "/s" '
+			. 'with another directive' ],
 		[ 'http', "$zone sendgrid_amp_status;", '',
 			'"sendgrid_amp_status" directive is not allowed here' ])
 	{

@@ -526,6 +526,15 @@ char *ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* makes a location answer by this handler, unless there is another already */
+char *ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf,
+    ngx_http_handler_pt handler);
+
+/* NGX_ERROR if another directive than the named answers in this location */
+ngx_int_t ngx_http_sendgrid_amp_check_handler(ngx_conf_t *cf,
+    ngx_http_handler_pt handler, ngx_str_t *name);
+
 /* adds the public key that a parameter of the directive is, or names */
 ngx_int_t ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf, ngx_array_t *keys,
     ngx_uint_t i);

@@ -59,7 +59,6 @@ ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
 
     ngx_str_t                        *value;
-    ngx_http_core_loc_conf_t         *clcf;
     ngx_http_compile_complex_value_t  ccv;
 
     if (alcf->region != NULL) {
@@ -95,10 +94,52 @@ ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_sendgrid_amp_handler;
+    return ngx_http_sendgrid_amp_set_handler(cf,
+                                             ngx_http_sendgrid_amp_handler);
+}
 
-    return NGX_CONF_OK;
+
+char *
+ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf, ngx_http_handler_pt handler)
+{
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler == NULL) {
+        clcf->handler = handler;
+    }
+
+    value = cf->args->elts;
+
+    return (ngx_http_sendgrid_amp_check_handler(cf, handler, &value[0])
+            == NGX_OK)
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_check_handler(ngx_conf_t *cf,
+    ngx_http_handler_pt handler, ngx_str_t *name)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* NULL in a block of "if": the handler of the location stays */
+
+    if (clcf->handler == NULL || clcf->handler == handler) {
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" cannot share %slocation \"%V\" with another "
+                       "directive that answers requests, such as "
+                       "\"proxy_pass\": give each a location of its own",
+                       name, clcf->noname ? "a block of " : "", &clcf->name);
+
+    return NGX_ERROR;
 }
 
 

@@ -74,6 +74,8 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     ngx_http_core_loc_conf_t  *clcf;
 
+    static ngx_str_t  name = ngx_string("sendgrid_amp");
+
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     /* a block of "if" or "limit_except" is a part of its location */
@@ -125,6 +127,13 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     if (clcf->lmt_excpt && clcf->handler == NULL) {
         clcf->handler = ngx_http_sendgrid_amp_handler;
+    }
+
+    if (ngx_http_sendgrid_amp_check_handler(cf, ngx_http_sendgrid_amp_handler,
+                                            &name)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (ngx_http_sendgrid_amp_check_auth(cf, conf) != NGX_OK) {

@@ -50,8 +50,7 @@ ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
 
-    ngx_str_t                 *value;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_str_t  *value;
 
     if (alcf->status != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
@@ -73,10 +72,8 @@ ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_sendgrid_amp_status_handler;
-
-    return NGX_CONF_OK;
+    return ngx_http_sendgrid_amp_set_handler(cf,
+                                        ngx_http_sendgrid_amp_status_handler);
 }
 
 
@@ -87,6 +84,8 @@ ngx_http_sendgrid_amp_merge_status(ngx_conf_t *cf,
 {
     ngx_http_core_loc_conf_t           *clcf;
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    static ngx_str_t  name = ngx_string("sendgrid_amp_status");
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -104,11 +103,11 @@ ngx_http_sendgrid_amp_merge_status(ngx_conf_t *cf,
         clcf->handler = ngx_http_sendgrid_amp_status_handler;
     }
 
-    if (conf->region != NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"sendgrid_amp_status\" and \"sendgrid_amp\" need "
-                           "a location each, location \"%V\" has both",
-                           &clcf->name);
+    if (ngx_http_sendgrid_amp_check_handler(cf,
+                                          ngx_http_sendgrid_amp_status_handler,
+                                          &name)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
