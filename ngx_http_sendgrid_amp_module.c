@@ -87,7 +87,7 @@ static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_sendgrid_amp_loc_conf_t, event_prefix),
-      NULL },
+      &ngx_http_sendgrid_amp_event_prefix_post },
 
     { ngx_string("sendgrid_amp_event_name"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,

@@ -42,6 +42,14 @@ my $both = Sign::file($one->pem() . $two->pem());
 my $empty = Sign::file('');
 my $noise = Sign::file("no key here\n");
 my $binary = Sign::file(decode_base64($k1));
+my $bom = Sign::file("\xef\xbb\xbf$k1\n");
+my $utf16 = Sign::file("\xff\xfe" . join "\0", split(//, $k1), '');
+my $quoted = Sign::file(qq("$k1"\n));
+my $json = Sign::file(qq({"public_key":"$k1"}\n));
+my $private_der = Sign::file(decode_base64($private_text));
+my $api_key = 'SG.' . 'aB3-x_' x 4 . '.' . 'Zy9_Wv-8' x 5;
+my $api_file = Sign::file("$api_key\n");
+my $password = 'CJdAK9fWEn4dH2UzKht37sAM';
 my $large = Sign::file("\n" x 70000 . $one->pem());
 my $cut = substr($k1, 0, 64);
 
@@ -88,11 +96,19 @@ my @bad = (
 	[ "sendgrid_amp_public_key $both;", 'more than one key' ],
 	[ "sendgrid_amp_public_key $empty;", 'nothing' ],
 	[ "sendgrid_amp_public_key $noise;", 'no base64' ],
-	[ "sendgrid_amp_public_key $binary;", 'no base64' ],
+	[ "sendgrid_amp_public_key $binary;", 'DER .* was found' ],
+	[ "sendgrid_amp_public_key $private_der;", 'a private key' ],
+	[ "sendgrid_amp_public_key $bom;", 'a byte order mark' ],
+	[ "sendgrid_amp_public_key $utf16;", 'UTF-16' ],
+	[ "sendgrid_amp_public_key $quoted;", 'a text in quotes' ],
+	[ "sendgrid_amp_public_key $json;", 'JSON .*"public_key"' ],
+	[ "sendgrid_amp_public_key $api_file;", 'an API key of SendGrid' ],
 	[ "sendgrid_amp_public_key $large;", 'cannot read' ],
 	[ "sendgrid_amp_public_key $root/none.pem;", 'cannot read .*No such' ],
-	[ 'sendgrid_amp_public_key none.pem;', 'cannot read .*/none.pem' ],
-	[ 'sendgrid_amp_public_key none;', 'cannot read' ],
+	[ 'sendgrid_amp_public_key ./none.pem;', 'cannot read .*/./none.pem' ],
+	[ 'sendgrid_amp_public_key ../none.pem;', 'cannot read .*/../none.pem' ],
+	[ 'sendgrid_amp_public_key none.pem;', 'parameter 1 .*No such file' ],
+	[ 'sendgrid_amp_public_key none;', 'parameter 1 .*No such file' ],
 	[ 'sendgrid_amp_public_key /;', 'cannot read' ],
 	[ 'sendgrid_amp_public_key /dev/null;', 'cannot read' ],
 	(map { [ "sendgrid_amp_public_key $file{$_};", $_ ],
@@ -116,6 +132,69 @@ my @bad = (
 	[ 'sendgrid_amp_signature_window 1m; sendgrid_amp_signature_window 2m;',
 		'sendgrid_amp_signature_window.*duplicate' ],
 );
+
+# what may be a secret: [ the secret, what the message has ]
+
+my @secrets = (
+	[ $api_key, 'an API key of SendGrid was found' ],
+	[ "Bearer $api_key", 'an API key of SendGrid was found' ],
+	[ "/$api_key", 'an API key of SendGrid was found' ],
+	[ "./$api_key", 'an API key of SendGrid was found' ],
+	[ qq({"public_key":"$k1"}), 'JSON .*"public_key".* was found' ],
+	[ qq({"a":"https://api.sendgrid.com","public_key":"$k1"}),
+		'JSON .* was found' ],
+	[ qq("$k1"), 'a text in quotes was found' ],
+	[ qq("$api_key"), 'a text in quotes was found' ],
+	[ "\xef\xbb\xbf$k1", 'a byte order mark .* was found' ],
+	[ $private_text, 'a private key was found' ],
+	[ slurp($private), 'a private key was found' ],
+	[ KEY, '32 hex digits' ],
+	[ $password, 'cannot read such a file' ],
+	[ "/$password", 'cannot read such a file' ],
+	[ "./$password.pem", 'cannot read such a file' ],
+	[ "correct.horse-battery", 'cannot read such a file' ],
+	[ '/3q2+7w==' x 5, 'cannot read such a file' ],
+	[ 'f00dFACE' x 8, 'no public key was found' ],
+	[ '$sendgrid_key', 'a variable was found' ],
+);
+
+for my $case (@secrets) {
+	my ($secret, $text) = @$case;
+
+	for my $first ('', $k1) {
+		my $n = $first ? 2 : 1;
+		my ($status, $out) = check(sendgrid =>
+			"sendgrid_amp_public_key $first '$secret';");
+
+		isnt($status, 0, 'secret: ' . short($secret));
+		like($out, qr/parameter $n of "sendgrid_amp_public_key".*$text/,
+			'the message tells what was found');
+		unlike($out, qr/\Q@{[ substr $secret, 0, 7 ]}\E|\Q@{[ substr $secret,
+			-9, 8 ]}\E/, 'and does not show it');
+	}
+}
+
+# where else a secret may be by mistake
+
+for my $text ("sendgrid_amp_signature $password;",
+	"sendgrid_amp_auth $password;", "sendgrid_amp_api_key $api_key;",
+	"sendgrid_amp_hash email $password $password;",
+	"sendgrid_amp_hash email key $password; sendgrid_amp_keep event;",
+	"sendgrid_amp_secret \$$password $password;",
+	"sendgrid_amp_secret $password ''; sendgrid_amp_secret $password;")
+{
+	my ($status, $out) = check(sendgrid => $text);
+
+	like($out, qr/\[(?:emerg|warn)\].*"sendgrid_amp_/, "wrong: $text");
+	unlike($out, qr/\Q$password\E|\Q$api_key\E/, 'the secret is not shown');
+}
+
+for my $text ($password, KEY, "https://${\KEY}:$password\@example.com/") {
+	my ($status, $out) = check(server => "location /x { sendgrid_amp $text; }");
+
+	like($out, qr/\[emerg\] .*"sendgrid_amp"/, "wrong: sendgrid_amp $text");
+	unlike($out, qr/\Q$password\E|\Q${\KEY}\E/, 'the secret is not shown');
+}
 
 for my $conf (@good) {
 	my ($status, $out) = check(sendgrid => $conf);
@@ -256,6 +335,18 @@ like($line, qr!subrequest: "/down", upstream: "http://127\.0\.0\.1:9"!,
 like($log, qr/limiting requests.*location: "\^\/limited/, 'of limit_req');
 like($log, qr/too large body.*location: "\^\/sendgrid/, 'of a large body');
 like($log, qr/request: "POST \/sendgrid\/nothing/, 'others as ever');
+
+$ngx->done();
+
+# nginx's own users of the whole site
+
+$ngx = Gateway->new(amplitude => $amp, server => qq(
+	auth_basic site;
+	auth_basic_user_file $empty;
+), sendgrid => 'auth_basic off;')->start();
+
+is(answer('/sendgrid', $body), 200, 'auth_basic off');
+unlike($ngx->log(), qr/${\KEY}/, 'the key is not logged as a user');
 
 $ngx->done();
 

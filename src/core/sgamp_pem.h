@@ -23,5 +23,8 @@
 const char *sgamp_pem_decode(u_char der[SGAMP_PEM_DER], size_t *size,
     const u_char *text, size_t n);
 
+/* what a text is that is no key, never freed; NULL: not known */
+const char *sgamp_pem_other(const u_char *text, size_t n);
+
 
 #endif /* _SGAMP_PEM_H_INCLUDED_ */

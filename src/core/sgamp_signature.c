@@ -38,7 +38,9 @@ static const char *sgamp_key_name(int nid, const char *unknown);
 static int sgamp_key_same(EVP_PKEY *key, const u_char *der, size_t n);
 static int sgamp_key_check(EVP_PKEY *key);
 static int sgamp_key_try(EVP_PKEY *key);
-static const char *sgamp_key_other(const u_char *der, size_t n);
+static int sgamp_key_is_der(const u_char *p, size_t n);
+static const char *sgamp_key_other(const u_char *der, size_t n,
+    const char *unknown);
 static void sgamp_key_forget(void);
 static int sgamp_signature_valid(const u_char *p, size_t n);
 static int sgamp_signature_start(sgamp_signature_t *s,
@@ -66,6 +68,16 @@ sgamp_key_read(EVP_PKEY **key, const u_char *text, size_t n,
     size_t  size;
 
     *key = NULL;
+
+    if (sgamp_key_is_der(text, n)) {
+        (void) ERR_set_mark();
+
+        *found = sgamp_key_other(text, n, "DER (PEM or base64 is needed)");
+
+        (void) ERR_pop_to_mark();
+
+        return SGAMP_INVALID;
+    }
 
     *found = sgamp_pem_decode(der, &size, text, n);
 
@@ -99,7 +111,7 @@ sgamp_key_der(EVP_PKEY **key, const u_char *der, size_t n)
 
     pub = d2i_X509_PUBKEY(NULL, &p, (long) n);
     if (pub == NULL) {
-        return sgamp_key_other(der, n);
+        return sgamp_key_other(der, n, "no public key");
     }
 
     found = sgamp_key_type(pub);
@@ -263,8 +275,29 @@ sgamp_key_try(EVP_PKEY *key)
 }
 
 
+static int
+sgamp_key_is_der(const u_char *p, size_t n)
+{
+    size_t  i;
+
+    if (n == 0 || p[0] != SGAMP_DER_SEQUENCE) {
+        return 0;
+    }
+
+    /* a text may begin with this byte as well, the digit 0 */
+
+    for (i = 0; i < n; i++) {
+        if (p[i] < '\t' || p[i] > '~') {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static const char *
-sgamp_key_other(const u_char *der, size_t n)
+sgamp_key_other(const u_char *der, size_t n, const char *unknown)
 {
     X509          *cert;
     EVP_PKEY      *key;
@@ -290,7 +323,7 @@ sgamp_key_other(const u_char *der, size_t n)
         return "a certificate";
     }
 
-    return "no public key";
+    return unknown;
 }
 
 

@@ -504,6 +504,7 @@ ngx_int_t ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf);
 
 /* conf */
 
+extern ngx_conf_post_t  ngx_http_sendgrid_amp_event_prefix_post;
 extern ngx_conf_post_t  ngx_http_sendgrid_amp_batch_events_post;
 extern ngx_conf_post_t  ngx_http_sendgrid_amp_batch_size_post;
 extern ngx_conf_post_t  ngx_http_sendgrid_amp_concurrency_post;
@@ -534,6 +535,9 @@ char *ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf,
 /* NGX_ERROR if another directive than the named answers in this location */
 ngx_int_t ngx_http_sendgrid_amp_check_handler(ngx_conf_t *cf,
     ngx_http_handler_pt handler, ngx_str_t *name);
+
+/* warns of a parameter with a variable, where variables are not evaluated */
+void ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i);
 
 /* adds the public key that a parameter of the directive is, or names */
 ngx_int_t ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf, ngx_array_t *keys,

@@ -14,6 +14,10 @@
 #define NGX_HTTP_SENDGRID_AMP_MAX_RETRIES      100
 
 
+static char *ngx_http_sendgrid_amp_check_file(ngx_conf_t *cf,
+    ngx_str_t *value);
+static char *ngx_http_sendgrid_amp_check_prefix(ngx_conf_t *cf, void *post,
+    void *data);
 static char *ngx_http_sendgrid_amp_check_events(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_sendgrid_amp_check_size(ngx_conf_t *cf, void *post,
@@ -27,6 +31,10 @@ static char *ngx_http_sendgrid_amp_check_retries(ngx_conf_t *cf, void *post,
 static char *ngx_http_sendgrid_amp_check_msec(ngx_conf_t *cf, void *post,
     void *data);
 
+
+ngx_conf_post_t  ngx_http_sendgrid_amp_event_prefix_post = {
+    ngx_http_sendgrid_amp_check_prefix
+};
 
 ngx_conf_post_t  ngx_http_sendgrid_amp_batch_events_post = {
     ngx_http_sendgrid_amp_check_events
@@ -82,15 +90,17 @@ ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    /* a value that may be a secret is not logged, here and below */
+
     if (alcf->region->lengths == NULL
         && ngx_strcmp(value[1].data, "us") != 0
         && ngx_strcmp(value[1].data, "eu") != 0
         && (value[1].len == 0 || value[1].data[0] != '/'))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid region \"%V\" in \"%V\" directive, it "
-                           "must be \"us\", \"eu\" or an internal location",
-                           &value[1], &cmd->name);
+                           "invalid region in \"%V\" directive, it must be "
+                           "\"us\", \"eu\" or an internal location",
+                           &cmd->name);
         return NGX_CONF_ERROR;
     }
 
@@ -113,9 +123,12 @@ ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf, ngx_http_handler_pt handler)
 
     value = cf->args->elts;
 
-    return (ngx_http_sendgrid_amp_check_handler(cf, handler, &value[0])
-            == NGX_OK)
-           ? NGX_CONF_OK : NGX_CONF_ERROR;
+    if (ngx_http_sendgrid_amp_check_handler(cf, handler, &value[0]) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -164,9 +177,9 @@ ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"%V\" directive, it "
-                           "must be \"basic\" or \"off\"",
-                           &value[1], &cmd->name);
+                           "invalid value in \"%V\" directive, it must be "
+                           "\"basic\" or \"off\"",
+                           &cmd->name);
         return NGX_CONF_ERROR;
     }
 
@@ -199,6 +212,8 @@ ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (value[i].len == 0) {
             return "must not be empty";
         }
+
+        ngx_http_sendgrid_amp_no_variable(cf, i);
 
         if (ngx_http_sendgrid_amp_add_secret(cf, alcf->secrets, &value[i])
             != NGX_OK)
@@ -300,9 +315,9 @@ ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
 
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"%V\" directive, it "
-                           "must be \"on\" or \"report\"",
-                           &value[1], &cmd->name);
+                           "invalid value in \"%V\" directive, it must be "
+                           "\"on\" or \"report\"",
+                           &cmd->name);
         return NGX_CONF_ERROR;
     }
 
@@ -338,6 +353,7 @@ ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
 
+    char                               *rv;
     ngx_str_t                          *value;
     ngx_open_file_t                   **file;
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
@@ -353,8 +369,10 @@ ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_OK;
     }
 
-    if (value[1].len == 0) {
-        return "must name a file, or be \"off\"";
+    rv = ngx_http_sendgrid_amp_check_file(cf, &value[1]);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     alcf->dead_letter = ngx_conf_open_file(cf->cycle, &value[1]);
@@ -384,6 +402,63 @@ ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
+static char *
+ngx_http_sendgrid_amp_check_file(ngx_conf_t *cf, ngx_str_t *value)
+{
+    size_t            i;
+    ngx_str_t         name;
+    ngx_uint_t        n;
+    ngx_file_info_t   fi;
+
+    static const char *words[] = {
+        "off", "on", "no", "yes", "none", "null", "all", "stdout", "stderr",
+        "syslog", "memory", NULL
+    };
+
+    if (value->len == 0) {
+        return "must name a file, or be \"off\"";
+    }
+
+    /* what other directives take would be the name of a file here */
+
+    for (n = 0; words[n] != NULL; n++) {
+        if (ngx_strcasecmp(value->data, (u_char *) words[n]) == 0) {
+            return "must name a file, such as \"/dev/stderr\", or be \"off\"";
+        }
+    }
+
+    if (value->data[0] == '|') {
+        return "must name a file, not a command";
+    }
+
+    for (i = 0; i < value->len && value->data[i] != '/'; i++) {
+        if (value->data[i] == ':') {
+            return "must name a file, and takes no prefix such as \"syslog:\" "
+                   "or \"memory:\"";
+        }
+    }
+
+    if (ngx_strlchr(value->data, value->data + value->len, '$') != NULL) {
+        return "must name a file, and takes no variables";
+    }
+
+    name = *value;
+
+    if (ngx_conf_full_name(cf->cycle, &name, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (value->data[value->len - 1] == '/'
+        || (ngx_file_info(name.data, &fi) != NGX_FILE_ERROR
+            && ngx_is_dir(&fi)))
+    {
+        return "must name a file, not a directory";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 char *
 ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -395,7 +470,54 @@ ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "must not be empty";
     }
 
+    if (ngx_strncmp(value[1].data, "SG.", 3) == 0) {
+        return "must be an API key of Amplitude, not of SendGrid";
+    }
+
     return ngx_http_set_complex_value_slot(cf, cmd, conf);
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_prefix(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_http_sendgrid_amp_no_variable(cf, 1);
+
+    return NGX_CONF_OK;
+}
+
+
+void
+ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i)
+{
+    u_char     *p, *last, ch;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    p = value[i].data;
+    last = p + value[i].len;
+
+    for ( ;; ) {
+        p = ngx_strlchr(p, last, '$');
+
+        if (p == NULL || ++p == last) {
+            return;
+        }
+
+        ch = (u_char) (*p | 0x20);
+
+        if (*p == '{' || *p == '_' || (ch >= 'a' && ch <= 'z')) {
+            break;
+        }
+    }
+
+    /* the parameter may be a secret */
+
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                       "parameter %ui of \"%V\" directive looks as if it had "
+                       "a variable, and is taken as it is",
+                       i, &value[0]);
 }
 
 

@@ -6,14 +6,27 @@
 
 #include "ngx_http_sendgrid_amp.h"
 
+#include "sgamp_pem.h"
+
 
 #define NGX_HTTP_SENDGRID_AMP_KEY_FILE  65536  /* bytes */
 #define NGX_HTTP_SENDGRID_AMP_KEY_LEN   40     /* of any key, at least */
+#define NGX_HTTP_SENDGRID_AMP_WORD_LEN  16     /* of a secret, at least */
+
+
+/* what a parameter has to be, and what was found instead */
+
+#define NGX_HTTP_SENDGRID_AMP_NO_KEY                                          \
+    "parameter %ui of \"%V\" directive must be a public key of the curve "    \
+    "P-256 or the path of its file, %s"
 
 
 static ngx_uint_t ngx_http_sendgrid_amp_is_file(ngx_str_t *value);
 static ngx_int_t ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf,
-    ngx_str_t *name, ngx_str_t *text);
+    ngx_uint_t i, ngx_str_t *name, ngx_str_t *text);
+static void ngx_http_sendgrid_amp_no_file(ngx_conf_t *cf, ngx_uint_t i,
+    ngx_str_t *name, ngx_err_t err);
+static ngx_uint_t ngx_http_sendgrid_amp_is_path(ngx_str_t *value);
 static ngx_int_t ngx_http_sendgrid_amp_read_open(ngx_conf_t *cf, ngx_fd_t fd,
     ngx_str_t *name, ngx_str_t *text);
 static void ngx_http_sendgrid_amp_cleanup_key(void *data);
@@ -37,7 +50,7 @@ ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf, ngx_array_t *keys,
         name = text;
 
         if (ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK
-            || ngx_http_sendgrid_amp_read_key(cf, &name, &text) != NGX_OK)
+            || ngx_http_sendgrid_amp_read_key(cf, i, &name, &text) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -63,9 +76,7 @@ ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf, ngx_array_t *keys,
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "parameter %ui of \"%V\" directive must be a "
-                           "public key of the curve P-256 or the path of its "
-                           "file, %s was found",
+                           NGX_HTTP_SENDGRID_AMP_NO_KEY " was found",
                            i, &value[0], found);
         return NGX_ERROR;
     }
@@ -108,7 +119,7 @@ ngx_http_sendgrid_amp_is_file(ngx_str_t *value)
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf, ngx_str_t *name,
+ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf, ngx_uint_t i, ngx_str_t *name,
     ngx_str_t *text)
 {
     ngx_fd_t   fd;
@@ -118,9 +129,7 @@ ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf, ngx_str_t *name,
                        NGX_FILE_OPEN, 0);
 
     if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "\"sendgrid_amp_public_key\" cannot read \"%V\"",
-                           name);
+        ngx_http_sendgrid_amp_no_file(cf, i, name, ngx_errno);
         return NGX_ERROR;
     }
 
@@ -132,6 +141,85 @@ ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf, ngx_str_t *name,
     }
 
     return rc;
+}
+
+
+static void
+ngx_http_sendgrid_amp_no_file(ngx_conf_t *cf, ngx_uint_t i, ngx_str_t *name,
+    ngx_err_t err)
+{
+    ngx_str_t   *value;
+    const char  *found;
+
+    value = cf->args->elts;
+
+    /* what may be a secret that was taken for a path is not logged */
+
+    found = sgamp_pem_other(value[i].data, value[i].len);
+
+    if (found != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           NGX_HTTP_SENDGRID_AMP_NO_KEY " was found",
+                           i, &value[0], found);
+        return;
+    }
+
+    if (ngx_http_sendgrid_amp_is_path(&value[i])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
+                           "\"%V\" cannot read \"%V\"", &value[0], name);
+        return;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, err, NGX_HTTP_SENDGRID_AMP_NO_KEY,
+                       i, &value[0], "and nginx cannot read such a file");
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_path(ngx_str_t *value)
+{
+    u_char      *p, *last, ch;
+    ngx_uint_t   n, digits;
+
+    p = value->data;
+    last = p + value->len;
+
+    if (ngx_strncmp(p, "/", 1) != 0
+        && ngx_strncmp(p, "./", 2) != 0
+        && ngx_strncmp(p, "../", 3) != 0)
+    {
+        return 0;
+    }
+
+    n = 0;
+    digits = 0;
+
+    /* a secret has a long word with digits, and base64 may have "+" or "=" */
+
+    for ( /* void */ ; p < last; p++) {
+        ch = (u_char) (*p | 0x20);
+
+        if (*p >= '0' && *p <= '9') {
+            n++;
+            digits++;
+
+        } else if (ch >= 'a' && ch <= 'z') {
+            n++;
+
+        } else if (*p == '/' || *p == '.' || *p == '-' || *p == '_') {
+            n = 0;
+            digits = 0;
+
+        } else {
+            return 0;
+        }
+
+        if (n >= NGX_HTTP_SENDGRID_AMP_WORD_LEN && digits != 0) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

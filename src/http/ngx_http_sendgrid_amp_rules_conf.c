@@ -7,6 +7,9 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+#define NGX_HTTP_SENDGRID_AMP_SURROGATES  0xd800  /* and 2047 code points */
+
+
 /* set here, and not to "all" */
 
 #define ngx_http_sendgrid_amp_is_list(names)                                  \
@@ -16,11 +19,34 @@
 static char *ngx_http_sendgrid_amp_create_names(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_array_t **names);
 static char *ngx_http_sendgrid_amp_add_name(ngx_conf_t *cf, ngx_array_t *names,
-    ngx_str_t *name);
+    ngx_uint_t i);
+static char *ngx_http_sendgrid_amp_check_name(ngx_conf_t *cf, ngx_uint_t i);
+static ngx_uint_t ngx_http_sendgrid_amp_is_utf8(ngx_str_t *text);
+static ngx_uint_t ngx_http_sendgrid_amp_has_escape(ngx_str_t *text);
 static void ngx_http_sendgrid_amp_known_event(ngx_conf_t *cf,
     ngx_str_t *name);
 static char *ngx_http_sendgrid_amp_hash_key(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_rules_conf_t *rcf, ngx_str_t *value);
+
+
+/* keys of SendGrid's events: another letter case is another key */
+
+static ngx_str_t  ngx_http_sendgrid_amp_sendgrid_keys[] = {
+    ngx_string("amp_user_id"),
+    ngx_string("category"),
+    ngx_string("email"),
+    ngx_string("event"),
+    ngx_string("ip"),
+    ngx_string("reason"),
+    ngx_string("response"),
+    ngx_string("sg_event_id"),
+    ngx_string("sg_message_id"),
+    ngx_string("smtp-id"),
+    ngx_string("timestamp"),
+    ngx_string("url"),
+    ngx_string("useragent"),
+    ngx_null_string
+};
 
 
 char *
@@ -73,6 +99,8 @@ ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
 
     en->event = value[1];
 
+    ngx_http_sendgrid_amp_no_variable(cf, 2);
+
     none.len = 0;
     none.data = (u_char *) "";
 
@@ -121,7 +149,7 @@ ngx_http_sendgrid_amp_events(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                        : "does not take \"all\"";
         }
 
-        rv = ngx_http_sendgrid_amp_add_name(cf, *names, &value[i]);
+        rv = ngx_http_sendgrid_amp_add_name(cf, *names, i);
 
         if (rv != NGX_CONF_OK) {
             return rv;
@@ -183,21 +211,24 @@ ngx_http_sendgrid_amp_known_event(ngx_conf_t *cf, ngx_str_t *name)
 
 static char *
 ngx_http_sendgrid_amp_add_name(ngx_conf_t *cf, ngx_array_t *names,
-    ngx_str_t *name)
+    ngx_uint_t i)
 {
     ngx_str_t   *n, *value;
-    ngx_uint_t   i;
+    ngx_uint_t   k;
 
     n = names->elts;
     value = cf->args->elts;
 
-    for (i = 0; i < names->nelts; i++) {
-        if (n[i].len == name->len
-            && ngx_memcmp(n[i].data, name->data, name->len) == 0)
+    for (k = 0; k < names->nelts; k++) {
+        if (n[k].len == value[i].len
+            && ngx_memcmp(n[k].data, value[i].data, value[i].len) == 0)
         {
+            /* a name may be a secret that "key=" is missing before */
+
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate name \"%V\" in \"%V\" directive",
-                               name, &value[0]);
+                               "duplicate name in parameter %ui of \"%V\" "
+                               "directive",
+                               i, &value[0]);
             return NGX_CONF_ERROR;
         }
     }
@@ -207,9 +238,126 @@ ngx_http_sendgrid_amp_add_name(ngx_conf_t *cf, ngx_array_t *names,
         return NGX_CONF_ERROR;
     }
 
-    *n = *name;
+    *n = value[i];
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_name(ngx_conf_t *cf, ngx_uint_t i)
+{
+    size_t       len;
+    u_char      *p;
+    ngx_str_t   *value, *key;
+    ngx_uint_t   k;
+
+    value = cf->args->elts;
+
+    p = value[i].data;
+    len = value[i].len;
+
+    if (len == 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (!ngx_http_sendgrid_amp_is_utf8(&value[i])) {
+        return "has a name that is not UTF-8, as all keys are";
+    }
+
+    if (p[len - 1] == ',') {
+        return "has a name that ends with \",\": blanks separate names";
+    }
+
+    ngx_http_sendgrid_amp_no_variable(cf, i);
+
+    if (p[0] == ' ' || p[len - 1] == ' ') {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "parameter %ui of \"%V\" directive begins or ends "
+                           "with a blank, which is part of the name",
+                           i, &value[0]);
+    }
+
+    if (ngx_http_sendgrid_amp_has_escape(&value[i])) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "parameter %ui of \"%V\" directive has an escape "
+                           "of JSON, and is compared with decoded keys",
+                           i, &value[0]);
+    }
+
+    for (k = 0; ngx_http_sendgrid_amp_sendgrid_keys[k].len != 0; k++) {
+        key = &ngx_http_sendgrid_amp_sendgrid_keys[k];
+
+        if (key->len == len
+            && ngx_strncasecmp(key->data, p, len) == 0
+            && ngx_strncmp(key->data, p, len) != 0)
+        {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "parameter %ui of \"%V\" directive is not "
+                               "SendGrid's key \"%V\", the letter case "
+                               "differs",
+                               i, &value[0], key);
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_utf8(ngx_str_t *text)
+{
+    u_char    *p, *last;
+    uint32_t   c;
+
+    p = text->data;
+    last = p + text->len;
+
+    while (p < last) {
+
+        if (*p < 0x80) {
+            p++;
+            continue;
+        }
+
+        c = ngx_utf8_decode(&p, last - p);
+
+        if (c > 0x10ffff || (c & ~0x7ffu) == NGX_HTTP_SENDGRID_AMP_SURROGATES)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_has_escape(ngx_str_t *text)
+{
+    size_t  i, k;
+    u_char  ch;
+
+    for (i = 0; i + 6 <= text->len; i++) {
+
+        if (text->data[i] != '\\' || text->data[i + 1] != 'u') {
+            continue;
+        }
+
+        for (k = i + 2; k < i + 6; k++) {
+            ch = (u_char) (text->data[k] | 0x20);
+
+            if ((ch < '0' || ch > '9') && (ch < 'a' || ch > 'f')) {
+                break;
+            }
+        }
+
+        if (k == i + 6) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -219,7 +367,6 @@ ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char  *p = conf;
 
     char                               *rv;
-    ngx_str_t                          *value;
     ngx_uint_t                          i;
     ngx_array_t                       **names;
     ngx_http_sendgrid_amp_loc_conf_t   *alcf;
@@ -233,8 +380,6 @@ ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    value = cf->args->elts;
-
     if (ngx_http_sendgrid_amp_is_list(alcf->set.drop)
         && ngx_http_sendgrid_amp_is_list(alcf->set.keep))
     {
@@ -243,7 +388,11 @@ ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     for (i = 1; i < cf->args->nelts; i++) {
-        rv = ngx_http_sendgrid_amp_add_name(cf, *names, &value[i]);
+        rv = ngx_http_sendgrid_amp_check_name(cf, i);
+
+        if (rv == NGX_CONF_OK) {
+            rv = ngx_http_sendgrid_amp_add_name(cf, *names, i);
+        }
 
         if (rv != NGX_CONF_OK) {
             return rv;
@@ -288,7 +437,11 @@ ngx_http_sendgrid_amp_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                    "without blanks, before it";
 
         } else {
-            rv = ngx_http_sendgrid_amp_add_name(cf, rcf->hash, &value[i]);
+            rv = ngx_http_sendgrid_amp_check_name(cf, i);
+
+            if (rv == NGX_CONF_OK) {
+                rv = ngx_http_sendgrid_amp_add_name(cf, rcf->hash, i);
+            }
         }
 
         if (rv != NGX_CONF_OK) {
@@ -328,6 +481,7 @@ ngx_http_sendgrid_amp_property(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
 
+    char                               *rv;
     ngx_str_t                          *value;
     ngx_uint_t                          i;
     sgamp_str_t                         quote;
@@ -337,6 +491,12 @@ ngx_http_sendgrid_amp_property(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
     properties = &alcf->set.properties;
+
+    rv = ngx_http_sendgrid_amp_check_name(cf, 1);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
 
     if (*properties == NGX_CONF_UNSET_PTR) {
         *properties = ngx_array_create(cf->pool, 4,

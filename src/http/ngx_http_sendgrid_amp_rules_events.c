@@ -12,7 +12,7 @@ static void ngx_http_sendgrid_amp_only_events(sgamp_rules_t *rules,
 static sgamp_rules_event_t *ngx_http_sendgrid_amp_find_event(
     sgamp_rules_t *rules, ngx_str_t *name);
 static void ngx_http_sendgrid_amp_check_hash(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf, ngx_str_t *name);
+    ngx_http_sendgrid_amp_loc_conf_t *conf, ngx_uint_t i);
 static ngx_uint_t ngx_http_sendgrid_amp_is_user(sgamp_rules_t *rules,
     ngx_str_t *name);
 
@@ -155,17 +155,15 @@ void
 ngx_http_sendgrid_amp_check_rules(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_loc_conf_t *conf)
 {
-    ngx_str_t                 *name;
     ngx_uint_t                 i, n;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     n = ngx_http_sendgrid_amp_count_names(conf->set.hash);
-    name = (n != 0) ? conf->set.hash->elts : NULL;
 
     for (i = 0; i < n; i++) {
-        ngx_http_sendgrid_amp_check_hash(cf, conf, &name[i]);
+        ngx_http_sendgrid_amp_check_hash(cf, conf, i);
     }
 
     if (conf->set.client_ip && !conf->rules->client_ip) {
@@ -190,13 +188,17 @@ ngx_http_sendgrid_amp_check_rules(ngx_conf_t *cf,
 
 static void
 ngx_http_sendgrid_amp_check_hash(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf, ngx_str_t *name)
+    ngx_http_sendgrid_amp_loc_conf_t *conf, ngx_uint_t i)
 {
+    ngx_str_t   *name;
     sgamp_str_t  text;
 
     static ngx_str_t  event = ngx_string("event");
     static ngx_str_t  timestamp = ngx_string("timestamp");
     static ngx_str_t  id = ngx_string("sg_event_id");
+
+    name = conf->set.hash->elts;
+    name += i;
 
     text.len = name->len;
     text.data = name->data;
@@ -219,10 +221,12 @@ ngx_http_sendgrid_amp_check_hash(ngx_conf_t *cf,
         && (name->len != id.len
             || ngx_strncmp(name->data, id.data, id.len) != 0))
     {
+        /* a name may be a secret that "key=" is missing before */
+
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "\"%V\" of \"sendgrid_amp_hash\" is not sent at "
+                           "name %ui of \"sendgrid_amp_hash\" is not sent at "
                            "all",
-                           name);
+                           i + 1);
     }
 }
 

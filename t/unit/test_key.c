@@ -115,12 +115,30 @@ sgamp_test_text_forms(void)
         "##", "no base64",
         "#A", "no base64",
         "#\nMFkw", "no base64",
-        "\"#\"", "no base64",
+        "\"#\"", "a text in quotes",
+        " '#'", "a text in quotes",
+        "\xe2\x80\x9c#\xe2\x80\x9d", "a text in quotes",
+        "\xef\xbb\xbf#", "a byte order mark before the text",
+        "\xef\xbb\xbf" SGAMP_TEST_BEGIN "#\n" SGAMP_TEST_END, NULL,
+        "\xff\xfeM", "UTF-16",
+        "\xfe\xffM", "UTF-16",
+        "{\"public_key\":\"#\"}\n",
+        "JSON (the value of its \"public_key\" is the key)",
+        " [\"#\"]", "JSON (the value of its \"public_key\" is the key)",
+        "SG.abcdefghijklmnopqrstuv.0123456789", "an API key of SendGrid",
+        "Bearer SG.abcdefghijklmnopqrstuv.0123456789\n",
+        "an API key of SendGrid",
+        "0123456789abcdef0123456789ABCDEF",
+        "32 hex digits (as an API key of Amplitude has)",
+        "0123456789abcdef 0123456789abcde", "no base64",
+        "$key", "a variable",
+        "-----BEGIN", "a part of PEM (in nginx.conf, PEM has to be in quotes)",
         "key", "no base64",
         "keys", "no public key",
         "AAAA", "no public key",
         "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", "no public key",
-        "ssh-rsa AAAAB3NzaC1yc2E= me", "no base64",
+        "ssh-rsa AAAAB3NzaC1yc2E= me", "a key of SSH",
+        "ecdsa-sha2-nistp256 AAAAE2VjZHNh me", "a key of SSH",
         "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n", "nothing",
         "-----BEGIN PUBLIC KEY-----\n#\n", "PEM without its last line",
         "-----BEGIN PUBLIC KEY-----\n#!\n-----END PUBLIC KEY-----\n",
@@ -190,6 +208,8 @@ sgamp_test_der_forms(void)
                             sizeof(sgamp_test_spki) - 1);
 
     sgamp_test_read_der(der, n, NULL, "as it is");
+    sgamp_test_read_key((char *) der, n, "DER (PEM or base64 is needed)",
+                        "not in base64");
     sgamp_test_read_der(der, n - 1, "no public key", "a byte less");
 
     memcpy(other, der, n);
