@@ -93,10 +93,10 @@ typedef struct {
     sgamp_grow_t                     grow;
     sgamp_pieces_t                   pieces;
     sgamp_str_t                      reserve;
-    ngx_uint_t                       keyed;      /* a path may hold a key */
-    u_char                        *(*log_handler)(ngx_http_request_t *r,
-                                                  ngx_http_request_t *sr,
-                                                  u_char *buf, size_t len);
+    ngx_uint_t                       used;       /* by a location */
+    ngx_http_log_handler_pt          log_handler;      /* nginx's own */
+    ngx_http_handler_pt              rewrite_handler;  /* nginx's, or NULL */
+    ngx_uint_t                       remote_user;      /* variable's index */
     ngx_array_t                     *dead_letters;  /* ngx_open_file_t * */
     ngx_shm_zone_t                  *zone;
     ngx_cycle_t                     *old_cycle;  /* while the zone is made */
@@ -275,7 +275,6 @@ struct ngx_http_sendgrid_amp_ctx_s {
     unsigned                            flying:1;  /* counted as in flight */
     unsigned                            accepted:1;   /* a part of it was */
     unsigned                            gone:1;       /* the client is */
-    unsigned                            logged:1;
     unsigned                            hold:1;       /* nothing may leave */
 };
 
@@ -289,6 +288,10 @@ ngx_int_t ngx_http_sendgrid_amp_handler(ngx_http_request_t *r);
 
 /* returns NULL if there is no memory; freed with the request */
 ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_create_ctx(
+    ngx_http_request_t *r);
+
+/* the context, which a redirect takes from the request, or NULL */
+ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_find_ctx(
     ngx_http_request_t *r);
 
 /* does all that can be done now; nothing may touch the request after it */
@@ -364,9 +367,6 @@ ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_body_error(ngx_int_t rc);
 
 /* NGX_OK with the API key set, NGX_DECLINED without, or NGX_ERROR */
 ngx_int_t ngx_http_sendgrid_amp_authorize(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* hides the API key from $remote_user, and so from access logs */
-void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r);
 
 
 /* delivery */
@@ -496,10 +496,14 @@ ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf);
 /* log */
 
 /*
- * Keeps the request line, which may hold an API key, out of the error log
- * where there are no credentials.
+ * Keeps the user name of the credentials out of $remote_user, and request
+ * lines that may hold a key out of the error log, from the moment on when the
+ * location is known.
  */
 ngx_int_t ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf);
+
+/* whether a main request is a webhook, or was before a redirect */
+ngx_uint_t ngx_http_sendgrid_amp_seen(ngx_http_request_t *r);
 
 
 /* conf */

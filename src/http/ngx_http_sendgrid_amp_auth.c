@@ -27,8 +27,6 @@ ngx_http_sendgrid_amp_authorize(ngx_http_sendgrid_amp_ctx_t *ctx)
     if (conf->auth == NGX_HTTP_SENDGRID_AMP_AUTH_BASIC) {
         rc = ngx_http_sendgrid_amp_basic(ctx);
 
-        ngx_http_sendgrid_amp_hide_user(r);
-
         if (rc != NGX_OK) {
             return rc;
         }
@@ -115,15 +113,4 @@ ngx_http_sendgrid_amp_accepted(ngx_http_sendgrid_amp_ctx_t *ctx,
     }
 
     return accepted ? NGX_OK : NGX_DECLINED;
-}
-
-
-void
-ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r)
-{
-    ngx_str_null(&r->headers_in.passwd);
-
-    /* not NULL: so nginx does not decode the header again */
-    r->headers_in.user.len = 0;
-    r->headers_in.user.data = (u_char *) "";
 }

@@ -147,12 +147,6 @@ ngx_http_sendgrid_amp_leave(ngx_http_sendgrid_amp_ctx_t *ctx)
         return;
     }
 
-    /* a redirect has hidden it from the log phase */
-
-    if (!ctx->logged) {
-        ngx_http_sendgrid_amp_count_webhook(counters, ctx->request);
-    }
-
     ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_RECEIVED_BYTES, ctx->bytes);
 
     /* while something is held it is not known whose events these are */
@@ -177,19 +171,15 @@ ngx_http_sendgrid_amp_count_handler(ngx_http_request_t *r)
 {
     ngx_atomic_t                       *counters;
     ngx_http_sendgrid_amp_ctx_t        *ctx;
-    ngx_http_sendgrid_amp_loc_conf_t   *conf;
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
 
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
-
-    if (r != r->main || conf->region == NULL) {
+    if (r != r->main || !ngx_http_sendgrid_amp_seen(r)) {
         return NGX_OK;
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+    ctx = ngx_http_sendgrid_amp_find_ctx(r);
 
     if (ctx != NULL) {
-        ctx->logged = 1;
         counters = ngx_http_sendgrid_amp_counters(ctx);
 
     } else {

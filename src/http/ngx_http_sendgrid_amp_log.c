@@ -7,33 +7,161 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
-static ngx_int_t ngx_http_sendgrid_amp_log_handler(ngx_http_request_t *r);
+/*
+ * The log handler of a request tells what is known about its secrets, since
+ * redirects keep the handler:
+ *
+ *   ..._log_any()      no location of a webhook was seen so far
+ *   ..._log_webhook()  the user name may be a key
+ *   ..._log_keyed()    the request line may hold a key, too
+ */
+
+
+static ngx_int_t ngx_http_sendgrid_amp_post_read_handler(
+    ngx_http_request_t *r);
+static void ngx_http_sendgrid_amp_set_log_handler(ngx_http_request_t *r,
+    ngx_http_log_handler_pt handler);
+static ngx_int_t ngx_http_sendgrid_amp_server_rewrite_handler(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_rewrite_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_log_phase_handler(
+    ngx_http_request_t *r);
+static void ngx_http_sendgrid_amp_look(ngx_http_request_t *r);
+static void ngx_http_sendgrid_amp_hide(ngx_http_request_t *r,
+    ngx_http_log_handler_pt handler);
 static u_char *ngx_http_sendgrid_amp_log_any(ngx_http_request_t *r,
+    ngx_http_request_t *sr, u_char *buf, size_t len);
+static u_char *ngx_http_sendgrid_amp_log_webhook(ngx_http_request_t *r,
     ngx_http_request_t *sr, u_char *buf, size_t len);
 static u_char *ngx_http_sendgrid_amp_log_keyed(ngx_http_request_t *r,
     ngx_http_request_t *sr, u_char *buf, size_t len);
+static ngx_int_t ngx_http_sendgrid_amp_add_handlers(
+    ngx_http_core_main_conf_t *cmcf, ngx_http_sendgrid_amp_main_conf_t *amcf);
+
+
+ngx_uint_t
+ngx_http_sendgrid_amp_seen(ngx_http_request_t *r)
+{
+    return r->log_handler == ngx_http_sendgrid_amp_log_webhook
+           || r->log_handler == ngx_http_sendgrid_amp_log_keyed;
+}
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_log_handler(ngx_http_request_t *r)
+ngx_http_sendgrid_amp_post_read_handler(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_set_log_handler(r, ngx_http_sendgrid_amp_log_any);
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_sendgrid_amp_set_log_handler(ngx_http_request_t *r,
+    ngx_http_log_handler_pt handler)
 {
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
 
-    if (r != r->main
-        || r->log_handler == ngx_http_sendgrid_amp_log_any
-        || r->log_handler == ngx_http_sendgrid_amp_log_keyed)
+    if (r->log_handler != ngx_http_sendgrid_amp_log_any
+        && !ngx_http_sendgrid_amp_seen(r))
     {
-        return NGX_DECLINED;
+        /* nginx's own, the same for all requests */
+
+        amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+        amcf->log_handler = r->log_handler;
     }
+
+    r->log_handler = handler;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_server_rewrite_handler(ngx_http_request_t *r)
+{
+    /*
+     * a body over "client_max_body_size" is refused before the rewrite phase;
+     * after a redirect of "error_page" the content handler is still that of
+     * the location before, whose settings are not known any more
+     */
+
+    if (r == r->main
+        && r->internal
+        && r->content_handler == ngx_http_sendgrid_amp_handler
+        && !ngx_http_sendgrid_amp_seen(r))
+    {
+        ngx_http_sendgrid_amp_hide(r, ngx_http_sendgrid_amp_log_keyed);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_rewrite_handler(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    ngx_http_sendgrid_amp_look(r);
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
 
-    /* nginx's own, the same for all requests */
+    return (amcf->rewrite_handler != NULL) ? amcf->rewrite_handler(r)
+                                           : NGX_DECLINED;
+}
 
-    amcf->log_handler = r->log_handler;
-    r->log_handler = ngx_http_sendgrid_amp_log_any;
 
-    return NGX_DECLINED;
+static ngx_int_t
+ngx_http_sendgrid_amp_log_phase_handler(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_look(r);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_look(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
+
+    if (r != r->main || conf->region == NULL) {
+        return;
+    }
+
+    /* variables in the API key mean that the request may hold the key */
+
+    ngx_http_sendgrid_amp_hide(r,
+                               (conf->auth == NGX_HTTP_SENDGRID_AMP_AUTH_OFF
+                                || (conf->api_key != NULL
+                                    && conf->api_key->lengths != NULL))
+                               ? ngx_http_sendgrid_amp_log_keyed
+                               : ngx_http_sendgrid_amp_log_webhook);
+}
+
+
+static void
+ngx_http_sendgrid_amp_hide(ngx_http_request_t *r,
+    ngx_http_log_handler_pt handler)
+{
+    ngx_http_variable_value_t          *user;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    if (r->log_handler == ngx_http_sendgrid_amp_log_keyed) {
+        return;
+    }
+
+    ngx_http_sendgrid_amp_set_log_handler(r, handler);
+
+    /* the header stays as nginx and its modules need the credentials */
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+
+    user = &r->variables[amcf->remote_user];
+    ngx_memzero(user, sizeof(ngx_http_variable_value_t));
+
+    user->not_found = 1;
 }
 
 
@@ -41,19 +169,19 @@ static u_char *
 ngx_http_sendgrid_amp_log_any(ngx_http_request_t *r, ngx_http_request_t *sr,
     u_char *buf, size_t len)
 {
-    ngx_http_sendgrid_amp_loc_conf_t   *conf;
+    ngx_http_sendgrid_amp_look(r);
+
+    return (r->log_handler == ngx_http_sendgrid_amp_log_keyed)
+           ? ngx_http_sendgrid_amp_log_keyed(r, sr, buf, len)
+           : ngx_http_sendgrid_amp_log_webhook(r, sr, buf, len);
+}
+
+
+static u_char *
+ngx_http_sendgrid_amp_log_webhook(ngx_http_request_t *r,
+    ngx_http_request_t *sr, u_char *buf, size_t len)
+{
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
-
-    if (conf->region != NULL && conf->auth == NGX_HTTP_SENDGRID_AMP_AUTH_OFF) {
-
-        /* from now on wherever the request is redirected to */
-
-        r->log_handler = ngx_http_sendgrid_amp_log_keyed;
-
-        return ngx_http_sendgrid_amp_log_keyed(r, sr, buf, len);
-    }
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
 
@@ -98,25 +226,87 @@ ngx_http_sendgrid_amp_log_keyed(ngx_http_request_t *r, ngx_http_request_t *sr,
 ngx_int_t
 ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt                *h;
+    ngx_int_t                           index;
     ngx_http_core_main_conf_t          *cmcf;
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    static ngx_str_t  remote_user = ngx_string("remote_user");
 
     amcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_sendgrid_amp_module);
 
-    if (!amcf->keyed) {
+    if (!amcf->used) {
         return NGX_OK;
     }
 
+    index = ngx_http_get_variable_index(cf, &remote_user);
+    if (index == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    amcf->remote_user = index;
+
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    return ngx_http_sendgrid_amp_add_handlers(cmcf, amcf);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_add_handlers(ngx_http_core_main_conf_t *cmcf,
+    ngx_http_sendgrid_amp_main_conf_t *amcf)
+{
+    ngx_array_t          *handlers;
+    ngx_http_handler_pt  *h;
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_POST_READ_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
     }
 
-    *h = ngx_http_sendgrid_amp_log_handler;
+    *h = ngx_http_sendgrid_amp_post_read_handler;
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_SERVER_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_sendgrid_amp_server_rewrite_handler;
+
+    /*
+     * the rewrite module has to be the first of the phase, else its server's
+     * directives run again for a request without a location: the handler here
+     * takes the place and calls the module
+     */
+
+    handlers = &cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers;
+
+    if (handlers->nelts == 0) {
+        h = ngx_array_push(handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = NULL;
+    }
+
+    h = handlers->elts;
+
+    amcf->rewrite_handler = *h;
+    *h = ngx_http_sendgrid_amp_rewrite_handler;
+
+    /* before the access log */
+
+    handlers = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
+
+    if (ngx_array_push(handlers) == NULL) {
+        return NGX_ERROR;
+    }
+
+    h = handlers->elts;
+    ngx_memmove(&h[1], h, (handlers->nelts - 1) * sizeof(ngx_http_handler_pt));
+
+    *h = ngx_http_sendgrid_amp_log_phase_handler;
 
     return NGX_OK;
 }

@@ -72,7 +72,8 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_http_sendgrid_amp_loc_conf_t  *prev = parent;
     ngx_http_sendgrid_amp_loc_conf_t  *conf = child;
 
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
 
     static ngx_str_t  name = ngx_string("sendgrid_amp");
 
@@ -124,6 +125,10 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     if (conf->region == NULL) {
         return NGX_CONF_OK;
     }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+    amcf->used = 1;
 
     if (clcf->lmt_excpt && clcf->handler == NULL) {
         clcf->handler = ngx_http_sendgrid_amp_handler;
@@ -197,8 +202,7 @@ static ngx_int_t
 ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_loc_conf_t *conf)
 {
-    ngx_http_core_loc_conf_t           *clcf;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     if (conf->auth != NGX_HTTP_SENDGRID_AMP_AUTH_OFF) {
         return NGX_OK;
@@ -220,10 +224,6 @@ ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
                            "anybody can post to location \"%V\"",
                            &clcf->name);
     }
-
-    amcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_sendgrid_amp_module);
-    amcf->keyed = 1;
 
     return NGX_OK;
 }

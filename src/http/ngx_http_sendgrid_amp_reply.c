@@ -220,8 +220,6 @@ ngx_http_sendgrid_amp_replace(ngx_http_request_t *r)
 {
     ngx_http_sendgrid_amp_ctx_t  *ctx;
 
-    ngx_http_sendgrid_amp_hide_user(r);
-
     ctx = ngx_http_sendgrid_amp_create_ctx(r);
     if (ctx == NULL) {
         return NGX_ERROR;

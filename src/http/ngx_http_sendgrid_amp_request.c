@@ -63,8 +63,6 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
     if (ngx_http_sendgrid_amp_accept(ctx) != NGX_OK
         || ngx_http_sendgrid_amp_body_check(ctx) != NGX_OK)
     {
-        ngx_http_sendgrid_amp_hide_user(r);
-
         rc = ngx_http_discard_request_body(r);
 
         if (rc != NGX_OK) {
@@ -117,6 +115,28 @@ ngx_http_sendgrid_amp_create_ctx(ngx_http_request_t *r)
     ngx_http_set_ctx(r, ctx, ngx_http_sendgrid_amp_module);
 
     return ctx;
+}
+
+
+ngx_http_sendgrid_amp_ctx_t *
+ngx_http_sendgrid_amp_find_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+
+    if (ctx != NULL) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
+        if (cln->handler == ngx_http_sendgrid_amp_cleanup) {
+            return cln->data;
+        }
+    }
+
+    return NULL;
 }
 
 
