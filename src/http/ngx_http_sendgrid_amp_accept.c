@@ -76,13 +76,18 @@ ngx_http_sendgrid_amp_encoded(ngx_http_request_t *r)
             return 0;
         }
 
-        if (value->len != sizeof("identity") - 1
-            || ngx_strncasecmp(value->data, (u_char *) "identity",
-                               sizeof("identity") - 1)
-               != 0)
+        /* no coding at all, or by name */
+
+        if (value->len == 0
+            || (value->len == sizeof("identity") - 1
+                && ngx_strncasecmp(value->data, (u_char *) "identity",
+                                   sizeof("identity") - 1)
+                   == 0))
         {
-            return 1;
+            continue;
         }
+
+        return 1;
     }
 }
 

@@ -7,6 +7,7 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+static void ngx_http_sendgrid_amp_discard(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_init(ngx_http_request_t *r);
 static int ngx_http_sendgrid_amp_event(void *data,
     const sgamp_event_t *event);
@@ -63,11 +64,7 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
     if (ngx_http_sendgrid_amp_accept(ctx) != NGX_OK
         || ngx_http_sendgrid_amp_body_check(ctx) != NGX_OK)
     {
-        rc = ngx_http_discard_request_body(r);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
+        ngx_http_sendgrid_amp_discard(r);
 
         return ngx_http_sendgrid_amp_reply(ctx);
     }
@@ -88,6 +85,30 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
     }
 
     return NGX_DONE;
+}
+
+
+static void
+ngx_http_sendgrid_amp_discard(ngx_http_request_t *r)
+{
+    if (r->headers_in.expect != NULL
+        && r->http_version < NGX_HTTP_VERSION_20)
+    {
+        /*
+         * the client is not invited to send a body, and what follows in the
+         * connection may be the body or not
+         */
+
+        r->expect_tested = 1;
+        r->keepalive = 0;
+
+        return;
+    }
+
+    if (ngx_http_discard_request_body(r) != NGX_OK) {
+        /* the end of a broken body is not known */
+        r->keepalive = 0;
+    }
 }
 
 

@@ -1,0 +1,217 @@
+#!/usr/bin/perl
+
+# Webhooks that are refused for their head: at once, with the module's own
+# answer, whatever their body is; heads that are unusual and well.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use MIME::Base64 qw(encode_base64);
+
+use Amplitude;
+use Gateway;
+use Sign;
+use Webhook;
+
+my $amp = Amplitude->new();
+my $ngx = Gateway->new(amplitude => $amp, server => '
+	location = /signed {
+		sendgrid_amp us;
+		sendgrid_amp_public_key "' . Sign->new()->base64() . '";
+	}
+
+	location = /region { sendgrid_amp $arg_region; }
+	location = /denied { sendgrid_amp us; deny all; }
+	location = /small { sendgrid_amp us; client_max_body_size 1; }
+')->start();
+
+my $port = $ngx->port();
+my $body = webhook(events(3));
+my $basic = 'Authorization: Basic ' . encode_base64(KEY . ':' . SECRET, '');
+
+# what is wrong, the status, the keyword or undef of nginx's own answer
+
+my @refused = (
+	[ 'no credentials', 401, 'unauthorized', key => undef ],
+	[ 'wrong password', 401, 'unauthorized', secret => 'wrong' ],
+	[ 'PUT', 405, 'method_not_allowed', method => 'PUT' ],
+	[ 'GET', 405, 'method_not_allowed', method => 'GET' ],
+	[ 'no signature', 403, 'bad_signature', uri => '/signed' ],
+	[ 'gzip', 415, 'content_encoding',
+		headers => [ 'Content-Encoding: gzip' ] ],
+	[ 'unknown region', 500, 'internal', uri => '/region?region=x' ],
+	[ 'too large', 413, 'too_large', uri => '/small' ],
+	[ 'deny', 403, undef, uri => '/denied' ],
+);
+
+for my $case (@refused) {
+	my ($name, $status, $keyword, @post) = @$case;
+
+	# the client waits for an invitation
+
+	my $client = Webhook->new($port, $body, @post, expect => 1, keepalive => 1,
+		timeout => 5);
+	my ($r) = Webhook::run($client);
+
+	is($r->{status}, $status, "Expect, $name: status");
+	is($r->{json}{error}, $keyword, "Expect, $name: keyword");
+	ok(!$r->{interim}, "Expect, $name: no 100");
+
+	if ($keyword && $status != 413) {
+		is($r->{headers}{connection}, 'close', "Expect, $name: close");
+		ok(closed($client), "Expect, $name: closed at once");
+	}
+
+	# the client does not wait
+
+	$r = post($port, '', raw => head(@post, expect => 1) . $body,
+		keepalive => 1);
+	is($r->{status}, $status, "Expect and a body, $name: status");
+	is($r->{json}{error}, $keyword, "Expect and a body, $name: keyword");
+	ok(!$r->{interim}, "Expect and a body, $name: no 100");
+
+	# broken chunks; nginx does not know that they are too large
+
+	next if !$keyword || $status == 413;
+
+	for my $chunks ("x\r\n", "5\r\nhello!\r\n", "5 \r\nhello\r\nx\r\n", "\r\n",
+		'-1', 'f' x 40 . "\r\n")
+	{
+		my $text = $chunks =~ s/\r\n/ /gr;
+		my $sent = head(@post, chunked => 1) . $chunks;
+
+		$r = post($port, '', raw => $sent, timeout => 5);
+		is($r->{status}, $status, "chunks $text, $name: status");
+		is($r->{json}{error}, $keyword, "chunks $text, $name: keyword");
+		is($r->{headers}{connection}, 'close', "chunks $text, $name: close");
+	}
+}
+
+# the fault of the chunks comes after the answer
+
+my $client = Webhook->new($port, '', raw => head(key => undef, chunked => 1)
+	. "5\r\nhel", keepalive => 1);
+my ($r) = Webhook::run($client);
+
+is($r->{status}, 401, 'chunks that end later: status');
+syswrite($client->{socket}, "lo, and more\r\n");
+ok(closed($client), 'chunks that end later: closed');
+
+# a body that is well is no reason to close
+
+for my $how ([], [ chunked => 20 ]) {
+	$client = Webhook->new($port, $body, key => undef, @$how, keepalive => 1);
+	($r) = Webhook::run($client);
+
+	my $name = @$how ? 'in chunks' : 'with a length';
+
+	is($r->{status}, 401, "refused, a body $name: status");
+	is(post($port, $body, after => $client)->{status}, 200,
+		"refused, a body $name: the connection is kept");
+}
+
+# who is welcome is invited
+
+$r = post($port, $body, expect => 1);
+is($r->{status}, 200, 'Expect: status');
+ok($r->{interim}, 'Expect: 100');
+
+# HTTP/1.0 and HTTP/0.9
+
+$r = post($port, '', raw => "POST /sendgrid HTTP/1.0\r\n\r\n");
+is($r->{status}, 401, 'HTTP/1.0, no credentials');
+
+$r = post($port, '', raw => "POST /sendgrid HTTP/1.0\r\n"
+	. "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n[]");
+is($r->{status}, 401, 'HTTP/1.0, no credentials, Expect');
+
+$r = post($port, '', raw => "POST /sendgrid HTTP/1.0\r\n$basic\r\n\r\n");
+is($r->{json}{at}, 0, 'HTTP/1.0, no length: an empty body');
+
+$r = post($port, '', raw => "POST /sendgrid HTTP/1.0\r\n$basic\r\n"
+	. "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n[]");
+is($r->{status}, 200, 'HTTP/1.0, Expect');
+
+$r = post($port, '', raw => "GET /sendgrid\r\n");
+like($r->{body}, qr/"error":"method_not_allowed"/, 'HTTP/0.9');
+
+# Content-Encoding
+
+my @encodings = (
+	[ 200, '' ], [ 200, 'identity' ], [ 200, 'Identity' ], [ 200, '  ' ],
+	[ 200, '', '' ], [ 200, '', 'identity' ], [ 415, 'gzip' ],
+	[ 415, '', 'gzip' ], [ 415, 'identity', 'gzip' ], [ 415, 'gzip', '' ],
+	[ 415, 'identity, gzip' ], [ 415, 'identit' ], [ 415, 'identityx' ],
+	[ 415, '"' ],
+);
+
+for my $case (@encodings) {
+	my ($status, @values) = @$case;
+
+	is(post($port, $body, headers =>
+		[ map { "Content-Encoding: $_" } @values ])->{status}, $status,
+		'Content-Encoding: ' . join ' and ', map { "\"$_\"" } @values);
+}
+
+# HTTP/2
+
+SKIP: {
+	skip('no HTTP/2', 7) if !Gateway::has('http_v2_module')
+		|| `curl -V 2>&1` !~ /HTTP2/;
+
+	my $good = '-u ' . KEY . ':' . SECRET;
+	my $file = Gateway::root() . '/webhook';
+
+	open my $fh, '>', $file or die "$file: $!\n";
+	print $fh $body;
+	close $fh;
+
+	my $data = "--data-binary \@$file";
+
+	is(http2("-X POST"), '401 unauthorized', 'HTTP/2, no body and credentials');
+	is(http2("$data"), '401 unauthorized', 'HTTP/2, no credentials');
+	is(http2("$good -X POST"), '400 invalid_json', 'HTTP/2, no body');
+	is(http2("$good -X PUT"), '405 method_not_allowed', 'HTTP/2, PUT');
+	is(http2("$good $data -H 'Content-Encoding;'"), '200 ',
+		'HTTP/2, Content-Encoding: ""');
+	is(http2("$good $data -H 'Content-Encoding: br'"), '415 content_encoding',
+		'HTTP/2, Content-Encoding: "br"');
+	is(http2("$good $data -H 'Expect: 100-continue'"), '200 ',
+		'HTTP/2, Expect');
+}
+
+is_deeply([ $amp->violations() ], [], 'the contract is kept');
+$ngx->done();
+done_testing();
+
+###############################################################################
+
+sub head {
+	return Webhook::request_head(length $body, keepalive => 1, @_);
+}
+
+
+# whether nginx closes the connection of a client soon
+
+sub closed {
+	my ($c) = @_;
+
+	return $ngx->wait_for(sub {
+		my $n = sysread($c->{socket}, my $in, 1024);
+		return defined $n ? $n == 0 : !$!{EAGAIN};
+	}, 2);
+}
+
+
+# the status and the keyword of the answer
+
+sub http2 {
+	my ($arguments) = @_;
+	my $url = 'http://127.0.0.1:' . $ngx->port(1) . '/sendgrid';
+	my $out = `curl -s --max-time 30 --http2-prior-knowledge \\
+		-w '%{http_code}' $arguments $url`;
+
+	return join ' ', $out =~ /(\d+)$/, $out =~ /"error":"(\w+)"/ ? $1 : '';
+}
