@@ -73,6 +73,8 @@ my $ngx = Gateway->new(amplitude => $amp, log => 'info', http => "
 
 	limit_req_zone \$server_name zone=rate:1m rate=1r/m;
 	limit_conn_zone \$server_name zone=conn:1m;
+
+	map \$remote_user \$by_user { @{[ KEY ]} us; }
 ", server => "
 	access_log $root/access.log secrets;
 
@@ -105,11 +107,26 @@ my $ngx = Gateway->new(amplitude => $amp, log => 'info', http => "
 		error_page 403 /elsewhere;
 	}
 
-	location = /quiet {
+	location = /quiet/page {
 		sendgrid_amp us;
 		error_log $root/quiet.log crit;
 		client_max_body_size 1k;
 		error_page 413 /elsewhere;
+	}
+
+	location = /quiet/named {
+		sendgrid_amp us;
+		error_log $root/quiet.log crit;
+		client_max_body_size 1k;
+		error_page 413 \@quiet;
+	}
+
+	location \@quiet { return 204; error_log $root/quiet.log crit; }
+
+	location = /user {
+		sendgrid_amp \$by_user;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key \$remote_user;
 	}
 
 	location = /asked {
@@ -175,8 +192,10 @@ is(logged($body, headers => [ 'Content-Encoding: gzip' ]), '415 [-]',
 is(logged('x'), '400 [-]', '400: no user name');
 is(logged($body, uri => '/limited', method => 'PUT'), '403 [-]',
 	'limit_except: no user name');
-is(logged($body, uri => '/quiet'), '413 [-]',
-	'413 that is not in the error log: no user name');
+is(logged($body, uri => '/quiet/page'), '413 [-]',
+	'413 that is not in the error log, page: no user name');
+is(logged($body, uri => '/quiet/named'), '413 [-]',
+	'413 that is not in the error log, named: no user name');
 is(logged($body, uri => '/internal'), '404 [-]', 'internal: no user name');
 is(logged($body, uri => '/tried'), '204 [-]', 'try_files: no user name');
 is(logged($body, uri => '/rewritten'), '204 [-]', 'rewrite: no user name');
@@ -192,6 +211,9 @@ is(logged($body, uri => '/both', secret => 'wrong'), '401 [-]',
 is_deeply([ lines(2, $body, uri => '/asked') ],
 	[ '/ask 204 [-]', '/asked 200 [-]' ],
 	'auth_request has the credentials');
+
+is(logged($body, uri => '/user'), '200 [-]',
+	'the API key and the region are made of the user name');
 
 # requests that are no webhooks
 
@@ -233,7 +255,7 @@ SKIP: {
 # each of them is counted once
 
 for my $uri ('/denied/stay', '/denied/page', '/small/page', '/small/named',
-	'/if444/stay', '/if403/named', '/quiet')
+	'/if444/stay', '/if403/named', '/quiet/page', '/quiet/named')
 {
 	my $before = metrics($port);
 

@@ -502,6 +502,9 @@ ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf);
  */
 ngx_int_t ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf);
 
+/* takes the value from $remote_user, or gives the value back */
+void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide);
+
 /* whether a main request is a webhook, or was before a redirect */
 ngx_uint_t ngx_http_sendgrid_amp_seen(ngx_http_request_t *r);
 

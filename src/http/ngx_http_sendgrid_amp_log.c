@@ -103,6 +103,21 @@ ngx_http_sendgrid_amp_rewrite_handler(ngx_http_request_t *r)
 
     ngx_http_sendgrid_amp_look(r);
 
+    /*
+     * a named location of "error_page", and the location before was not looked
+     * at, since the message about the body is not logged: the request may be a
+     * webhook
+     */
+
+    if (r == r->main
+        && r->internal
+        && r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
+        && r->log_handler == ngx_http_sendgrid_amp_log_any
+        && r->connection->log->log_level < NGX_LOG_ERR)
+    {
+        ngx_http_sendgrid_amp_hide(r, ngx_http_sendgrid_amp_log_keyed);
+    }
+
     amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
 
     return (amcf->rewrite_handler != NULL) ? amcf->rewrite_handler(r)
@@ -145,14 +160,20 @@ static void
 ngx_http_sendgrid_amp_hide(ngx_http_request_t *r,
     ngx_http_log_handler_pt handler)
 {
-    ngx_http_variable_value_t          *user;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
-
     if (r->log_handler == ngx_http_sendgrid_amp_log_keyed) {
         return;
     }
 
     ngx_http_sendgrid_amp_set_log_handler(r, handler);
+    ngx_http_sendgrid_amp_hide_user(r, 1);
+}
+
+
+void
+ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide)
+{
+    ngx_http_variable_value_t          *user;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
 
     /* the header stays as nginx and its modules need the credentials */
 
@@ -161,7 +182,7 @@ ngx_http_sendgrid_amp_hide(ngx_http_request_t *r,
     user = &r->variables[amcf->remote_user];
     ngx_memzero(user, sizeof(ngx_http_variable_value_t));
 
-    user->not_found = 1;
+    user->not_found = hide;
 }
 
 

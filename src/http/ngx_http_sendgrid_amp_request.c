@@ -61,9 +61,17 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
 
     r->err_status = 0;
 
-    if (ngx_http_sendgrid_amp_accept(ctx) != NGX_OK
-        || ngx_http_sendgrid_amp_body_check(ctx) != NGX_OK)
-    {
+    /* the API key and the region may depend on the user name */
+
+    ngx_http_sendgrid_amp_hide_user(r, 0);
+    rc = ngx_http_sendgrid_amp_accept(ctx);
+    ngx_http_sendgrid_amp_hide_user(r, 1);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_sendgrid_amp_body_check(ctx);
+    }
+
+    if (rc != NGX_OK) {
         ngx_http_sendgrid_amp_discard(r);
 
         return ngx_http_sendgrid_amp_reply(ctx);
