@@ -542,7 +542,7 @@ ngx_http_sendgrid_amp_note_kind(ngx_http_sendgrid_amp_slot_t *slot)
     if (slot->received == 0) {
         ctx->refused_by = "an empty body";
 
-    } else if (slot->response.body == SGAMP_RESPONSE_JSON) {
+    } else if (slot->response.body == SGAMP_RESPONSE_WHOLE) {
         ctx->refused_by = "JSON";
 
     } else if (type->len >= sizeof("text/html") - 1

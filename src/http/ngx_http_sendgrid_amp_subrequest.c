@@ -402,7 +402,7 @@ ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
     /* an error of nginx's own says nothing about the events */
 
     if (status >= NGX_HTTP_SPECIAL_RESPONSE
-        && slot->response.body != SGAMP_RESPONSE_JSON)
+        && slot->response.body != SGAMP_RESPONSE_WHOLE)
     {
         ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
                       "\"%V\" answers %ui and passes nothing to amplitude",
