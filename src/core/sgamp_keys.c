@@ -4,9 +4,18 @@
  */
 
 
+#include "sgamp_member.h"
 #include "sgamp_tokens.h"
 
 
+/* lead bytes of U+FFFD, of surrogates and of what is made of pairs */
+
+#define SGAMP_KEYS_DOUBTFUL  0xed
+
+
+static int sgamp_keys_is_doubtful(const sgamp_str_t *name);
+static void sgamp_keys_member(sgamp_event_t *event, const sgamp_keys_t *keys,
+    const sgamp_member_t *member);
 static void sgamp_keys_mark(sgamp_parser_t *p, const sgamp_name_t *name,
     uint32_t start, uint32_t end);
 
@@ -34,8 +43,24 @@ sgamp_keys_add(sgamp_keys_t *keys, const sgamp_str_t *name)
     keys->next[i] = keys->first[slot];
     keys->first[slot] = (u_char) (i + 1);
     keys->used[slot] = 1;
+    keys->doubtful |= sgamp_keys_is_doubtful(name);
 
     return i;
+}
+
+
+static int
+sgamp_keys_is_doubtful(const sgamp_str_t *name)
+{
+    size_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        if (name->data[i] == '?' || name->data[i] >= SGAMP_KEYS_DOUBTFUL) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -120,4 +145,44 @@ sgamp_keys_mark(sgamp_parser_t *p, const sgamp_name_t *name, uint32_t start,
     }
 
     event->nmarks++;
+}
+
+
+void
+sgamp_keys_verify(sgamp_parser_t *p)
+{
+    const u_char    *s, *last;
+    sgamp_member_t   member;
+
+    s = p->event.raw.data + 1;
+    last = p->event.raw.data + p->event.raw.len;
+
+    p->event.seen = 0;
+
+    while (sgamp_member_next(&s, last, &member)) {
+        sgamp_keys_member(&p->event, p->keys, &member);
+    }
+}
+
+
+static void
+sgamp_keys_member(sgamp_event_t *event, const sgamp_keys_t *keys,
+    const sgamp_member_t *member)
+{
+    unsigned            i;
+    const sgamp_str_t  *key;
+
+    key = &member->key;
+
+    for (i = 0; i < keys->n; i++) {
+
+        if (!sgamp_names_is(key, &keys->names[i])) {
+            continue;
+        }
+
+        event->seen |= (uint32_t) 1 << i;
+        event->ends[i] = (uint32_t) (key->data + key->len + 1
+                                     - event->raw.data);
+        return;
+    }
 }

@@ -86,22 +86,26 @@ sgamp_names_replaced(const sgamp_str_t *name)
 const sgamp_name_t *
 sgamp_names_decode(const sgamp_names_t *names, const sgamp_str_t *string)
 {
-    uint32_t             i;
-    const sgamp_name_t  *name;
-
-    name = sgamp_names_lookup(names, string->data, string->len);
-
-    if (name != NULL) {
-        return name;
-    }
+    uint32_t  i;
 
     for (i = 0; i < names->n; i++) {
-        if (sgamp_text_is(string, &names->names[i].text, 0)) {
+        if (sgamp_names_is(string, &names->names[i].text)) {
             return &names->names[i];
         }
     }
 
     return NULL;
+}
+
+
+int
+sgamp_names_is(const sgamp_str_t *string, const sgamp_str_t *name)
+{
+    /* a name of a configuration need not be UTF-8 */
+
+    return sgamp_text_is(string, name, 0)
+           || (sgamp_same(name, string->data, string->len)
+               && memchr(string->data, '\\', string->len) == NULL);
 }
 
 

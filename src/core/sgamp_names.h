@@ -65,6 +65,9 @@ int sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name,
 const sgamp_name_t *sgamp_names_decode(const sgamp_names_t *names,
     const sgamp_str_t *string);
 
+/* whether the inside of a JSON string is a name when decoded */
+int sgamp_names_is(const sgamp_str_t *string, const sgamp_str_t *name);
+
 /* what becomes of members with a name, bits */
 unsigned sgamp_names_actions(const sgamp_names_t *names,
     const sgamp_str_t *name);

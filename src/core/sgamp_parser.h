@@ -23,6 +23,7 @@ typedef struct {
     u_char                next[SGAMP_MAX_KEYS];     /* likewise, same slot */
     u_char                used[SGAMP_NAMES_SLOTS];  /* or marked */
     const sgamp_names_t  *marked;  /* names that are, too, or NULL */
+    unsigned              doubtful:1; /* yajl may read a name wrongly */
 } sgamp_keys_t;
 
 

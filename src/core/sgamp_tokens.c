@@ -289,6 +289,10 @@ sgamp_tokens_element(sgamp_parser_t *p)
 
     p->event.raw.len = end - p->element;
 
+    if (p->keys->doubtful && p->event.object) {
+        sgamp_keys_verify(p);
+    }
+
     rc = p->handler(p->data, &p->event);
 
     if (rc != SGAMP_OK) {

@@ -25,6 +25,13 @@ void sgamp_tokens_init(sgamp_parser_t *p);
 /* notes a key of the open element */
 int sgamp_keys_note(void *ctx, const u_char *key, size_t len);
 
+/*
+ * Reads the keys of an object at its end once more, if that is needed: yajl
+ * takes half of a surrogate pair for a question mark, or for a part of another
+ * character, and everything else here takes it for U+FFFD.
+ */
+void sgamp_keys_verify(sgamp_parser_t *p);
+
 /* where something other than white space and a comma begins, or end */
 uint64_t sgamp_tokens_gap(sgamp_parser_t *p, uint64_t end);
 
