@@ -31,6 +31,7 @@ static void *sgamp_arena_realloc(void *data, void *p, size_t size);
 static void sgamp_arena_free(void *data, void *p);
 static u_char *sgamp_arena_take(sgamp_arena_t *arena, size_t size);
 static u_char *sgamp_arena_block(sgamp_arena_t *arena, size_t size);
+static void sgamp_arena_return(sgamp_arena_t *arena, const void *piece);
 
 
 void
@@ -162,6 +163,13 @@ sgamp_arena_free(void *data, void *p)
 
     shift = ((sgamp_arena_head_t *) p - 1)->shift;
 
+    if (sizeof(sgamp_arena_head_t) + ((size_t) 1 << shift)
+        > SGAMP_ARENA_SMALL)
+    {
+        sgamp_arena_return(arena, (sgamp_arena_head_t *) p - 1);
+        return;
+    }
+
     memcpy(p, &arena->free[shift], sizeof(void *));
     arena->free[shift] = p;
 }
@@ -226,6 +234,25 @@ sgamp_arena_block(sgamp_arena_t *arena, size_t size)
     }
 
     return p;
+}
+
+
+static void
+sgamp_arena_return(sgamp_arena_t *arena, const void *piece)
+{
+    sgamp_arena_block_t  *block, **p;
+
+    /* a buffer that yajl has outgrown; one of the reserve has no block */
+
+    for (p = &arena->blocks; *p != NULL; p = &block->next) {
+        block = *p;
+
+        if ((const void *) (block + 1) == piece) {
+            *p = block->next;
+            arena->grow->free(arena->grow->data, block);
+            return;
+        }
+    }
 }
 
 

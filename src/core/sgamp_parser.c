@@ -439,8 +439,10 @@ sgamp_parser_append(sgamp_parser_t *p, const u_char *data, size_t n)
     if (n > p->carry_size - p->carry.len) {
         size = p->carry_size ? p->carry_size : SGAMP_PARSER_CARRY_SIZE;
 
+        /* what is long is the most of what a webhook holds */
+
         while (size < p->carry.len + n) {
-            size *= 2;
+            size += (size < SGAMP_FEED_SIZE) ? size : size / 4;
         }
 
         carry = p->grow->alloc(p->grow->data, size);

@@ -10,6 +10,7 @@
 
 #define SGAMP_TEST_ROUNDS  3000
 #define SGAMP_TEST_BLOCKS  64
+#define SGAMP_TEST_LARGE   2048
 #define SGAMP_TEST_ALIGN   (2 * sizeof(void *))
 
 
@@ -132,13 +133,13 @@ static void
 sgamp_test_classes(void)
 {
     void               *p, *again;
-    size_t              size, calls;
-    unsigned            bad;
+    size_t              size, calls, live, bytes;
+    unsigned            bad, large;
     sgamp_str_t         reserve;
     sgamp_arena_t       arena;
     sgamp_test_heap_t   heap;
 
-    /* what was freed is used again for the same class of sizes */
+    /* what was freed is used again, or is given back if it is large */
 
     memset(&reserve, 0, sizeof(sgamp_str_t));
 
@@ -148,19 +149,33 @@ sgamp_test_classes(void)
     bad = 0;
 
     for (size = 1; size < 1 << 20; size = size * 3 / 2 + 1) {
+        live = heap.live;
+
         p = arena.funcs.malloc(&arena, size);
+        large = heap.live != live && size > SGAMP_TEST_LARGE;
         arena.funcs.free(&arena, p);
 
         calls = heap.calls;
+        bad += large != (heap.live == live && size > SGAMP_TEST_LARGE);
 
         again = arena.funcs.malloc(&arena, size);
-        bad += again != p || heap.calls != calls;
+        bad += !large && (again != p || heap.calls != calls);
 
         bad += arena.funcs.realloc(&arena, again, size) != again;
         bad += arena.funcs.realloc(&arena, again, 1) != again;
     }
 
     tap_is(bad, 0, "freed blocks are used again");
+    tap_ok(heap.live > 12, "large ones are not freed before");
+
+    /* one that is outgrown */
+
+    p = arena.funcs.malloc(&arena, SGAMP_TEST_LARGE + 1);
+    bytes = heap.bytes;
+
+    p = arena.funcs.realloc(&arena, p, 4 * SGAMP_TEST_LARGE);
+    tap_ok(p != NULL && heap.bytes < bytes + 4 * SGAMP_TEST_LARGE,
+           "a large one that is outgrown is given back");
 
     sgamp_arena_done(&arena);
 

@@ -126,7 +126,7 @@ sgamp_test_endless_feed(const char *name, const char *head, const char *body,
         tap_diag("status %d after %zu bytes", rc, n);
     }
 
-    /* the carry and yajl's buffers double, the reserve is eight times more */
+    /* yajl's buffers double, the reserve is eight times more */
 
     if (t.heap.peak > 24 * SGAMP_TEST_EVENT_SIZE) {
         tap_is(t.heap.peak, 0, "%s: memory", name);
