@@ -168,7 +168,7 @@ my $held = Webhook->new($port, $body, uri => '/held', stop => 10,
 	length => length $body, keepalive => 1, timeout => 0.2);
 
 Webhook::run($held);
-post($port, '[]', uri => '/rate/stay');
+logged('[]', uri => '/rate/stay');
 
 for my $how (sort keys %refuse) {
 	for my $leave (sort keys %leave) {
