@@ -268,6 +268,10 @@ ngx_http_sendgrid_amp_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (ngx_http_sendgrid_amp_handler_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ngx_http_sendgrid_amp_count_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }

@@ -27,6 +27,15 @@ my $ngx = Gateway->new(amplitude => $amp,
 
 	location = /region { sendgrid_amp $arg_region; }
 	location = /denied { sendgrid_amp us; deny all; }
+	location = /mirror { sendgrid_amp us; mirror /copy; }
+	location = /copy { return 204; }
+
+	location = /mirror/small {
+		sendgrid_amp us;
+		mirror /copy;
+		client_max_body_size 20;
+	}
+
 	location = /small { sendgrid_amp us; client_max_body_size 1; }
 ')->start();
 
@@ -41,6 +50,8 @@ my @refused = (
 	[ 'wrong password', 401, 'unauthorized', secret => 'wrong' ],
 	[ 'PUT', 405, 'method_not_allowed', method => 'PUT' ],
 	[ 'GET', 405, 'method_not_allowed', method => 'GET' ],
+	[ 'mirror, wrong password', 401, 'unauthorized', uri => '/mirror',
+		secret => 'wrong' ],
 	[ 'no signature', 403, 'bad_signature', uri => '/signed' ],
 	[ 'gzip', 415, 'content_encoding',
 		headers => [ 'Content-Encoding: gzip' ] ],
@@ -120,6 +131,14 @@ for my $how ([], [ chunked => 20 ]) {
 $r = post($port, $body, expect => 1);
 is($r->{status}, 200, 'Expect: status');
 ok($r->{interim}, 'Expect: 100');
+
+$r = post($port, $body, uri => '/mirror', expect => 1);
+is($r->{json}{forwarded}, 3, 'Expect and mirror: forwarded');
+ok($r->{interim}, 'Expect and mirror: 100');
+
+$r = post($port, $body, uri => '/mirror/small', expect => 1, chunked => 100);
+is($r->{status}, 413, 'Expect, mirror and a large body: status');
+is($r->{json}{error}, 'too_large', 'Expect, mirror and a large body: keyword');
 
 # HTTP/1.0 and HTTP/0.9
 

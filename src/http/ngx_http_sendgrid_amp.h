@@ -285,6 +285,7 @@ extern ngx_module_t  ngx_http_sendgrid_amp_module;
 /* request */
 
 ngx_int_t ngx_http_sendgrid_amp_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_sendgrid_amp_handler_init(ngx_conf_t *cf);
 
 /* returns NULL if there is no memory; freed with the request */
 ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_create_ctx(

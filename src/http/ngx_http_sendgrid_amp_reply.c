@@ -194,13 +194,19 @@ ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r, char *name,
 static ngx_int_t
 ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r)
 {
+    ngx_http_sendgrid_amp_ctx_t       *ctx;
     ngx_http_sendgrid_amp_loc_conf_t  *conf;
 
-    /* a body over "client_max_body_size" is refused before the handler */
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+
+    /*
+     * a body over "client_max_body_size" is refused before the handler, by
+     * nginx or by a module that reads the body
+     */
 
     if (r == r->main
         && r->headers_out.status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
-        && ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module) == NULL)
+        && (ctx == NULL || ctx->error == NGX_HTTP_SENDGRID_AMP_OK))
     {
         conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
 
@@ -220,9 +226,13 @@ ngx_http_sendgrid_amp_replace(ngx_http_request_t *r)
 {
     ngx_http_sendgrid_amp_ctx_t  *ctx;
 
-    ctx = ngx_http_sendgrid_amp_create_ctx(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+
     if (ctx == NULL) {
-        return NGX_ERROR;
+        ctx = ngx_http_sendgrid_amp_create_ctx(r);
+        if (ctx == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);

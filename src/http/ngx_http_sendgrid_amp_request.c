@@ -7,6 +7,10 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+static ngx_int_t ngx_http_sendgrid_amp_precontent_handler(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_begin(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_refuse(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_discard(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_init(ngx_http_request_t *r);
 static int ngx_http_sendgrid_amp_event(void *data,
@@ -48,33 +52,20 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx = ngx_http_sendgrid_amp_create_ctx(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+
+    /* another module may have ended the precontent phase */
+
     if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (ngx_http_sendgrid_amp_begin(r) != NGX_OK) {
+            return ngx_http_sendgrid_amp_refuse(r);
+        }
+
+        ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
     }
 
-    /* the answer is about this webhook, whatever If-Match says */
-
-    r->disable_not_modified = 1;
-
-    /* the status is the truth about the events, not that of an "error_page" */
-
-    r->err_status = 0;
-
-    /* the API key and the region may depend on the user name */
-
-    ngx_http_sendgrid_amp_hide_user(r, 0);
-    rc = ngx_http_sendgrid_amp_accept(ctx);
-    ngx_http_sendgrid_amp_hide_user(r, 1);
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_sendgrid_amp_body_check(ctx);
-    }
-
-    if (rc != NGX_OK) {
-        ngx_http_sendgrid_amp_discard(r);
-
-        return ngx_http_sendgrid_amp_reply(ctx);
+    if (ngx_http_sendgrid_amp_body_check(ctx) != NGX_OK) {
+        return ngx_http_sendgrid_amp_refuse(r);
     }
 
     ngx_http_sendgrid_amp_enter(ctx);
@@ -93,6 +84,70 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
     }
 
     return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r)
+{
+    /* a module such as mirror reads the body next, and invites a client */
+
+    if (r != r->main
+        || r->content_handler != ngx_http_sendgrid_amp_handler
+        || ngx_http_sendgrid_amp_begin(r) == NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+    ngx_http_finalize_request(r, ngx_http_sendgrid_amp_refuse(r));
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_begin(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = ngx_http_sendgrid_amp_create_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* the answer is about this webhook, whatever If-Match says */
+
+    r->disable_not_modified = 1;
+
+    /* the status is the truth about the events, not that of an "error_page" */
+
+    r->err_status = 0;
+
+    /* the API key and the region may depend on the user name */
+
+    ngx_http_sendgrid_amp_hide_user(r, 0);
+    rc = ngx_http_sendgrid_amp_accept(ctx);
+    ngx_http_sendgrid_amp_hide_user(r, 1);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_refuse(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_sendgrid_amp_discard(r);
+
+    return ngx_http_sendgrid_amp_reply(ctx);
 }
 
 
@@ -491,4 +546,23 @@ ngx_http_sendgrid_amp_cleanup(void *data)
     sgamp_parser_done(&ctx->parser);
     sgamp_batcher_done(&ctx->batcher);
     sgamp_held_done(&ctx->held);
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_handler_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_sendgrid_amp_precontent_handler;
+
+    return NGX_OK;
 }
