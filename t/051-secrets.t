@@ -229,9 +229,11 @@ is(logged($body, uri => '/none'), "404 $user", 'no location: user name');
 is((lines(1, $body, uri => '/again'))[0], "/again/x 404 $user",
 	'a rewrite of the server is done once');
 
+my $at = -s "$root/access.log";
 my $client = Webhook->new($port, $body, keepalive => 1);
 
 Webhook::run($client);
+added(1, $at);
 is(logged($body, uri => '/plain', after => $client), "204 $user",
 	'after a webhook in the connection: user name');
 
