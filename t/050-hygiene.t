@@ -8,6 +8,7 @@ use strict;
 
 use Test::More;
 
+use FindBin;
 use MIME::Base64 qw(encode_base64);
 
 use Amplitude;
@@ -171,4 +172,22 @@ like($log, qr/\[info\]/, 'the log is at info level');
 is_deeply([ grep { !/Content-Length/ } $amp->violations() ], [],
 	'the contract is kept');
 $ngx->done();
+# 500 is logged with its reason: one function alone makes it
+
+my @silent = map { /ngx_http_sendgrid_amp_fail\([^;]*_INTERNAL\)/g }
+	map { text($_) } glob "$FindBin::Bin/../src/http/*.c";
+
+is(scalar @silent, 1, 'no 500 without a line in the log');
+
 done_testing();
+
+###############################################################################
+
+sub text {
+	my ($file) = @_;
+
+	open my $fh, '<', $file or die "$file: $!";
+	local $/;
+
+	return scalar <$fh>;
+}

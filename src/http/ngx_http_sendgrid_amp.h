@@ -312,6 +312,10 @@ void ngx_http_sendgrid_amp_check_client(ngx_http_sendgrid_amp_ctx_t *ctx);
 void ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_error_e error);
 
+/* fails with 500, and logs why */
+void ngx_http_sendgrid_amp_internal(ngx_http_sendgrid_amp_ctx_t *ctx,
+    char *why);
+
 
 /* accept */
 
@@ -360,8 +364,9 @@ void ngx_http_sendgrid_amp_body_resume(ngx_http_sendgrid_amp_ctx_t *ctx);
 /* logs why a webhook cannot be parsed, and notes it */
 void ngx_http_sendgrid_amp_body_fault(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* the error that stands for a status of nginx's */
-ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_body_error(ngx_int_t rc);
+/* the error that stands for a status of nginx's; 500 is logged */
+ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_body_error(
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_int_t rc);
 
 
 /* auth */

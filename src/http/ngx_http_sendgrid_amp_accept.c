@@ -27,21 +27,25 @@ ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     rc = ngx_http_sendgrid_amp_authorize(ctx);
 
+    if (rc == NGX_DECLINED) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED);
+        return NGX_DECLINED;
+    }
+
     if (rc != NGX_OK) {
-        ngx_http_sendgrid_amp_fail(ctx,
-                                   (rc == NGX_DECLINED)
-                                   ? NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED
-                                   : NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        ngx_http_sendgrid_amp_internal(ctx, "credentials cannot be checked");
         return NGX_DECLINED;
     }
 
     rc = ngx_http_sendgrid_amp_verify_headers(ctx);
 
+    if (rc == NGX_DECLINED) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_BAD_SIGNATURE);
+        return NGX_DECLINED;
+    }
+
     if (rc != NGX_OK) {
-        ngx_http_sendgrid_amp_fail(ctx,
-                                   (rc == NGX_DECLINED)
-                                   ? NGX_HTTP_SENDGRID_AMP_BAD_SIGNATURE
-                                   : NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        ngx_http_sendgrid_amp_internal(ctx, "OpenSSL cannot hash the body");
         return NGX_DECLINED;
     }
 
@@ -53,7 +57,7 @@ ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx)
     if (ngx_http_sendgrid_amp_locate(ctx) != NGX_OK
         || ngx_http_sendgrid_amp_dry_run(ctx) != NGX_OK)
     {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        ngx_http_sendgrid_amp_internal(ctx, "no way or form for the events");
         return NGX_DECLINED;
     }
 

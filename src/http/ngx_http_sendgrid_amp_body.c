@@ -213,7 +213,7 @@ ngx_http_sendgrid_amp_body_read(ngx_http_sendgrid_amp_ctx_t *ctx)
         if (rc == NGX_ERROR || rc >= NGX_HTTP_SPECIAL_RESPONSE) {
             ngx_http_sendgrid_amp_check_client(ctx);
             ngx_http_sendgrid_amp_fail(ctx,
-                                       ngx_http_sendgrid_amp_body_error(rc));
+                                   ngx_http_sendgrid_amp_body_error(ctx, rc));
             return NGX_ERROR;
         }
 
@@ -270,7 +270,7 @@ ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx)
         if (rc != NGX_OK
             || ngx_http_sendgrid_amp_verify_update(ctx, &part) != NGX_OK)
         {
-            ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+            ngx_http_sendgrid_amp_internal(ctx, "the body cannot be read");
             return NGX_ERROR;
         }
 
@@ -490,7 +490,7 @@ ngx_http_sendgrid_amp_body_fault(ngx_http_sendgrid_amp_ctx_t *ctx)
         break;
 
     default: /* SGAMP_NOMEM */
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        ngx_http_sendgrid_amp_internal(ctx, "no memory to map events");
         break;
     }
 }
@@ -528,7 +528,8 @@ ngx_http_sendgrid_amp_body_postpone(ngx_http_sendgrid_amp_ctx_t *ctx)
 
 
 ngx_http_sendgrid_amp_error_e
-ngx_http_sendgrid_amp_body_error(ngx_int_t rc)
+ngx_http_sendgrid_amp_body_error(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_int_t rc)
 {
     switch (rc) {
 
@@ -542,6 +543,7 @@ ngx_http_sendgrid_amp_body_error(ngx_int_t rc)
         return NGX_HTTP_SENDGRID_AMP_TOO_LARGE;
 
     default:
+        ngx_http_sendgrid_amp_internal(ctx, "the body cannot be received");
         return NGX_HTTP_SENDGRID_AMP_INTERNAL;
     }
 }

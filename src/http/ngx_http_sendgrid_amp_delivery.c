@@ -91,7 +91,7 @@ ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
 
         if (slot->parts == NULL) {
             ngx_http_sendgrid_amp_free_slot(slot);
-            ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+            ngx_http_sendgrid_amp_internal(ctx, "no memory to send a batch");
             return;
         }
 
@@ -256,7 +256,7 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_slot_t *slot)
         slot->part = part;
 
         if (ngx_http_sendgrid_amp_send(slot) != NGX_OK) {
-            ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+            ngx_http_sendgrid_amp_internal(ctx, "a batch cannot be sent");
 
             slot->part = NULL;
             ngx_http_sendgrid_amp_push(slot, part, ngx_current_msec);

@@ -118,7 +118,7 @@ ngx_http_sendgrid_amp_dry_run_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
         ctx->dry_run->batch = sgamp_batcher_take(&ctx->batcher);
 
         if (ngx_http_sendgrid_amp_dry_run_batch(ctx) != NGX_OK) {
-            ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+            ngx_http_sendgrid_amp_internal(ctx, "a dry run cannot be written");
             return;
         }
     }
@@ -334,7 +334,7 @@ ngx_http_sendgrid_amp_dry_run_flush(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     if (ngx_http_sendgrid_amp_dry_run_output(ctx, NULL) != NGX_OK) {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        ngx_http_sendgrid_amp_internal(ctx, "a dry run cannot be written");
     }
 }
 

@@ -85,7 +85,8 @@ ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot)
     }
 
     if (ngx_http_sendgrid_amp_act(slot, part, action) != NGX_OK) {
-        ngx_http_sendgrid_amp_fail(slot->ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        ngx_http_sendgrid_amp_internal(slot->ctx,
+                                       "no memory for what an answer asks");
     }
 
     ngx_http_sendgrid_amp_free_subrequest(slot);

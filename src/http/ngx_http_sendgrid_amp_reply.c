@@ -54,6 +54,7 @@ ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx)
     b = ngx_http_sendgrid_amp_summary(ctx);
 
     if (b == NULL || ngx_http_sendgrid_amp_reply_headers(ctx) != NGX_OK) {
+        ngx_http_sendgrid_amp_internal(ctx, "no memory for the answer");
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

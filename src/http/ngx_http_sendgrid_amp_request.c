@@ -75,7 +75,8 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
     rc = ngx_http_read_client_request_body(r, ngx_http_sendgrid_amp_init);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        ngx_http_sendgrid_amp_fail(ctx, ngx_http_sendgrid_amp_body_error(rc));
+        ngx_http_sendgrid_amp_fail(ctx,
+                                   ngx_http_sendgrid_amp_body_error(ctx, rc));
 
         /* what follows in the connection may still be this body */
         r->keepalive = 0;
@@ -114,6 +115,8 @@ ngx_http_sendgrid_amp_begin(ngx_http_request_t *r)
 
     ctx = ngx_http_sendgrid_amp_create_ctx(r);
     if (ctx == NULL) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "\"sendgrid_amp\" has no memory for a webhook");
         return NGX_ERROR;
     }
 
@@ -251,7 +254,7 @@ ngx_http_sendgrid_amp_init(ngx_http_request_t *r)
     ctx->parsing = 1;
 
     if (ngx_http_sendgrid_amp_properties(ctx) != NGX_OK) {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        ngx_http_sendgrid_amp_internal(ctx, "properties cannot be evaluated");
     }
 
     ngx_http_sendgrid_amp_remember_hashes(ctx);
@@ -263,7 +266,7 @@ ngx_http_sendgrid_amp_init(ngx_http_request_t *r)
                              &ctx->worker->grow, &ctx->worker->reserve)
            != SGAMP_OK)
     {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        ngx_http_sendgrid_amp_internal(ctx, "no memory to parse events");
     }
 
     ngx_http_sendgrid_amp_set_state(ctx, NGX_HTTP_SENDGRID_AMP_READING);
@@ -440,6 +443,24 @@ ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
     if (error > ctx->error) {
         ctx->error = error;
     }
+}
+
+
+void
+ngx_http_sendgrid_amp_internal(ngx_http_sendgrid_amp_ctx_t *ctx, char *why)
+{
+    ngx_uint_t         level;
+    ngx_connection_t  *c;
+
+    c = ctx->request->connection;
+
+    /* what fails since the client is gone is no fault of the gateway */
+
+    level = c->error ? NGX_LOG_INFO : NGX_LOG_ERR;
+
+    ngx_log_error(level, c->log, 0, "\"sendgrid_amp\" failed: %s", why);
+
+    ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
 }
 
 

@@ -151,6 +151,8 @@ ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r)
     if (ngx_http_sendgrid_amp_status_write(r, format, &text) != NGX_OK
         || ngx_http_sendgrid_amp_status_headers(r, format) != NGX_OK)
     {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "\"sendgrid_amp_status\" has no memory for the figures");
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -191,7 +191,8 @@ ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
     sgamp_signature_done(&ctx->hash);
 
     if (rc == NGX_ERROR) {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        ngx_http_sendgrid_amp_internal(ctx,
+                                       "OpenSSL cannot verify a signature");
         return NGX_ERROR;
     }
 
