@@ -40,6 +40,7 @@
 #define NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT  1
 
 #define NGX_HTTP_SENDGRID_AMP_FEED_SIZE   16384  /* bytes between two looks */
+#define NGX_HTTP_SENDGRID_AMP_TURN_SIZE   131072  /* bytes of work in a turn */
 
 
 /*
@@ -85,6 +86,16 @@ typedef enum {
 
 
 typedef struct ngx_http_sendgrid_amp_shared_s  ngx_http_sendgrid_amp_shared_t;
+typedef struct ngx_http_sendgrid_amp_lines_s  ngx_http_sendgrid_amp_lines_t;
+
+
+/* a file of rejected events, and what a worker knows of it */
+
+typedef struct {
+    ngx_open_file_t  *file;
+    ngx_file_uniq_t   told;   /* the inode whose mode was told of */
+    unsigned          cut:1;  /* a pipe ends in a line that is cut */
+} ngx_http_sendgrid_amp_file_t;
 
 
 /* of a worker: the configuration is its own copy after the fork */
@@ -97,7 +108,8 @@ typedef struct {
     ngx_http_log_handler_pt          log_handler;      /* nginx's own */
     ngx_http_handler_pt              rewrite_handler;  /* nginx's, or NULL */
     ngx_uint_t                       remote_user;      /* variable's index */
-    ngx_array_t                     *dead_letters;  /* ngx_open_file_t * */
+    ngx_array_t                     *dead_letters;  /* ..._file_t * */
+    ngx_http_sendgrid_amp_lines_t   *lines;      /* to be written, or NULL */
     ngx_shm_zone_t                  *zone;
     ngx_cycle_t                     *old_cycle;  /* while the zone is made */
     ngx_http_sendgrid_amp_shared_t  *shared;     /* of the zone, or NULL */
@@ -127,7 +139,7 @@ typedef struct {
     ngx_uint_t                           retries;
     ngx_msec_t                           retry_delay;
     ngx_msec_t                           timeout;
-    ngx_open_file_t                     *dead_letter;
+    ngx_http_sendgrid_amp_file_t        *dead_letter;
     ngx_http_sendgrid_amp_rules_conf_t   set;
     sgamp_rules_t                       *rules;        /* made of the above */
     ngx_array_t                         *keys;         /* NULL: not needed */
@@ -197,8 +209,8 @@ typedef struct {
  *             read handler    timers                      leaves for
  *   READING   ..._readable()  client_body_timeout,        PAUSED, VERIFYING,
  *                             retries                     FAILED
- *   PAUSED    block reading   retries                     READING, FAILED
- *   VERIFYING block reading   retries                     DRAINING, FAILED
+ *   PAUSED    block reading   retries, turn               READING, FAILED
+ *   VERIFYING block reading   retries, turn               DRAINING, FAILED
  *   DRAINING  block reading   retries                     REPLYING, FAILED
  *   FAILED    block reading   none: waits for what is     REPLYING
  *                             in flight
@@ -233,6 +245,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     sgamp_batcher_t                     batcher;
     sgamp_signature_t                   hash;         /* of what has come */
     sgamp_held_t                        held;         /* while hold is set */
+    sgamp_held_cursor_t                 cursor;       /* what of it is left */
     ngx_http_sendgrid_amp_signature_e   signature;
     ngx_http_sendgrid_amp_slot_t       *slots;        /* conf->concurrency */
     ngx_http_sendgrid_amp_slot_t       *probe;        /* sends, others wait */
@@ -247,6 +260,8 @@ struct ngx_http_sendgrid_amp_ctx_s {
     socklen_t                           socklen;
     ngx_str_t                           addr_text;
     ngx_http_posted_request_t           posted;
+    ngx_event_t                         turn;         /* the next one */
+    size_t                              work;         /* bytes, in this turn */
     ngx_http_sendgrid_amp_dry_run_t    *dry_run;      /* NULL: it is none */
 
     ngx_chain_t                        *in;           /* body to be parsed */
@@ -260,6 +275,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_uint_t                          forwarded;
     ngx_uint_t                          ignored;
     ngx_uint_t                          rejected;
+    ngx_array_t                        *reasons;      /* that were logged */
     ngx_uint_t                          ignored_kinds[SGAMP_KINDS];
     ngx_uint_t                          batches;  /* requests, less retries */
     ngx_uint_t                          retries;
@@ -275,6 +291,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     unsigned                            flying:1;  /* counted as in flight */
     unsigned                            accepted:1;   /* a part of it was */
     unsigned                            gone:1;       /* the client is */
+    unsigned                            unwritten:1;  /* in the dead letter */
     unsigned                            hold:1;       /* nothing may leave */
 };
 
@@ -298,6 +315,9 @@ ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_find_ctx(
 /* does all that can be done now; nothing may touch the request after it */
 void ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx);
 
+/* does so in the handler of an event that is not the connection's */
+void ngx_http_sendgrid_amp_run_event(ngx_http_sendgrid_amp_ctx_t *ctx);
+
 /* lets nginx call ngx_http_sendgrid_amp_run() soon */
 void ngx_http_sendgrid_amp_wake(ngx_http_sendgrid_amp_ctx_t *ctx);
 
@@ -307,6 +327,12 @@ void ngx_http_sendgrid_amp_wake(ngx_http_sendgrid_amp_ctx_t *ctx);
  * on their way, as soon as one of them is answered.
  */
 void ngx_http_sendgrid_amp_check_client(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/*
+ * Whether the webhook has done so much that it is the turn of the worker's
+ * other connections; ngx_http_sendgrid_amp_run() is called after them.
+ */
+ngx_uint_t ngx_http_sendgrid_amp_turn(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* notes why the webhook fails, unless there is a stronger reason already */
 void ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
@@ -352,8 +378,8 @@ void ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /*
  * Parses what has come.  NGX_OK after the last byte, NGX_AGAIN if more has to
- * come, NGX_BUSY if there is no place for a batch, NGX_ERROR if the webhook
- * has failed.
+ * come, NGX_BUSY if there is no place for a batch or the turn is over,
+ * NGX_ERROR if the webhook has failed.
  */
 ngx_int_t ngx_http_sendgrid_amp_body_read(ngx_http_sendgrid_amp_ctx_t *ctx);
 
@@ -466,7 +492,7 @@ ngx_int_t ngx_http_sendgrid_amp_verify_update(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 /*
  * To be called after the last byte.  NGX_OK if what was held may leave,
- * NGX_ERROR if the webhook has failed.
+ * NGX_AGAIN if the turn is over, NGX_ERROR if the webhook has failed.
  */
 ngx_int_t ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx);
 

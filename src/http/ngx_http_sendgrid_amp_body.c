@@ -257,7 +257,9 @@ ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     for ( ;; ) {
 
-        if (ctx->batcher.closed != NULL && !ctx->hold) {
+        if ((ctx->batcher.closed != NULL && !ctx->hold)
+            || ngx_http_sendgrid_amp_turn(ctx))
+        {
             return NGX_BUSY;
         }
 
@@ -275,6 +277,7 @@ ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx)
         }
 
         ctx->bytes += part.len;
+        ctx->work += part.len;
 
         if (ctx->fault != SGAMP_OK) {
             /* the rest is read for its signature */
@@ -282,6 +285,8 @@ ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx)
         }
 
         status = sgamp_parser_feed(&ctx->parser, part.data, part.len);
+
+        ngx_http_sendgrid_amp_write_rejected(ctx);
 
         if (status != SGAMP_OK
             && ngx_http_sendgrid_amp_parsed(ctx, status) != NGX_OK)
@@ -424,6 +429,8 @@ ngx_http_sendgrid_amp_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     status = sgamp_parser_finish(&ctx->parser);
+
+    ngx_http_sendgrid_amp_write_rejected(ctx);
 
     if (status == SGAMP_OK) {
         status = sgamp_batcher_close(&ctx->batcher);

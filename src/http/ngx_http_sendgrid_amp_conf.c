@@ -355,7 +355,9 @@ ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
 
     char                               *rv;
     ngx_str_t                          *value;
-    ngx_open_file_t                   **file;
+    ngx_uint_t                          i;
+    ngx_open_file_t                    *file;
+    ngx_http_sendgrid_amp_file_t      **dead;
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
 
     if (alcf->dead_letter != NGX_CONF_UNSET_PTR) {
@@ -375,8 +377,8 @@ ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
         return rv;
     }
 
-    alcf->dead_letter = ngx_conf_open_file(cf->cycle, &value[1]);
-    if (alcf->dead_letter == NULL) {
+    file = ngx_conf_open_file(cf->cycle, &value[1]);
+    if (file == NULL) {
         return NGX_CONF_ERROR;
     }
 
@@ -385,18 +387,33 @@ ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
 
     if (amcf->dead_letters == NULL) {
         amcf->dead_letters = ngx_array_create(cf->pool, 1,
-                                              sizeof(ngx_open_file_t *));
+                                       sizeof(ngx_http_sendgrid_amp_file_t *));
         if (amcf->dead_letters == NULL) {
             return NGX_CONF_ERROR;
         }
     }
 
-    file = ngx_array_push(amcf->dead_letters);
-    if (file == NULL) {
+    dead = amcf->dead_letters->elts;
+
+    for (i = 0; i < amcf->dead_letters->nelts; i++) {
+        if (dead[i]->file == file) {
+            alcf->dead_letter = dead[i];
+            return NGX_CONF_OK;
+        }
+    }
+
+    dead = ngx_array_push(amcf->dead_letters);
+    if (dead == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    *file = alcf->dead_letter;
+    *dead = ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_file_t));
+    if (*dead == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    (*dead)->file = file;
+    alcf->dead_letter = *dead;
 
     return NGX_CONF_OK;
 }

@@ -8,9 +8,14 @@
 
 #include "sgamp_json.h"
 
+#include <sys/ioctl.h>
 
-#define NGX_HTTP_SENDGRID_AMP_MODE    0640  /* of the file, at most */
-#define NGX_HTTP_SENDGRID_AMP_ID_LEN  100   /* characters that are logged */
+
+#define NGX_HTTP_SENDGRID_AMP_MODE       0640   /* of the file, at most */
+#define NGX_HTTP_SENDGRID_AMP_ID_LEN     100    /* characters, logged */
+#define NGX_HTTP_SENDGRID_AMP_LOG_LINES  3      /* for each reason */
+#define NGX_HTTP_SENDGRID_AMP_LINES      65536  /* bytes in one write */
+#define NGX_HTTP_SENDGRID_AMP_PATIENCE   50     /* ms, for all of a write */
 
 /* a byte that is not UTF-8 becomes three, a control character six */
 
@@ -21,37 +26,76 @@
     sgamp_json_write(sink, (u_char *) text, sizeof(text) - 1)
 
 
+/* the lines of one look at a webhook; data begins with room for a line feed */
+
+struct ngx_http_sendgrid_amp_lines_s {
+    u_char      *last;
+    u_char      *end;
+    ngx_uint_t   n;
+    ngx_uint_t   kinds[SGAMP_KINDS];
+    ngx_uint_t   reasons[SGAMP_METRICS_REASONS];
+    u_char       data[];
+};
+
+
+/* events of a webhook that were logged */
+
+typedef struct {
+    u_char      data[sizeof("amplitude_") + NGX_INT_T_LEN];
+    size_t      len;
+    ngx_uint_t  n;
+} ngx_http_sendgrid_amp_reason_t;
+
+
 static void ngx_http_sendgrid_amp_log_rejected(
     ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected);
-static ngx_int_t ngx_http_sendgrid_amp_write_rejected(
-    ngx_http_sendgrid_amp_ctx_t *ctx,
+static ngx_http_sendgrid_amp_reason_t *ngx_http_sendgrid_amp_reason(
+    ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t *name);
+static void ngx_http_sendgrid_amp_add_line(ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected);
+static ngx_http_sendgrid_amp_lines_t *ngx_http_sendgrid_amp_lines(
+    ngx_http_sendgrid_amp_ctx_t *ctx, size_t size);
 static void ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
     const ngx_http_sendgrid_amp_rejected_t *rejected);
 static void ngx_http_sendgrid_amp_line_json(sgamp_sink_t *sink,
     const sgamp_str_t *text);
+static void ngx_http_sendgrid_amp_unwritten(ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_prepare_file(
+    ngx_http_sendgrid_amp_file_t *dead, ngx_file_info_t *fi,
+    ngx_log_t *log);
 static ngx_int_t ngx_http_sendgrid_amp_close_mode(ngx_open_file_t *file,
     ngx_file_info_t *fi);
-static ngx_int_t ngx_http_sendgrid_amp_append(ngx_open_file_t *file,
-    u_char *line, size_t len, ngx_log_t *log);
-static ngx_int_t ngx_http_sendgrid_amp_append_line(ngx_open_file_t *file,
-    u_char *line, size_t len, ngx_uint_t locked, ngx_log_t *log);
-static ngx_int_t ngx_http_sendgrid_amp_take_back(ngx_open_file_t *file,
-    off_t size, off_t n);
+static void ngx_http_sendgrid_amp_open_readable(ngx_open_file_t *file,
+    ngx_file_info_t *fi);
+static ngx_int_t ngx_http_sendgrid_amp_append(
+    ngx_http_sendgrid_amp_file_t *dead, u_char *p, u_char *last,
+    ngx_log_t *log);
+static ngx_int_t ngx_http_sendgrid_amp_lock(ngx_open_file_t *file,
+    ngx_uint_t *patience, ngx_log_t *log);
+static ngx_int_t ngx_http_sendgrid_amp_append_file(ngx_open_file_t *file,
+    u_char *p, u_char *last, ngx_log_t *log);
+static ngx_int_t ngx_http_sendgrid_amp_append_pipe(
+    ngx_http_sendgrid_amp_file_t *dead, u_char *p, u_char *last,
+    ngx_uint_t *patience, ngx_log_t *log);
+static u_char *ngx_http_sendgrid_amp_whole_lines(u_char *p, u_char *last);
+static ssize_t ngx_http_sendgrid_amp_write_pipe(ngx_fd_t fd, u_char *p,
+    size_t size, ngx_uint_t *patience);
+static ngx_uint_t ngx_http_sendgrid_amp_fits_pipe(ngx_fd_t fd, size_t size);
+static void ngx_http_sendgrid_amp_write_failed(ngx_open_file_t *file,
+    u_char *p, ssize_t n, ngx_err_t err, ngx_log_t *log);
 
 
 void
 ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
-    if (ctx->conf->dead_letter == NULL || ctx->dry_run != NULL) {
-        ngx_http_sendgrid_amp_log_rejected(ctx, rejected);
-
-    } else if (ngx_http_sendgrid_amp_write_rejected(ctx, rejected) != NGX_OK) {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
+    if (ctx->conf->dead_letter != NULL && ctx->dry_run == NULL) {
+        ngx_http_sendgrid_amp_add_line(ctx, rejected);
         return;
     }
+
+    ngx_http_sendgrid_amp_log_rejected(ctx, rejected);
 
     ctx->rejected++;
 
@@ -83,9 +127,16 @@ static void
 ngx_http_sendgrid_amp_log_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
-    u_char      ch;
-    ngx_str_t   id;
-    ngx_uint_t  i;
+    u_char                           ch;
+    ngx_str_t                        id;
+    ngx_uint_t                       i;
+    ngx_http_sendgrid_amp_reason_t  *reason;
+
+    reason = ngx_http_sendgrid_amp_reason(ctx, &rejected->reason);
+
+    if (reason != NULL && reason->n++ >= NGX_HTTP_SENDGRID_AMP_LOG_LINES) {
+        return;
+    }
 
     id.len = ngx_min(rejected->id.len, NGX_HTTP_SENDGRID_AMP_ID_LEN);
     id.data = rejected->id.data;
@@ -113,17 +164,80 @@ ngx_http_sendgrid_amp_log_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
 }
 
 
-static ngx_int_t
-ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
+static ngx_http_sendgrid_amp_reason_t *
+ngx_http_sendgrid_amp_reason(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_str_t *name)
+{
+    ngx_uint_t                       i;
+    ngx_http_sendgrid_amp_reason_t  *reason;
+
+    if (ctx->reasons == NULL) {
+        ctx->reasons = ngx_array_create(ctx->request->pool, 1,
+                                      sizeof(ngx_http_sendgrid_amp_reason_t));
+        if (ctx->reasons == NULL) {
+            return NULL;
+        }
+    }
+
+    reason = ctx->reasons->elts;
+
+    for (i = 0; i < ctx->reasons->nelts; i++) {
+        if (sgamp_same(name, reason[i].data, reason[i].len)) {
+            return &reason[i];
+        }
+    }
+
+    reason = ngx_array_push(ctx->reasons);
+    if (reason == NULL) {
+        return NULL;
+    }
+
+    reason->n = 0;
+    reason->len = ngx_min(name->len, sizeof(reason->data));
+    ngx_memcpy(reason->data, name->data, reason->len);
+
+    return reason;
+}
+
+
+void
+ngx_http_sendgrid_amp_log_more(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                       i;
+    ngx_http_sendgrid_amp_reason_t  *reason;
+
+    if (ctx->reasons == NULL) {
+        return;
+    }
+
+    reason = ctx->reasons->elts;
+
+    for (i = 0; i < ctx->reasons->nelts; i++) {
+        if (reason[i].n > NGX_HTTP_SENDGRID_AMP_LOG_LINES) {
+            ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                          "%ui more events rejected: %*s, region: \"%V\"",
+                          reason[i].n - NGX_HTTP_SENDGRID_AMP_LOG_LINES,
+                          reason[i].len, reason[i].data, &ctx->region);
+        }
+    }
+
+    ctx->reasons = NULL;
+}
+
+
+static void
+ngx_http_sendgrid_amp_add_line(ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
-    size_t         size;
-    u_char        *line;
-    ngx_int_t      rc;
-    sgamp_grow_t  *grow;
-    sgamp_sink_t   sink;
+    size_t                          size;
+    unsigned                        i;
+    sgamp_sink_t                    sink;
+    ngx_http_sendgrid_amp_lines_t  *lines;
 
-    grow = &ctx->worker->grow;
+    if (ctx->unwritten) {
+        /* the webhook fails, and will be posted again */
+        return;
+    }
 
     size = sizeof("{\"time\":\"\",\"reason\":\"\",\"detail\":\"\","
                   "\"region\":\"\",\"sent\":},\"event\":}\n")
@@ -133,22 +247,69 @@ ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
            + NGX_HTTP_SENDGRID_AMP_REPAIR
              * (rejected->sent.len + rejected->event.len);
 
-    line = grow->alloc(grow->data, size);
-    if (line == NULL) {
-        return NGX_ERROR;
+    lines = ngx_http_sendgrid_amp_lines(ctx, size);
+    if (lines == NULL) {
+        ngx_http_sendgrid_amp_unwritten(ctx);
+        return;
     }
 
-    sgamp_sink_init(&sink, line, size);
+    sgamp_sink_init(&sink, lines->last, lines->end - lines->last);
 
     ngx_http_sendgrid_amp_line(&sink, &ctx->region, rejected);
 
-    rc = ngx_http_sendgrid_amp_append(ctx->conf->dead_letter, line,
-                                      sink.pos - line,
-                                      ctx->request->connection->log);
+    if (sink.status != SGAMP_OK) {
+        ngx_http_sendgrid_amp_unwritten(ctx);
+        return;
+    }
 
-    grow->free(grow->data, line);
+    i = sgamp_metrics_rejected(&rejected->reason)
+        - SGAMP_METRICS_REJECTED_EVENTS;
 
-    return (sink.status == SGAMP_OK) ? rc : NGX_ERROR;
+    lines->last = sink.pos;
+    lines->n++;
+    lines->kinds[rejected->kind]++;
+    lines->reasons[i]++;
+}
+
+
+static ngx_http_sendgrid_amp_lines_t *
+ngx_http_sendgrid_amp_lines(ngx_http_sendgrid_amp_ctx_t *ctx, size_t size)
+{
+    sgamp_grow_t                   *grow;
+    ngx_http_sendgrid_amp_lines_t  *lines;
+
+    lines = ctx->worker->lines;
+
+    if (lines != NULL) {
+
+        if (size <= (size_t) (lines->end - lines->last)) {
+            return lines;
+        }
+
+        ngx_http_sendgrid_amp_write_rejected(ctx);
+
+        if (ctx->unwritten) {
+            return NULL;
+        }
+    }
+
+    grow = &ctx->worker->grow;
+    size = ngx_max(size, NGX_HTTP_SENDGRID_AMP_LINES);
+
+    lines = grow->alloc(grow->data,
+                        sizeof(ngx_http_sendgrid_amp_lines_t) + 1 + size);
+    if (lines == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(lines, sizeof(ngx_http_sendgrid_amp_lines_t));
+
+    lines->last = lines->data + 1;
+    lines->end = lines->last + size;
+
+    ctx->worker->lines = lines;
+
+    return lines;
 }
 
 
@@ -197,12 +358,65 @@ ngx_http_sendgrid_amp_line_json(sgamp_sink_t *sink, const sgamp_str_t *text)
 }
 
 
+void
+ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_int_t                       rc;
+    ngx_uint_t                      i;
+    sgamp_grow_t                   *grow;
+    ngx_http_sendgrid_amp_lines_t  *lines;
+
+    lines = ctx->worker->lines;
+
+    if (lines == NULL) {
+        return;
+    }
+
+    rc = ngx_http_sendgrid_amp_append(ctx->conf->dead_letter, lines->data + 1,
+                                      lines->last,
+                                      ctx->request->connection->log);
+
+    if (rc == NGX_OK) {
+        ctx->rejected += lines->n;
+        ctx->work += lines->last - lines->data;
+
+        for (i = 0; i < SGAMP_KINDS; i++) {
+            ngx_http_sendgrid_amp_count(ctx,
+                              sgamp_metrics_event(i, SGAMP_METRICS_REJECTED),
+                              lines->kinds[i]);
+        }
+
+        for (i = 0; i < SGAMP_METRICS_REASONS; i++) {
+            ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_REJECTED_EVENTS + i,
+                                        lines->reasons[i]);
+        }
+
+    } else {
+        ngx_http_sendgrid_amp_unwritten(ctx);
+    }
+
+    grow = &ctx->worker->grow;
+    grow->free(grow->data, lines);
+
+    ctx->worker->lines = NULL;
+}
+
+
+static void
+ngx_http_sendgrid_amp_unwritten(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ctx->unwritten = 1;
+
+    ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
+}
+
+
 ngx_int_t
 ngx_http_sendgrid_amp_init_dead_letters(ngx_cycle_t *cycle)
 {
     ngx_uint_t                          i;
     ngx_file_info_t                     fi;
-    ngx_open_file_t                   **files;
+    ngx_http_sendgrid_amp_file_t      **dead;
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle,
@@ -212,20 +426,49 @@ ngx_http_sendgrid_amp_init_dead_letters(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    files = amcf->dead_letters->elts;
+    dead = amcf->dead_letters->elts;
 
     for (i = 0; i < amcf->dead_letters->nelts; i++) {
 
-        if (ngx_fd_info(files[i]->fd, &fi) == NGX_FILE_ERROR
-            || ngx_http_sendgrid_amp_close_mode(files[i], &fi) != NGX_OK)
-        {
+        if (ngx_fd_info(dead[i]->file->fd, &fi) == NGX_FILE_ERROR) {
             ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
-                          "the mode of \"%V\" could not be changed",
-                          &files[i]->name);
+                          ngx_fd_info_n " \"%V\" failed",
+                          &dead[i]->file->name);
+            continue;
         }
+
+        ngx_http_sendgrid_amp_prepare_file(dead[i], &fi, cycle->log);
     }
 
+    /* a file that reaches a limit of its size must not end the worker */
+
+    (void) signal(SIGXFSZ, SIG_IGN);
+
     return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_prepare_file(ngx_http_sendgrid_amp_file_t *dead,
+    ngx_file_info_t *fi, ngx_log_t *log)
+{
+    /* the file is another one after it was opened again */
+
+    if (!ngx_is_file(fi)) {
+        return;
+    }
+
+    if (ngx_http_sendgrid_amp_close_mode(dead->file, fi) != NGX_OK
+        && dead->told != ngx_file_uniq(fi))
+    {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "the mode of \"%V\" could not be changed",
+                      &dead->file->name);
+
+        dead->told = ngx_file_uniq(fi);
+    }
+
+    ngx_http_sendgrid_amp_open_readable(dead->file, fi);
 }
 
 
@@ -238,7 +481,7 @@ ngx_http_sendgrid_amp_close_mode(ngx_open_file_t *file, ngx_file_info_t *fi)
 
     mode = fi->st_mode & 0777;
 
-    if (!ngx_is_file(fi) || (mode & ~NGX_HTTP_SENDGRID_AMP_MODE) == 0) {
+    if ((mode & ~NGX_HTTP_SENDGRID_AMP_MODE) == 0) {
         return NGX_OK;
     }
 
@@ -250,36 +493,114 @@ ngx_http_sendgrid_amp_close_mode(ngx_open_file_t *file, ngx_file_info_t *fi)
 }
 
 
-static ngx_int_t
-ngx_http_sendgrid_amp_append(ngx_open_file_t *file, u_char *line, size_t len,
-    ngx_log_t *log)
+static void
+ngx_http_sendgrid_amp_open_readable(ngx_open_file_t *file, ngx_file_info_t *fi)
 {
-    ngx_err_t  err;
-    ngx_int_t  rc;
+    int              flags;
+    ngx_fd_t         fd;
+    ngx_file_info_t  opened;
 
     /*
-     * a line is appended by one call, whatever other workers do; the lock
-     * keeps them away while a cut one is taken back, and is not waited for
+     * nginx opens its logs for writing only; the last byte is looked at
+     * before lines are added
      */
 
-    err = ngx_trylock_fd(file->fd);
+    flags = fcntl(file->fd, F_GETFL);
 
-    rc = ngx_http_sendgrid_amp_append_line(file, line, len, err == 0, log);
-
-    if (err == 0) {
-        (void) ngx_unlock_fd(file->fd);
+    if (flags == -1 || (flags & O_ACCMODE) != O_WRONLY) {
+        return;
     }
+
+    fd = ngx_open_file(file->name.data, O_RDWR|O_APPEND, NGX_FILE_OPEN, 0);
+    if (fd == NGX_INVALID_FILE) {
+        return;
+    }
+
+    /* another file may have this name by now */
+
+    if (ngx_fd_info(fd, &opened) != NGX_FILE_ERROR
+        && ngx_file_uniq(&opened) == ngx_file_uniq(fi)
+        && opened.st_dev == fi->st_dev
+        && dup2(fd, file->fd) != -1)
+    {
+        (void) fcntl(file->fd, F_SETFD, FD_CLOEXEC);
+    }
+
+    (void) ngx_close_file(fd);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_append(ngx_http_sendgrid_amp_file_t *dead,
+    u_char *p, u_char *last, ngx_log_t *log)
+{
+    ngx_int_t        rc;
+    ngx_uint_t       patience;
+    ngx_file_info_t  fi;
+
+    if (ngx_fd_info(dead->file->fd, &fi) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
+                      ngx_fd_info_n " \"%V\" failed", &dead->file->name);
+        return NGX_ERROR;
+    }
+
+    ngx_http_sendgrid_amp_prepare_file(dead, &fi, log);
+
+    patience = NGX_HTTP_SENDGRID_AMP_PATIENCE;
+
+    if (ngx_http_sendgrid_amp_lock(dead->file, &patience, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_is_file(&fi)
+         ? ngx_http_sendgrid_amp_append_file(dead->file, p, last, log)
+         : ngx_http_sendgrid_amp_append_pipe(dead, p, last, &patience, log);
+
+    (void) ngx_unlock_fd(dead->file->fd);
 
     return rc;
 }
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_append_line(ngx_open_file_t *file, u_char *line,
-    size_t len, ngx_uint_t locked, ngx_log_t *log)
+ngx_http_sendgrid_amp_lock(ngx_open_file_t *file, ngx_uint_t *patience,
+    ngx_log_t *log)
 {
+    ngx_err_t  err;
+
+    /*
+     * what was cut by one process has to be seen by the next; the lock ends
+     * with the process, and a process that hangs is not waited for
+     */
+
+    for ( ;; ) {
+        err = ngx_trylock_fd(file->fd);
+
+        if (err == 0) {
+            return NGX_OK;
+        }
+
+        if ((err != NGX_EAGAIN && err != NGX_EACCES) || *patience == 0) {
+            break;
+        }
+
+        ngx_msleep(1);
+        (*patience)--;
+    }
+
+    ngx_log_error(NGX_LOG_CRIT, log, err,
+                  ngx_trylock_fd_n " \"%V\" failed", &file->name);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_append_file(ngx_open_file_t *file, u_char *p,
+    u_char *last, ngx_log_t *log)
+{
+    u_char           ch;
     ssize_t          n;
-    ngx_err_t        err;
     ngx_file_info_t  fi;
 
     if (ngx_fd_info(file->fd, &fi) == NGX_FILE_ERROR) {
@@ -288,47 +609,171 @@ ngx_http_sendgrid_amp_append_line(ngx_open_file_t *file, u_char *line,
         return NGX_ERROR;
     }
 
-    /* after a reopening the file is new, and the worker's */
+    /* whoever has cut the last line: if in doubt, an empty line is no harm */
 
-    (void) ngx_http_sendgrid_amp_close_mode(file, &fi);
+    if (ngx_file_size(&fi) != 0
+        && (pread(file->fd, &ch, 1, ngx_file_size(&fi) - 1) != 1 || ch != LF))
+    {
+        *--p = LF;
+    }
 
-    n = ngx_write_fd(file->fd, line, len);
+    n = ngx_write_fd(file->fd, p, last - p);
 
-    if (n == (ssize_t) len) {
+    if (n == last - p) {
         return NGX_OK;
     }
 
-    err = (n == -1) ? ngx_errno : NGX_ENOSPC;
-
-    ngx_log_error(NGX_LOG_CRIT, log, err,
-                  ngx_write_fd_n " to \"%V\" failed", &file->name);
-
-    if (n > 0
-        && (!locked
-            || ngx_http_sendgrid_amp_take_back(file, ngx_file_size(&fi), n)
-               != NGX_OK))
-    {
-        ngx_log_error(NGX_LOG_CRIT, log, 0,
-                      "\"%V\" has a line that is cut", &file->name);
-    }
+    ngx_http_sendgrid_amp_write_failed(file, p, n, ngx_errno, log);
 
     return NGX_ERROR;
 }
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_take_back(ngx_open_file_t *file, off_t size, off_t n)
+ngx_http_sendgrid_amp_append_pipe(ngx_http_sendgrid_amp_file_t *dead,
+    u_char *p, u_char *last, ngx_uint_t *patience, ngx_log_t *log)
 {
-    ngx_file_info_t  fi;
+    int         flags;
+    u_char     *end;
+    ssize_t     n;
+    ngx_fd_t    fd;
+    ngx_err_t   err;
 
-    /* only if nothing was appended by another worker */
+    fd = dead->file->fd;
 
-    if (ngx_fd_info(file->fd, &fi) == NGX_FILE_ERROR
-        || ngx_file_size(&fi) != size + n
-        || ftruncate(file->fd, size) == -1)
-    {
+    /* a reader that is slow does not stop the worker */
+
+    flags = fcntl(fd, F_GETFL);
+
+    if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1) {
+        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
+                      "fcntl(O_NONBLOCK) \"%V\" failed", &dead->file->name);
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    n = 0;
+    err = 0;
+
+    for (end = p; p < last; p = end) {
+
+        if (dead->cut) {
+            *--p = LF;
+        }
+
+        end = ngx_http_sendgrid_amp_whole_lines(p, last);
+
+        n = ngx_http_sendgrid_amp_write_pipe(fd, p, end - p, patience);
+
+        if (n != end - p) {
+            err = ngx_errno;
+            break;
+        }
+
+        dead->cut = 0;
+    }
+
+    (void) fcntl(fd, F_SETFL, flags);
+
+    if (p == last) {
+        return NGX_OK;
+    }
+
+    if (n > 0) {
+        dead->cut = (p[n - 1] != LF);
+    }
+
+    ngx_http_sendgrid_amp_write_failed(dead->file, p, n, err, log);
+
+    return NGX_ERROR;
+}
+
+
+static u_char *
+ngx_http_sendgrid_amp_whole_lines(u_char *p, u_char *last)
+{
+    u_char  *end;
+
+    /* as many as a pipe takes as a whole or not at all, but at least one */
+
+    if (last - p <= PIPE_BUF) {
+        return last;
+    }
+
+    for (end = p + PIPE_BUF; end > p + 1; end--) {
+        if (end[-1] == LF) {
+            return end;
+        }
+    }
+
+    return (u_char *) memchr(p + 1, LF, last - p - 1) + 1;
+}
+
+
+static ssize_t
+ngx_http_sendgrid_amp_write_pipe(ngx_fd_t fd, u_char *p, size_t size,
+    ngx_uint_t *patience)
+{
+    ssize_t  n;
+
+    for ( ;; ) {
+
+        if (ngx_http_sendgrid_amp_fits_pipe(fd, size)) {
+            n = ngx_write_fd(fd, p, size);
+
+        } else {
+            n = -1;
+            ngx_set_errno(NGX_EAGAIN);
+        }
+
+        if (n != -1 || ngx_errno != NGX_EAGAIN || *patience == 0) {
+            return n;
+        }
+
+        ngx_msleep(1);
+        (*patience)--;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_fits_pipe(ngx_fd_t fd, size_t size)
+{
+#ifdef F_SETPIPE_SZ
+    int  n, room;
+
+    /* a longer line is cut unless there is nothing else in the pipe */
+
+    if (size <= PIPE_BUF) {
+        return 1;
+    }
+
+    room = fcntl(fd, F_GETPIPE_SZ);
+
+    if (room == -1) {
+        /* another kind of device */
+        return 1;
+    }
+
+    if ((size_t) room < size) {
+        room = fcntl(fd, F_SETPIPE_SZ, (int) size);
+    }
+
+    return room != -1 && ioctl(fd, FIONREAD, &n) != -1 && n == 0;
+#else
+    return 1;
+#endif
+}
+
+
+static void
+ngx_http_sendgrid_amp_write_failed(ngx_open_file_t *file, u_char *p,
+    ssize_t n, ngx_err_t err, ngx_log_t *log)
+{
+    ngx_log_error(NGX_LOG_CRIT, log, (n == -1) ? err : NGX_ENOSPC,
+                  ngx_write_fd_n " to \"%V\" failed", &file->name);
+
+    if (n > 0 && p[n - 1] != LF) {
+        ngx_log_error(NGX_LOG_CRIT, log, 0, "\"%V\" has a line that is cut",
+                      &file->name);
+    }
 }

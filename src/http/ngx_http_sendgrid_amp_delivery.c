@@ -355,23 +355,14 @@ ngx_http_sendgrid_amp_set_timer(ngx_http_sendgrid_amp_slot_t *slot,
 static void
 ngx_http_sendgrid_amp_timer_handler(ngx_event_t *ev)
 {
-    ngx_connection_t              *c;
-    ngx_http_request_t            *r;
-    ngx_http_sendgrid_amp_slot_t  *slot;
+    ngx_http_sendgrid_amp_slot_t  *slot = ev->data;
 
-    slot = ev->data;
-    r = slot->ctx->request;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "sendgrid_amp timer");
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, slot->ctx->request->connection->log, 0,
+                   "sendgrid_amp timer");
 
     ngx_http_sendgrid_amp_end_delay(slot->ctx);
 
-    ngx_http_sendgrid_amp_run(slot->ctx);
-
-    ngx_http_run_posted_requests(c);
+    ngx_http_sendgrid_amp_run_event(slot->ctx);
 }
 
 

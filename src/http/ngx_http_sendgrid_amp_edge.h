@@ -74,8 +74,8 @@ typedef struct {
 
 
 /*
- * It is written or logged, and counted.  If it could not be written the
- * webhook fails.
+ * The event is logged and counted, or a line is made, which waits in the
+ * worker for ngx_http_sendgrid_amp_write_rejected().
  */
 void ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected);
@@ -85,7 +85,17 @@ void ngx_http_sendgrid_amp_reject_unmapped(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_kind_e kind, sgamp_reason_e reason, const sgamp_str_t *id,
     const sgamp_str_t *raw);
 
-/* makes them unreadable for others, as far as it may */
+/*
+ * To be called after events may have been rejected, before anything else is
+ * waited for.  Events count as rejected once their lines are written; if these
+ * cannot be written the webhook fails.
+ */
+void ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* logs how many events were rejected that have no line in the error log */
+void ngx_http_sendgrid_amp_log_more(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* keeps other users from reading dead letters, as far as the process may */
 ngx_int_t ngx_http_sendgrid_amp_init_dead_letters(ngx_cycle_t *cycle);
 
 

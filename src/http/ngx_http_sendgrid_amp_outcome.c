@@ -89,6 +89,8 @@ ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot)
                                        "no memory for what an answer asks");
     }
 
+    ngx_http_sendgrid_amp_write_rejected(slot->ctx);
+
     ngx_http_sendgrid_amp_free_subrequest(slot);
 }
 
@@ -489,6 +491,7 @@ ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx)
     if (ngx_http_sendgrid_amp_has_evidence(ctx)) {
         /* by another webhook meanwhile */
         ngx_http_sendgrid_amp_reject_suspects(ctx);
+        ngx_http_sendgrid_amp_write_rejected(ctx);
         return;
     }
 

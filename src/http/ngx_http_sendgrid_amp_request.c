@@ -7,6 +7,9 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+#define NGX_HTTP_SENDGRID_AMP_TURN_TIMER  60000  /* ms; no turn takes so long */
+
+
 static ngx_int_t ngx_http_sendgrid_amp_precontent_handler(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_begin(ngx_http_request_t *r);
@@ -20,6 +23,9 @@ static void ngx_http_sendgrid_amp_set_state(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_state_e state);
 static ngx_http_sendgrid_amp_state_e ngx_http_sendgrid_amp_read_state(
     ngx_int_t rc);
+static void ngx_http_sendgrid_amp_turn_handler(ngx_event_t *ev);
+static void ngx_http_sendgrid_amp_forget_turn(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_write_handler(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_finalize(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_cleanup(void *data);
@@ -351,7 +357,9 @@ ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx)
             break;
 
         case NGX_HTTP_SENDGRID_AMP_PAUSED:
-            if (ctx->batcher.closed != NULL) {
+            if ((ctx->batcher.closed != NULL && !ctx->hold)
+                || ctx->turn.posted)
+            {
                 return;
             }
 
@@ -361,7 +369,13 @@ ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx)
             break;
 
         case NGX_HTTP_SENDGRID_AMP_VERIFYING:
-            if (ngx_http_sendgrid_amp_verify(ctx) != NGX_OK) {
+            rc = ngx_http_sendgrid_amp_verify(ctx);
+
+            if (rc == NGX_AGAIN) {
+                return;
+            }
+
+            if (rc != NGX_OK) {
                 break;
             }
 
@@ -500,6 +514,79 @@ ngx_http_sendgrid_amp_check_client(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
+ngx_uint_t
+ngx_http_sendgrid_amp_turn(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_event_t  *ev;
+
+    ev = &ctx->turn;
+
+    if (ev->posted) {
+        return 1;
+    }
+
+    if (ctx->work < NGX_HTTP_SENDGRID_AMP_TURN_SIZE) {
+        return 0;
+    }
+
+    ctx->work = 0;
+
+    ev->handler = ngx_http_sendgrid_amp_turn_handler;
+    ev->data = ctx;
+    ev->log = ctx->request->connection->log;
+
+    /*
+     * events that are posted for now are all handled before the worker looks
+     * at its connections, and a worker that ends waits for timers only
+     */
+
+    ngx_post_event(ev, &ngx_posted_next_events);
+    ngx_add_timer(ev, NGX_HTTP_SENDGRID_AMP_TURN_TIMER);
+
+    return 1;
+}
+
+
+static void
+ngx_http_sendgrid_amp_turn_handler(ngx_event_t *ev)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx = ev->data;
+
+    ngx_http_sendgrid_amp_forget_turn(ctx);
+    ngx_http_sendgrid_amp_run_event(ctx);
+}
+
+
+static void
+ngx_http_sendgrid_amp_forget_turn(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    if (ctx->turn.posted) {
+        ngx_delete_posted_event(&ctx->turn);
+    }
+
+    if (ctx->turn.timer_set) {
+        ngx_del_timer(&ctx->turn);
+    }
+}
+
+
+void
+ngx_http_sendgrid_amp_run_event(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_http_sendgrid_amp_run(ctx);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
 static void
 ngx_http_sendgrid_amp_write_handler(ngx_http_request_t *r)
 {
@@ -523,6 +610,8 @@ ngx_http_sendgrid_amp_finalize(ngx_http_sendgrid_amp_ctx_t *ctx)
     ngx_http_request_t  *r;
 
     r = ctx->request;
+
+    ngx_http_sendgrid_amp_log_more(ctx);
 
     /* nothing is delayed any more, and nginx waits for what is */
 
@@ -556,6 +645,8 @@ ngx_http_sendgrid_amp_cleanup(void *data)
 
     sgamp_signature_done(&ctx->hash);
 
+    ngx_http_sendgrid_amp_forget_turn(ctx);
+    ngx_http_sendgrid_amp_log_more(ctx);
     ngx_http_sendgrid_amp_leave(ctx);
 
     if (!ctx->parsing) {

@@ -24,7 +24,7 @@ static ngx_int_t ngx_http_sendgrid_amp_final(ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_unverified(
     ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_signature_e signature, char *why, char *name);
-static void ngx_http_sendgrid_amp_release_held(
+static ngx_int_t ngx_http_sendgrid_amp_release_held(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
@@ -197,7 +197,7 @@ ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     if (!ctx->hold) {
-        return NGX_OK;
+        return ngx_http_sendgrid_amp_release_held(ctx);
     }
 
     if (ctx->signature != NGX_HTTP_SENDGRID_AMP_SIGNED) {
@@ -212,9 +212,7 @@ ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     ctx->hold = 0;
 
-    ngx_http_sendgrid_amp_release_held(ctx);
-
-    return NGX_OK;
+    return ngx_http_sendgrid_amp_release_held(ctx);
 }
 
 
@@ -262,20 +260,41 @@ ngx_http_sendgrid_amp_unverified(ngx_http_sendgrid_amp_ctx_t *ctx,
 }
 
 
-static void
+static ngx_int_t
 ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    sgamp_held_event_t   event;
-    sgamp_held_cursor_t  cursor;
+    size_t              size;
+    sgamp_held_event_t  event;
 
-    ngx_memzero(&cursor, sizeof(sgamp_held_cursor_t));
-
-    while (sgamp_held_next(&ctx->held, &cursor, &event)) {
-        ngx_http_sendgrid_amp_reject_unmapped(ctx, event.kind, event.reason,
-                                              &event.id, &event.raw);
+    if (ctx->turn.posted) {
+        return NGX_AGAIN;
     }
 
-    sgamp_held_done(&ctx->held);
+    for ( ;; ) {
+        size = 0;
+
+        while (size < NGX_HTTP_SENDGRID_AMP_FEED_SIZE) {
+
+            if (!sgamp_held_next(&ctx->held, &ctx->cursor, &event)) {
+                ngx_http_sendgrid_amp_write_rejected(ctx);
+                sgamp_held_done(&ctx->held);
+                return NGX_OK;
+            }
+
+            ngx_http_sendgrid_amp_reject_unmapped(ctx, event.kind,
+                                                  event.reason, &event.id,
+                                                  &event.raw);
+            size += event.raw.len;
+        }
+
+        ngx_http_sendgrid_amp_write_rejected(ctx);
+
+        ctx->work += size;
+
+        if (ngx_http_sendgrid_amp_turn(ctx)) {
+            return NGX_AGAIN;
+        }
+    }
 }
 
 
