@@ -42,6 +42,9 @@ UNIT_CC =	$(CC) $(UNIT_CFLAGS) $(UNIT_SANITIZE) \
 		-Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror \
 		-Isrc/core -It/unit -MMD -MP
 
+FAIL =		build/faults.so
+FAIL_CC =	$(CC) $(UNIT_CFLAGS) -Wall -Wextra -Werror -fPIC -shared
+
 
 # what a build was made with: if it changes, all is built anew
 
@@ -49,7 +52,7 @@ MODULE_FLAGS =	$(CC) | $(CFLAGS) | $(LDFLAGS) | $(NGINX_SOURCE_DIR) \
 		| $(NGINX_CONF_FLAGS) | $(shell cat config \
 		"$(NGINX_SOURCE_DIR)/src/core/nginx.h" \
 		"$(NGINX_SOURCE_DIR)/conf_flags" 2> /dev/null | cksum)
-UNIT_FLAGS =	$(UNIT_CC)
+UNIT_FLAGS =	$(UNIT_CC) | $(FAIL_CC)
 
 
 # the targets that install what they miss
@@ -107,7 +110,7 @@ build/module.flags: force | packages
 		|| echo $(call quote,$(MODULE_FLAGS)) > $@
 
 
-units: $(UNITS)
+units: $(UNITS) $(FAIL)
 
 
 $(UNITS): build/unit/%: build/unit/%.o $(UNIT_OBJS)
@@ -122,6 +125,10 @@ build/unit/%.o: t/unit/%.c build/unit.flags
 build/unit/core/%.o: src/core/%.c build/unit.flags
 	@mkdir -p $(@D)
 	$(UNIT_CC) -c -o $@ $<
+
+
+$(FAIL): t/faults/fail.c build/unit.flags
+	$(FAIL_CC) -o $@ $<
 
 
 build/unit.flags: force | packages

@@ -9,7 +9,8 @@ package Gateway;
 #
 # new() takes text for the configuration: main, http (before the server),
 # server, sendgrid (in location = /sendgrid), or conf, all of it; log, the log
-# level; error_log, its file; user, of the workers; leaks => 1 if nginx itself leaks with it.
+# level; error_log, its file; user, of the workers; leaks => 1 if nginx itself leaks with it;
+# env, what is added to the environment.
 
 use warnings;
 use strict;
@@ -198,6 +199,7 @@ sub start {
 		open STDIN, '<', '/dev/null';
 		open STDOUT, '>', "$root/stdout";
 		open STDERR, '>', "$root/stderr";
+		@ENV{keys %{ $self->{env} || {} }} = values %{ $self->{env} || {} };
 		exec { $command[0] } @command or POSIX::_exit(127);
 	}
 
