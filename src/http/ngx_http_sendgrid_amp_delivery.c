@@ -126,20 +126,23 @@ ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
         }
     }
 
-    if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
-        ngx_http_sendgrid_amp_abandon(ctx);
-        return;
-    }
-
     for (i = 0; i < ctx->conf->concurrency; i++) {
         slot = &ctx->slots[i];
 
-        if (slot->batch != NULL && slot->part == NULL) {
+        if (ctx->error < NGX_HTTP_SENDGRID_AMP_REFUSED
+            && slot->batch != NULL && slot->part == NULL)
+        {
             ngx_http_sendgrid_amp_next_part(slot);
         }
     }
 
     ngx_http_sendgrid_amp_emit(ctx);
+
+    /* nothing would wake a part that could not be sent */
+
+    if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
+        ngx_http_sendgrid_amp_abandon(ctx);
+    }
 }
 
 
