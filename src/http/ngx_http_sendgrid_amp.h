@@ -157,6 +157,15 @@ typedef struct ngx_http_sendgrid_amp_suspect_s
     ngx_http_sendgrid_amp_suspect_t;
 
 
+/* the log of a pool, which notes that the pool found no memory */
+
+typedef struct {
+    ngx_log_t   log;
+    ngx_log_t  *next;    /* names the request in a line */
+    ngx_uint_t  failed;
+} ngx_http_sendgrid_amp_log_t;
+
+
 /*
  * The pool of one subrequest.  The cleanup handlers of the webhook's pool
  * follow those of the subrequest's pool in the same list: modules that keep
@@ -170,6 +179,7 @@ struct ngx_http_sendgrid_amp_pool_s {
     ngx_http_sendgrid_amp_pool_t  *next;
     ngx_pool_t                    *pool;
     ngx_pool_cleanup_t            *shared;     /* the webhook's handlers */
+    ngx_http_sendgrid_amp_log_t    log;        /* pool->log */
 };
 
 
@@ -262,6 +272,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_http_posted_request_t           posted;
     ngx_event_t                         turn;         /* the next one */
     size_t                              work;         /* bytes, in this turn */
+    ngx_http_sendgrid_amp_log_t         log;          /* of request->pool */
     ngx_http_sendgrid_amp_dry_run_t    *dry_run;      /* NULL: it is none */
 
     ngx_chain_t                        *in;           /* body to be parsed */
@@ -401,6 +412,20 @@ ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_body_error(
 ngx_int_t ngx_http_sendgrid_amp_authorize(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
+/* memory */
+
+/* makes a log for a pool of "next", which has to stay */
+void ngx_http_sendgrid_amp_pool_log(ngx_http_sendgrid_amp_log_t *log,
+    ngx_log_t *next);
+
+/*
+ * Evaluates as ngx_http_complex_value() does; NGX_ERROR, too, if there was no
+ * memory for a variable.
+ */
+ngx_int_t ngx_http_sendgrid_amp_value(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_http_complex_value_t *cv, ngx_str_t *value);
+
+
 /* delivery */
 
 /* sends batches that are closed, as far as there are places for them */
@@ -466,6 +491,10 @@ ngx_int_t ngx_http_sendgrid_amp_subrequest_init(ngx_conf_t *cf);
 
 /* whether the answer to slot->part is there, as whole as it will be */
 ngx_uint_t ngx_http_sendgrid_amp_answered(ngx_http_sendgrid_amp_slot_t *slot);
+
+/* closes the connection after the answer to a request that is not whole */
+void ngx_http_sendgrid_amp_answer_header(ngx_http_sendgrid_amp_slot_t *slot,
+    ngx_http_request_t *sr);
 
 void ngx_http_sendgrid_amp_free_subrequest(ngx_http_sendgrid_amp_slot_t *slot);
 

@@ -145,7 +145,7 @@ ngx_http_sendgrid_amp_locate(ngx_http_sendgrid_amp_ctx_t *ctx)
     r = ctx->request;
     region = &ctx->region;
 
-    if (ngx_http_complex_value(r, ctx->conf->region, region) != NGX_OK) {
+    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->region, region) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -34,7 +34,9 @@ ngx_http_sendgrid_amp_authorize(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     if (conf->api_key != NULL) {
 
-        if (ngx_http_complex_value(r, conf->api_key, &ctx->api_key) != NGX_OK) {
+        if (ngx_http_sendgrid_amp_value(ctx, conf->api_key, &ctx->api_key)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 

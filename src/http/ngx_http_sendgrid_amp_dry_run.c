@@ -49,7 +49,9 @@ ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_OK;
     }
 
-    if (ngx_http_complex_value(r, ctx->conf->set.dry_run, &value) != NGX_OK) {
+    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->set.dry_run, &value)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -196,7 +196,15 @@ static ngx_int_t
 ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r)
 {
     ngx_http_sendgrid_amp_ctx_t       *ctx;
+    ngx_http_sendgrid_amp_slot_t      *slot;
     ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    slot = ngx_http_sendgrid_amp_slot(r);
+
+    if (slot != NULL) {
+        ngx_http_sendgrid_amp_answer_header(slot, r);
+        return ngx_http_next_header_filter(r);
+    }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
 

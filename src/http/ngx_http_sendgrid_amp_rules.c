@@ -375,7 +375,7 @@ ngx_http_sendgrid_amp_properties(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_http_complex_value(r, &p[i].value, &text) != NGX_OK
+        if (ngx_http_sendgrid_amp_value(ctx, &p[i].value, &text) != NGX_OK
             || ngx_http_sendgrid_amp_escape(r->pool, &values[i], &p[i].head,
                                             &text, "\"")
                != NGX_OK)

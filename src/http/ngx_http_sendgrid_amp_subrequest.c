@@ -121,6 +121,10 @@ ngx_http_sendgrid_amp_create_pool(ngx_http_sendgrid_amp_slot_t *slot)
         return NGX_ERROR;
     }
 
+    ngx_http_sendgrid_amp_pool_log(&p->log, r->connection->log);
+
+    pool->log = &p->log.log;
+
     p->next = NULL;
     p->pool = pool;
     p->shared = r->pool->cleanup;
@@ -547,7 +551,30 @@ ngx_http_sendgrid_amp_answered(ngx_http_sendgrid_amp_slot_t *slot)
         slot->last = 0;
     }
 
+    if (slot->pool->log.failed
+        && slot->status != 0 && slot->status != NGX_HTTP_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
+                      "there was no memory for the whole request to "
+                      "amplitude: its answer %ui is not believed",
+                      slot->status);
+        slot->status = 0;
+    }
+
     return 1;
+}
+
+
+void
+ngx_http_sendgrid_amp_answer_header(ngx_http_sendgrid_amp_slot_t *slot,
+    ngx_http_request_t *sr)
+{
+    /* without "Content-Length" the body is a request of its own to a server */
+
+    if (sr->upstream != NULL && slot->pool != NULL && slot->pool->log.failed) {
+        sr->upstream->headers_in.connection_close = 1;
+        sr->upstream->keepalive = 0;
+    }
 }
 
 
