@@ -15,7 +15,7 @@ struct ngx_http_sendgrid_amp_dry_run_s {
     sgamp_batch_t  *batch;      /* being written */
     ngx_chain_t    *free;
     ngx_chain_t    *busy;
-    unsigned        started:1;  /* the header was sent */
+    unsigned        started:1;  /* the header is sent, or failed */
 };
 
 
@@ -163,9 +163,11 @@ ngx_http_sendgrid_amp_dry_run_header(ngx_http_sendgrid_amp_ctx_t *ctx,
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    rc = ngx_http_send_header(r);
+    /* filters keep what they have set up: there is no second header */
 
-    ctx->dry_run->started = r->header_sent;
+    ctx->dry_run->started = 1;
+
+    rc = ngx_http_send_header(r);
 
     return (rc == NGX_ERROR || rc > NGX_OK) ? NGX_ERROR : NGX_OK;
 }
