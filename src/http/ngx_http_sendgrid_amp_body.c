@@ -49,12 +49,10 @@ ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     if (r->request_body != NULL && !ngx_http_sendgrid_amp_body_is_whole(r)) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "another handler has read a part of the body of the "
-                      "webhook, before \"error_page\" has passed the request "
-                      "on to \"sendgrid_amp\"");
-
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
+        ngx_http_sendgrid_amp_internal(ctx,
+                                       "another handler has read a part of the "
+                                       "body, before \"error_page\" has passed "
+                                       "the request on");
         r->keepalive = 0;
 
         return NGX_DECLINED;

@@ -463,16 +463,21 @@ ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
 void
 ngx_http_sendgrid_amp_internal(ngx_http_sendgrid_amp_ctx_t *ctx, char *why)
 {
-    ngx_uint_t         level;
     ngx_connection_t  *c;
 
     c = ctx->request->connection;
 
     /* what fails since the client is gone is no fault of the gateway */
 
-    level = c->error ? NGX_LOG_INFO : NGX_LOG_ERR;
+    ngx_http_sendgrid_amp_check_client(ctx);
 
-    ngx_log_error(level, c->log, 0, "\"sendgrid_amp\" failed: %s", why);
+    if (ctx->gone) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "\"sendgrid_amp\" failed, the client is gone: %s", why);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, c->log, 0, "\"sendgrid_amp\" failed: %s", why);
 
     ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INTERNAL);
 }

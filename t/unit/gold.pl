@@ -53,7 +53,7 @@ my %rules = (
 		drop => [ 'useragent', 'url', 'category' ], hash_key => 'secret',
 		ignore => [ 'processed' ], event_names => [ [ 'click', 'Clicked' ] ],
 		properties => [ [ 'env', 'eu' ], [ 'order', 'no' ] ] },
-	'keys-surrogates' => {
+	'rules-keys-surrogates' => {
 		users => "a?b,a\xef\xbf\xbdb,a\xf0\x90\x80\x80b,c\\u0064,email",
 		properties => [ [ 'p?q', 'new' ], [ "p\xef\xbf\xbdq", 'new' ] ] },
 	'rules-surrogates' => { drop => [ 'a?b', "p\xef\xbf\xbdq", 'c\\u0064',
