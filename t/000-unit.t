@@ -53,7 +53,7 @@ sub run {
 				next;
 			}
 
-			ok($r->is_ok(), $text);
+			ok($r->is_ok(), "$name: $text");
 			next;
 		}
 
