@@ -216,6 +216,16 @@ for my $case ([ 2, 1 ], [ 2, 2 ], [ 3, 2 ], [ 50, 1 ], [ 50, 37 ], [ 50, 50 ],
 	}
 }
 
+subtest('a batch waits for another that ends without evidence' => sub {
+	my $html404 = sub { return { status => 404, body => $html, @_ } };
+	my $r = sent('/ten' . way(), [ events(12) ],
+		$html404->(match => qr/"event-11".*"event-12"/),
+		$html404->(match => qr/"event-1[12]"/, delay => 0.2, times => 0),
+		$html404->(delay => 0.1, times => 0));
+
+	is($r->{status}, 502, 'status');
+});
+
 subtest('two bad ones first' => sub {
 	my $r = sent('/one' . way(), [ events(4) ], { match =>
 		qr/"sg_event_id":"event-[12]"/, status => 400, body => '',

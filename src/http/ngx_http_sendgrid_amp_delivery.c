@@ -11,6 +11,8 @@ static void ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_delivery_cleanup(void *data);
 static ngx_uint_t ngx_http_sendgrid_amp_may_send(
     ngx_http_sendgrid_amp_slot_t *slot);
+static void ngx_http_sendgrid_amp_next_parts(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_next_part(
     ngx_http_sendgrid_amp_slot_t *slot);
 static sgamp_part_t *ngx_http_sendgrid_amp_first_due(
@@ -126,16 +128,7 @@ ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
         }
     }
 
-    for (i = 0; i < ctx->conf->concurrency; i++) {
-        slot = &ctx->slots[i];
-
-        if (ctx->error < NGX_HTTP_SENDGRID_AMP_REFUSED
-            && slot->batch != NULL && slot->part == NULL)
-        {
-            ngx_http_sendgrid_amp_next_part(slot);
-        }
-    }
-
+    ngx_http_sendgrid_amp_next_parts(ctx);
     ngx_http_sendgrid_amp_emit(ctx);
 
     /* nothing would wake a part that could not be sent */
@@ -143,6 +136,31 @@ ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
     if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
         ngx_http_sendgrid_amp_abandon(ctx);
     }
+}
+
+
+static void
+ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                     i;
+    ngx_http_sendgrid_amp_slot_t  *slot, *probe;
+
+    do {
+        probe = ctx->probe;
+
+        for (i = 0; i < ctx->conf->concurrency; i++) {
+            slot = &ctx->slots[i];
+
+            if (ctx->error < NGX_HTTP_SENDGRID_AMP_REFUSED
+                && slot->batch != NULL && slot->part == NULL)
+            {
+                ngx_http_sendgrid_amp_next_part(slot);
+            }
+        }
+
+        /* no answer wakes the batches that waited for one that has ended */
+
+    } while (probe != NULL && ctx->probe == NULL);
 }
 
 
