@@ -226,6 +226,15 @@ subtest('a batch waits for another that ends without evidence' => sub {
 	is($r->{status}, 502, 'status');
 });
 
+subtest('a refusal whose header cannot be read is no answer' => sub {
+	my $r = sent('/one' . way(), [ events(2) ], { match => qr/"event-2"/,
+		status => 400, body => '', times => 0,
+		headers => [ map { "X-$_: " . 'x' x 500 } 1 .. 40 ] });
+
+	is($r->{status}, 503, 'status');
+	is($r->{json}{rejected}, 0, 'nothing is rejected');
+});
+
 subtest('two bad ones first' => sub {
 	my $r = sent('/one' . way(), [ events(4) ], { match =>
 		qr/"sg_event_id":"event-[12]"/, status => 400, body => '',

@@ -201,6 +201,7 @@ typedef struct {
     sgamp_response_t               response;
     off_t                          received;   /* bytes of the answer */
     ngx_uint_t                     status;     /* its status line, 0: none */
+    ngx_http_upstream_t           *failed;     /* nginx has given up on it */
 
     ngx_event_t                    timer;      /* of a retry or a limit */
 

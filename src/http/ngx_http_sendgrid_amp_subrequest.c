@@ -40,6 +40,8 @@ static ngx_int_t ngx_http_sendgrid_amp_done(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 static ngx_uint_t ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
     ngx_http_sendgrid_amp_slot_t *slot, ngx_int_t rc);
+static ngx_uint_t ngx_http_sendgrid_amp_upstream_status(ngx_http_upstream_t *u,
+    ngx_http_sendgrid_amp_slot_t *slot, ngx_int_t rc);
 static ngx_int_t ngx_http_sendgrid_amp_preaccess(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_sendgrid_amp_waits(ngx_http_request_t *sr);
 static void ngx_http_sendgrid_amp_drop_pool(
@@ -83,6 +85,7 @@ ngx_http_sendgrid_amp_send(ngx_http_sendgrid_amp_slot_t *slot)
     slot->last = 0;
     slot->received = 0;
     slot->status = 0;
+    slot->failed = NULL;
     slot->start = ngx_current_msec;
 
     ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_SENT_BYTES, message.size);
@@ -397,7 +400,7 @@ ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
     }
 
     if (sr->upstream != NULL) {
-        return sr->upstream->headers_in.status_n;
+        return ngx_http_sendgrid_amp_upstream_status(sr->upstream, slot, rc);
     }
 
     status = sr->headers_out.status ? sr->headers_out.status
@@ -415,6 +418,22 @@ ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
     }
 
     return status;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_upstream_status(ngx_http_upstream_t *u,
+    ngx_http_sendgrid_amp_slot_t *slot, ngx_int_t rc)
+{
+    /* the status line may have come, and the rest of the header not */
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE
+        && (ngx_uint_t) rc != u->headers_in.status_n)
+    {
+        slot->failed = u;
+    }
+
+    return (slot->failed != u) ? u->headers_in.status_n : 0;
 }
 
 
