@@ -87,8 +87,10 @@ subtest('a limit of the size' => sub {
 	fill("\n" x 300000);
 	$ngx->start();
 
-	my @workers = $ngx->workers();
+	my @workers;
 	my %acked;
+
+	$ngx->wait_for(sub { @workers = $ngx->workers(); @workers == 2 });
 
 	for my $round (1 .. 3) {
 		limit($_, (-s $file) + 4000 + $round) for $ngx->workers();
