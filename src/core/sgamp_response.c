@@ -44,8 +44,10 @@ typedef struct {
 static void sgamp_response_start(sgamp_response_t *rs);
 static const u_char *sgamp_response_scan(sgamp_response_t *rs,
     const u_char *p, const u_char *last);
-static sgamp_response_body_e sgamp_response_byte(sgamp_response_t *rs,
-    u_char ch);
+static const u_char *sgamp_response_plain(sgamp_response_place_t *place,
+    const u_char *p, const u_char *last);
+static sgamp_response_body_e sgamp_response_byte(
+    sgamp_response_place_t *place, u_char ch);
 static void sgamp_response_parse(sgamp_response_t *rs, const u_char *p,
     const u_char *last);
 static unsigned sgamp_response_facts(sgamp_response_t *rs, unsigned status,
@@ -192,8 +194,9 @@ static const u_char *
 sgamp_response_scan(sgamp_response_t *rs, const u_char *p, const u_char *last)
 {
     unsigned                shown;
-    const u_char           *start;
+    const u_char           *begin, *start;
     sgamp_response_body_e   body;
+    sgamp_response_place_t  place;
 
     /*
      * yajl buffers and nests without a limit, and tells what it has read only
@@ -209,65 +212,109 @@ sgamp_response_scan(sgamp_response_t *rs, const u_char *p, const u_char *last)
         last = p + SGAMP_FEED_SIZE;
     }
 
+    begin = p;
     start = p;
-    shown = rs->nesting <= SGAMP_RESPONSE_MAX_DEPTH;
+    place = rs->place;
+    body = SGAMP_RESPONSE_JSON;
+    shown = place.nesting <= SGAMP_RESPONSE_MAX_DEPTH;
 
-    for ( /* void */ ; p < last; p++) {
-        rs->size++;
+    while (p < last && body == SGAMP_RESPONSE_JSON) {
 
-        body = sgamp_response_byte(rs, *p);
+        p = sgamp_response_plain(&place, p, last);
 
-        if (body != SGAMP_RESPONSE_JSON) {
-
-            if (shown) {
-                sgamp_response_parse(rs, start,
-                                     p + (body == SGAMP_RESPONSE_WHOLE));
-            }
-
-            if (rs->body == SGAMP_RESPONSE_JSON) {
-                rs->body = body;
-            }
-
-            return p + 1;
+        if (p == last) {
+            break;
         }
 
-        if (shown && rs->nesting > SGAMP_RESPONSE_MAX_DEPTH) {
+        body = sgamp_response_byte(&place, *p++);
+
+        if (shown && place.nesting > SGAMP_RESPONSE_MAX_DEPTH) {
 
             /* yajl gets a null for all that is too deep */
 
-            sgamp_response_parse(rs, start, p);
+            sgamp_response_parse(rs, start, p - 1);
             sgamp_response_parse(rs, sgamp_response_null,
                                  sgamp_response_null
                                  + sizeof(sgamp_response_null) - 1);
             shown = 0;
 
-        } else if (!shown && rs->nesting == SGAMP_RESPONSE_MAX_DEPTH) {
-            start = p + 1;
+        } else if (!shown && place.nesting == SGAMP_RESPONSE_MAX_DEPTH) {
+            start = p;
             shown = 1;
         }
+    }
+
+    rs->place = place;
+    rs->size += p - begin;
+
+    if (body == SGAMP_RESPONSE_OTHER || body == SGAMP_RESPONSE_BROKEN) {
+        /* yajl does not see the byte that ends the reading */
+        last = p - 1;
+
+    } else {
+        last = p;
     }
 
     if (shown) {
         sgamp_response_parse(rs, start, last);
     }
 
-    return last;
+    if (rs->body == SGAMP_RESPONSE_JSON) {
+        rs->body = body;
+    }
+
+    return p;
+}
+
+
+static const u_char *
+sgamp_response_plain(sgamp_response_place_t *place, const u_char *p,
+    const u_char *last)
+{
+    const u_char  *begin;
+
+    /* bytes of a token that neither end the token nor change what follows */
+
+    if (place->token == 0 || place->escaped) {
+        return p;
+    }
+
+    if ((size_t) (last - p) > SGAMP_RESPONSE_MAX_TOKEN - place->token) {
+        last = p + (SGAMP_RESPONSE_MAX_TOKEN - place->token);
+    }
+
+    begin = p;
+
+    if (place->quoted) {
+        while (p < last && *p != '"' && *p != '\\') {
+            p++;
+        }
+
+    } else {
+        while (p < last && *p >= '0' && *p <= '9') {
+            p++;
+        }
+    }
+
+    place->token += p - begin;
+
+    return p;
 }
 
 
 static sgamp_response_body_e
-sgamp_response_byte(sgamp_response_t *rs, u_char ch)
+sgamp_response_byte(sgamp_response_place_t *place, u_char ch)
 {
     /* what the body is with this byte, if yajl agrees */
 
-    if (rs->quoted) {
-        rs->quoted = (rs->escaped || ch != '"');
-        rs->escaped = (!rs->escaped && ch == '\\');
-        rs->token++;
+    if (place->quoted) {
+        place->quoted = (place->escaped || ch != '"');
+        place->escaped = (!place->escaped && ch == '\\');
+        place->token++;
 
     } else if (ch == '"') {
-        rs->quoted = 1;
-        rs->token = 1;
+        place->quoted = 1;
+        place->token = 1;
 
     } else if (ch == '\v' || ch == '\f') {
 
@@ -276,26 +323,26 @@ sgamp_response_byte(sgamp_response_t *rs, u_char ch)
         return SGAMP_RESPONSE_BROKEN;
 
     } else if (sgamp_response_is_space(ch) || ch == ',' || ch == ':') {
-        rs->token = 0;
+        place->token = 0;
 
     } else if (ch == '{' || ch == '[') {
-        rs->token = 0;
-        rs->nesting++;
+        place->token = 0;
+        place->nesting++;
 
     } else if (ch == '}' || ch == ']') {
-        rs->token = 0;
-        rs->nesting--;
+        place->token = 0;
+        place->nesting--;
 
-        if (rs->nesting == 0) {
+        if (place->nesting == 0) {
             return SGAMP_RESPONSE_WHOLE;
         }
 
     } else {
-        rs->token++;
+        place->token++;
     }
 
-    return (rs->token > SGAMP_RESPONSE_MAX_TOKEN) ? SGAMP_RESPONSE_OTHER
-                                                  : SGAMP_RESPONSE_JSON;
+    return (place->token > SGAMP_RESPONSE_MAX_TOKEN) ? SGAMP_RESPONSE_OTHER
+                                                     : SGAMP_RESPONSE_JSON;
 }
 
 

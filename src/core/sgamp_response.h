@@ -70,6 +70,16 @@ typedef enum {
 } sgamp_response_key_e;
 
 
+/* where a byte of an answer stands */
+
+typedef struct {
+    size_t    token;    /* bytes of the open token */
+    size_t    nesting;  /* open brackets */
+    unsigned  quoted;   /* the open token is a string */
+    unsigned  escaped;  /* by the backslash before */
+} sgamp_response_place_t;
+
+
 /* reads the body of an answer as it comes and keeps what it names */
 
 typedef struct {
@@ -78,8 +88,7 @@ typedef struct {
     sgamp_grow_t           *grow;
     size_t                  size;        /* bytes so far */
     size_t                  pending;     /* at least the bytes since a token */
-    size_t                  token;       /* bytes of the open one */
-    size_t                  nesting;     /* open brackets */
+    sgamp_response_place_t  place;       /* of the next byte */
     sgamp_response_body_e   body;
     sgamp_response_key_e    key;
     unsigned                depth;       /* of these, those that yajl saw */
@@ -101,8 +110,6 @@ typedef struct {
     unsigned                counted:1;   /* there is "events_ingested" */
     unsigned                refused:1;   /* missing field, invalid key */
     unsigned                rejected:1;  /* an event was named */
-    unsigned                quoted:1;    /* the open token is a string */
-    unsigned                escaped:1;   /* by the backslash before */
     unsigned                touched:1;
     unsigned                failed:1;    /* no memory to keep it */
 } sgamp_response_t;
