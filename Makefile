@@ -222,6 +222,7 @@ variables:
   PORT=8080             port of "make run"
   AMPLITUDE=us|eu       "make run" sends to Amplitude itself
   API_KEY=key           ... and posts its sample to this project
+  FAULTS=all            "make test" fails all calls of libc, not a slice
   BENCH=--quick         options of t/bench/run
   DESTDIR=, MODULES_DIR=, CONF_DIR=, DOC_DIR=
 endef

@@ -59,23 +59,33 @@ my $ngx = Gateway->new(amplitude => $amp, env => { $faults->env() },
 		sendgrid_amp_zone figures:64k;\n"
 		. join('', map { server($n++, $_) } @pools[1 .. $#pools]))->start();
 
-my ($worker) = $ngx->workers();
+my $worker;
+
+$ngx->wait_for(sub { ($worker) = $ngx->workers() });
 my %webhooks = webhooks();
 my $total = 0;
 my @sent;
 
 if (!seen('posix_memalign', $webhooks{plain})) {
-	$ngx->done();
+	$ngx->stop();
 	plan(skip_all => 'calls of this nginx cannot be replaced');
 }
 
 for my $name (sort keys %webhooks) {
 	my $w = $webhooks{$name};
 
-	for my $i (0 .. $#pools) {
+	for my $i (0 .. ($w->{http2} ? 0 : $#pools)) {
 		my $port = $ngx->port($i && $i + 1);
 
 		for my $call ($i ? 'posix_memalign' : @calls) {
+
+			# nginx itself crashes or loses a request, when each of its
+			# allocations can fail
+
+			if ($w->{fragile} && Gateway::sanitized() && $call eq 'malloc') {
+				next;
+			}
+
 			is(join("\n", each_call($w, $call, $port)), '',
 				"$name, pools of $pools[$i]: $call");
 		}
@@ -87,7 +97,7 @@ is(join("\n", each_pad($ngx->port())), '', 'no memory for Content-Length');
 note("$total failures");
 
 is(in_flight(), 0, 'no webhook is in flight');
-$ngx->done(qr{\(.*\) .*failed|could not be|no memory});
+$ngx->done(qr{\(.*\) .*failed|could not be|no memory|line that is cut});
 done_testing();
 
 ###############################################################################
@@ -100,15 +110,17 @@ sub each_call {
 
 	# a connection that is never accepted is no webhook
 
-	for my $how ({}, $call eq 'accept4' ? () : { forever => 1 }) {
+	my @how = ({}, $call eq 'accept4' ? () : { forever => 1 },
+		Faults::takes_bytes($call) ? { half => 1 } : ());
+
+	for my $how (@how) {
 		my $step = 1;
 
 		for (my $nth = 1; $nth < MAX; $nth += $step) {
 			my ($hits, @wrong) = attempt($w, $call, $nth, $port, %$how);
 
 			$total += $hits;
-			push @bad, map { "$nth" . ($how->{forever} ? '+' : '')
-				. ": $_" } @wrong;
+			push @bad, map { join(' ', $nth, keys %$how) . ": $_" } @wrong;
 
 			if (!$hits || @bad > 5) {
 				last;
@@ -244,8 +256,13 @@ sub delivered {
 	my $dead = slurp("$root/dead");
 	my @lines = split /\n/, $dead;
 
+	# a line that a full disk has cut is logged, and SendGrid keeps its event
+
+	my $cut = $r->{status} != 200 && $log =~ /has a line that is cut/;
+
 	for (@lines) {
-		push @bad, "dead letter: $_" if !eval { JSON::PP::decode_json($_) };
+		push @bad, "dead letter: $_"
+			if !$cut && !eval { JSON::PP::decode_json($_) };
 	}
 
 	for my $event (@{ $w->{events} }) {
@@ -271,7 +288,7 @@ sub delivered {
 		}
 	}
 
-	if ($r->{status} == 200) {
+	if ($r->{status} == 200 && !$w->{raw}) {
 		my $sum = 0;
 
 		$sum += $r->{json}{$_} // 0 for qw(forwarded ignored rejected);
@@ -360,7 +377,7 @@ sub curl {
 
 sub webhooks {
 	my @one = event(1);
-	my @nine = events(9);
+	my @nine = events(9, '', hashed => '"me@example.com"');
 	my @mixed = (events(5), event(6, email => '" "'), event(7, event => '""'));
 	my @large = events(12, '', text => '"' . 'x' x 25000 . '"');
 	my $signed = webhook(@nine);
@@ -389,17 +406,21 @@ sub webhooks {
 			script => [ { throttle => qr/"event-[38]"/ } ]),
 		'dead letter' => $to->('/sendgrid', \@mixed,
 			dead => qr/"event-[67]"/),
-		'whole body' => $to->('/mirror', \@nine),
+		'whole body' => $to->('/mirror', \@nine, fragile => 1),
 		'large' => $to->('/large', \@large),
 		'variables' => $to->('/variables?env=a&api=k', \@one,
 			mapped => qr/"env":"ax"/),
+		'rules' => $to->('/rules', \@nine, mapped => qr/"hashed":"[0-9a-f]{64}"/),
+		'status page' => $to->('/status', [], raw => 1,
+			options => { method => 'GET', key => undef }),
 		'unauthorized' => $to->('/sendgrid', \@one, status => 401,
 			options => { secret => 'x' }),
 		'too large' => $to->('/small', \@one, status => 413),
 		'no json' => $to->('/three', \@nine, status => 400,
 			body => webhook(@nine) . 'x'),
 		Gateway::has('http_v2_module')
-			? ('HTTP/2' => $to->('/three', \@nine, http2 => 1)) : (),
+			? ('HTTP/2' => $to->('/three', \@nine, http2 => 1,
+				fragile => 1)) : (),
 	);
 }
 
@@ -430,6 +451,8 @@ sub locations {
 		$location->('/variables', 'sendgrid_amp_auth off;
 			sendgrid_amp_api_key $arg_api; sendgrid_amp_property env $env;
 			sendgrid_amp_public_key off;'),
+		$location->('/rules', 'sendgrid_amp_hash hashed key=k;
+			sendgrid_amp_drop ip; sendgrid_amp_ignore bounce;'),
 		$location->('/pad', 'set $pad $arg_pad;') =~ s/amp us/amp \/padded/r,
 		"location = /padded { internal; proxy_set_header X-Pad \$padded;
 			proxy_pass http://amplitude/2/httpapi; proxy_http_version 1.1;

@@ -51,6 +51,13 @@ sub calls {
 }
 
 
+# whether half => 1 can be asked for
+
+sub takes_bytes {
+	return $_[0] =~ /^(?:send|recv|p?read|p?write)$/;
+}
+
+
 sub new {
 	my ($class) = @_;
 	my $self = bless { file => File::Temp->new() }, $class;
