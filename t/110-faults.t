@@ -94,6 +94,11 @@ for my $name (sort keys %webhooks) {
 
 is(join("\n", each_pad($ngx->port())), '', 'no memory for Content-Length');
 
+for my $name ('dry run', 'plain') {
+	is(join("\n", each_size($webhooks{$name})), '',
+		"$name, blocks of $pools[1] that end anywhere");
+}
+
 note("$total failures");
 
 is(in_flight(), 0, 'no webhook is in flight');
@@ -165,6 +170,33 @@ sub each_pad {
 	note("$cut requests without Content-Length");
 
 	return $cut || Gateway::sanitized() ? () : 'no request was cut', @bad;
+}
+
+
+# the same while nginx finds no block of memory for a request: a property takes
+# so much of the pool that each allocation is the first of a block in turn
+
+sub each_size {
+	my ($w) = @_;
+	my %w = %$w;
+	my $uri = $w->{options}{uri};
+	my @bad;
+
+	for (my $pad = 0; $pad < $pools[1] && @bad < 6; $pad += 8) {
+		$w{options} = { uri => "$uri?pad=" . 'x' x $pad };
+
+		for my $nth (1 .. MAX) {
+			my ($hits, @wrong) = attempt(\%w, 'posix_memalign', $nth,
+				$ngx->port(2), size => $pools[1]);
+
+			$total += $hits;
+			push @bad, map { "$pad, $nth: $_" } @wrong;
+
+			last if !$hits;
+		}
+	}
+
+	return @bad;
 }
 
 
@@ -267,7 +299,8 @@ sub delivered {
 
 	for my $event (@{ $w->{events} }) {
 		my ($id) = $event =~ /"sg_event_id":"(.*?)"/;
-		my $is_dead = grep { index($_, qq("event":$event)) >= 0 } @lines;
+		my $is_dead = grep { index($_, qq("event":) . $event =~ s/}$//r)
+			>= 0 } @lines;
 		my $to_be_dead = $w->{dead} && $event =~ $w->{dead};
 
 		if ($is_dead && !$to_be_dead) {
@@ -324,7 +357,7 @@ sub dry {
 
 	if ($r->{status} == 200) {
 		push @bad, map { "lost: $_" }
-			grep { index($r->{body}, $_) < 0 } @{ $w->{events} };
+			grep { index($r->{body}, s!}$!!r) < 0 } @{ $w->{events} };
 	}
 
 	return @bad;
@@ -427,6 +460,7 @@ sub webhooks {
 
 sub rules {
 	return "sendgrid_amp_dead_letter $root/dead;
+		sendgrid_amp_property pad \$arg_pad;
 		sendgrid_amp_retry_delay 1ms;
 		client_body_timeout @{[WAIT - 2]};
 		send_timeout @{[WAIT - 2]};";

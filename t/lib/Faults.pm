@@ -51,10 +51,11 @@ sub calls {
 }
 
 
-# whether half => 1 can be asked for
+# whether half => 1 can be asked for: after half of what a socket takes or has,
+# no event would tell of the rest
 
 sub takes_bytes {
-	return $_[0] =~ /^(?:send|recv|p?read|p?write)$/;
+	return $_[0] =~ /^(?:p?read|p?write)$/;
 }
 
 
