@@ -154,6 +154,21 @@ my $ngx = Gateway->new(amplitude => $amp, http => qq(
 		sendgrid_amp_concurrency 2;
 	}
 
+	location = /filtered {
+		sendgrid_amp /amplitude/filtered;
+		sendgrid_amp_batch_events 1;
+	}
+
+	location = /amplitude/filtered {
+		internal;
+		ssi on;
+		ssi_types *;
+		gzip on;
+		gzip_types *;
+		gzip_min_length 1;
+		proxy_pass $server/2/httpapi;
+	}
+
 	location = /amplitude/limited {
 		internal;
 		limit_req zone=slow burst=10;
@@ -249,6 +264,17 @@ for my $listen ($realip ? ($pp, Gateway->port(4)) : ()) {
 			'the address in the log of subrequests') if $listen == $pp;
 	});
 }
+
+# ssi gives the webhook a context, in the memory of the first subrequest
+
+subtest('filters in the location to Amplitude' => sub {
+	for my $n (1, 10) {
+		my ($r) = sent(webhook(events($n, "$n-")), uri => '/filtered');
+
+		is($r->{status}, 200, "$n events: status");
+		is($r->{json}{forwarded}, $n, "$n events: forwarded");
+	}
+});
 
 # HTTP/2: frames that come while nobody reads
 

@@ -179,6 +179,7 @@ struct ngx_http_sendgrid_amp_pool_s {
     ngx_http_sendgrid_amp_pool_t  *next;
     ngx_pool_t                    *pool;
     ngx_pool_cleanup_t            *shared;     /* the webhook's handlers */
+    void                         **contexts;   /* of modules in the webhook */
     ngx_http_sendgrid_amp_log_t    log;        /* pool->log */
 };
 
@@ -261,6 +262,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_http_sendgrid_amp_slot_t       *slots;        /* conf->concurrency */
     ngx_http_sendgrid_amp_slot_t       *probe;        /* sends, others wait */
     ngx_http_sendgrid_amp_pool_t       *pools;        /* to be destroyed */
+    ngx_http_sendgrid_amp_pool_t       *kept;         /* until the end */
     ngx_http_sendgrid_amp_loc_conf_t   *way;          /* that has refused */
     ngx_http_sendgrid_amp_suspect_t    *suspects;
     ngx_uint_t                          nsuspects;

@@ -101,6 +101,7 @@ ngx_http_sendgrid_amp_send(ngx_http_sendgrid_amp_slot_t *slot)
 static ngx_int_t
 ngx_http_sendgrid_amp_create_pool(ngx_http_sendgrid_amp_slot_t *slot)
 {
+    size_t                         size;
     ngx_pool_t                    *pool;
     ngx_http_request_t            *r;
     ngx_http_sendgrid_amp_pool_t  *p;
@@ -127,6 +128,16 @@ ngx_http_sendgrid_amp_create_pool(ngx_http_sendgrid_amp_slot_t *slot)
     ngx_http_sendgrid_amp_pool_log(&p->log, r->connection->log);
 
     pool->log = &p->log.log;
+
+    size = sizeof(void *) * ngx_http_max_module;
+
+    p->contexts = ngx_palloc(pool, size);
+    if (p->contexts == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p->contexts, r->ctx, size);
 
     p->next = NULL;
     p->pool = pool;
@@ -685,8 +696,8 @@ ngx_http_sendgrid_amp_destroy_pools(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_connection_t              *c;
     ngx_http_sendgrid_amp_pool_t  *p;
 
-    if (ctx->pools == NULL
-        || (!all && ngx_http_sendgrid_amp_pools_in_use(ctx)))
+    if (!all
+        && (ctx->pools == NULL || ngx_http_sendgrid_amp_pools_in_use(ctx)))
     {
         return;
     }
@@ -694,6 +705,27 @@ ngx_http_sendgrid_amp_destroy_pools(ngx_http_sendgrid_amp_ctx_t *ctx,
     while (ctx->pools != NULL) {
         p = ctx->pools;
         ctx->pools = p->next;
+
+        /*
+         * modules such as ssi give the webhook a context of their own, with
+         * memory of the subrequest that they see first
+         */
+
+        if (ngx_memcmp(p->contexts, ctx->request->ctx,
+                       sizeof(void *) * ngx_http_max_module)
+            != 0)
+        {
+            p->next = ctx->kept;
+            ctx->kept = p;
+            continue;
+        }
+
+        ngx_http_sendgrid_amp_destroy_pool(p);
+    }
+
+    while (all && ctx->kept != NULL) {
+        p = ctx->kept;
+        ctx->kept = p->next;
 
         ngx_http_sendgrid_amp_destroy_pool(p);
     }
