@@ -41,6 +41,11 @@ my $ngx = Gateway->new(amplitude => $amp, http => qq(
 		sendgrid_amp /amplitude/$_;
 		sendgrid_amp_batch_events 10;
 	}
+	location = /many/$_ {
+		sendgrid_amp /amplitude/$_;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 16;
+	}
 	location = /one/$_ {
 		sendgrid_amp /amplitude/$_;
 		sendgrid_amp_batch_events 1;
@@ -148,7 +153,7 @@ for my $case ([ 404, $html ], [ 403, $html ], [ 302, '' ], [ 301, $html ],
 	}
 }
 
-for my $way ('ten', 'one') {
+for my $way ('many', 'ten', 'one') {
 	subtest("404 to all, 200 events, small batches: /$way" => sub {
 		my $r = sent("/$way" . way(), [ events(200) ],
 			{ status => 404, body => $html, times => 0 });

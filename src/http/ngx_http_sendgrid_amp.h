@@ -98,21 +98,30 @@ typedef struct {
 } ngx_http_sendgrid_amp_file_t;
 
 
+/* batches that Amplitude has accepted */
+
+typedef struct {
+    ngx_uint_t  n;
+    ngx_msec_t  last;  /* when the last batch was accepted, ngx_current_msec */
+} ngx_http_sendgrid_amp_evidence_t;
+
+
 /* of a worker: the configuration is its own copy after the fork */
 
 typedef struct {
-    sgamp_grow_t                     grow;
-    sgamp_pieces_t                   pieces;
-    sgamp_str_t                      reserve;
-    ngx_uint_t                       used;       /* by a location */
-    ngx_http_log_handler_pt          log_handler;      /* nginx's own */
-    ngx_http_handler_pt              rewrite_handler;  /* nginx's, or NULL */
-    ngx_uint_t                       remote_user;      /* variable's index */
-    ngx_array_t                     *dead_letters;  /* ..._file_t * */
-    ngx_http_sendgrid_amp_lines_t   *lines;      /* to be written, or NULL */
-    ngx_shm_zone_t                  *zone;
-    ngx_cycle_t                     *old_cycle;  /* while the zone is made */
-    ngx_http_sendgrid_amp_shared_t  *shared;     /* of the zone, or NULL */
+    sgamp_grow_t                      grow;
+    sgamp_pieces_t                    pieces;
+    sgamp_str_t                       reserve;
+    ngx_uint_t                        used;      /* by a location */
+    ngx_http_log_handler_pt           log_handler;     /* nginx's own */
+    ngx_http_handler_pt               rewrite_handler; /* nginx's, or NULL */
+    ngx_uint_t                        remote_user;     /* variable's index */
+    ngx_array_t                      *dead_letters;  /* ..._file_t * */
+    ngx_http_sendgrid_amp_lines_t    *lines;     /* to be written, or NULL */
+    ngx_http_sendgrid_amp_evidence_t  evidence;  /* by any location */
+    ngx_shm_zone_t                   *zone;
+    ngx_cycle_t                      *old_cycle; /* while the zone is made */
+    ngx_http_sendgrid_amp_shared_t   *shared;    /* of the zone, or NULL */
 } ngx_http_sendgrid_amp_main_conf_t;
 
 
@@ -146,8 +155,7 @@ typedef struct {
     ngx_uint_t                           status;       /* sgamp_format_e */
 
     ngx_uint_t                           internal;     /* or a part of such */
-    ngx_uint_t                           accepts;  /* batches, by Amplitude */
-    ngx_msec_t                           accepted;     /* the last of them */
+    ngx_http_sendgrid_amp_evidence_t     evidence;     /* in this worker */
 } ngx_http_sendgrid_amp_loc_conf_t;
 
 
@@ -461,6 +469,10 @@ void ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_slot_t *slot,
 
 /* does what the answer to slot->part leads to */
 void ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot);
+
+/* whether Amplitude has accepted a batch by any way, lately */
+ngx_uint_t ngx_http_sendgrid_amp_has_accepted(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /*
  * Decides about the events that were refused without evidence, after all

@@ -7,6 +7,9 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+#define NGX_HTTP_SENDGRID_AMP_UNPROVEN  8  /* batches, before one is accepted */
+
+
 static void ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_delivery_cleanup(void *data);
 static ngx_uint_t ngx_http_sendgrid_amp_may_send(
@@ -302,6 +305,7 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_slot_t *slot)
 static ngx_uint_t
 ngx_http_sendgrid_amp_may_send(ngx_http_sendgrid_amp_slot_t *slot)
 {
+    ngx_uint_t                    i, n;
     ngx_http_sendgrid_amp_ctx_t  *ctx;
 
     ctx = slot->ctx;
@@ -312,7 +316,22 @@ ngx_http_sendgrid_amp_may_send(ngx_http_sendgrid_amp_slot_t *slot)
      */
 
     if (ctx->refusals == 0) {
-        return 1;
+
+        if (ctx->conf->concurrency <= NGX_HTTP_SENDGRID_AMP_UNPROVEN
+            || ngx_http_sendgrid_amp_has_accepted(ctx))
+        {
+            return 1;
+        }
+
+        /* if the way is wrong, each batch on its way is a request too many */
+
+        n = 0;
+
+        for (i = 0; i < ctx->conf->concurrency; i++) {
+            n += (ctx->slots[i].part != NULL);
+        }
+
+        return n < NGX_HTTP_SENDGRID_AMP_UNPROVEN;
     }
 
     if (ctx->probe == NULL) {

@@ -49,6 +49,8 @@ static void ngx_http_sendgrid_amp_note_evidence(
     ngx_http_sendgrid_amp_slot_t *slot);
 static ngx_uint_t ngx_http_sendgrid_amp_has_evidence(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_uint_t ngx_http_sendgrid_amp_is_recent(
+    ngx_http_sendgrid_amp_evidence_t *evidence);
 static void ngx_http_sendgrid_amp_reject_suspects(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_wrong_way(ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -444,9 +446,10 @@ ngx_http_sendgrid_amp_note_evidence(ngx_http_sendgrid_amp_slot_t *slot)
 
     conf = ngx_http_get_module_loc_conf(slot->request,
                                         ngx_http_sendgrid_amp_module);
-    conf->accepts++;
-    conf->accepted = ngx_current_msec;
+    conf->evidence.n++;
+    conf->evidence.last = ngx_current_msec;
 
+    slot->ctx->worker->evidence = conf->evidence;
     slot->ctx->accepted = 1;
 
     ngx_http_sendgrid_amp_reject_suspects(slot->ctx);
@@ -457,9 +460,24 @@ static ngx_uint_t
 ngx_http_sendgrid_amp_has_evidence(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     return ctx->accepted
-           || (ctx->way->accepts != 0
-               && ngx_current_msec - ctx->way->accepted
-                  < NGX_HTTP_SENDGRID_AMP_EVIDENCE);
+           || ngx_http_sendgrid_amp_is_recent(&ctx->way->evidence);
+}
+
+
+ngx_uint_t
+ngx_http_sendgrid_amp_has_accepted(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    return ctx->accepted
+           || ngx_http_sendgrid_amp_is_recent(&ctx->worker->evidence);
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_recent(ngx_http_sendgrid_amp_evidence_t *evidence)
+{
+    return evidence->n != 0
+           && ngx_current_msec - evidence->last
+              < NGX_HTTP_SENDGRID_AMP_EVIDENCE;
 }
 
 
