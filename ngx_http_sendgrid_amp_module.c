@@ -11,6 +11,8 @@
 
 
 static ngx_int_t ngx_http_sendgrid_amp_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_sendgrid_amp_add_handler(ngx_conf_t *cf,
+    ngx_uint_t phase, ngx_http_handler_pt handler);
 static void *ngx_http_sendgrid_amp_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_sendgrid_amp_alloc(void *data, size_t size);
 static void ngx_http_sendgrid_amp_free(void *data, void *p);
@@ -264,11 +266,17 @@ ngx_http_sendgrid_amp_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_sendgrid_amp_subrequest_init(cf) != NGX_OK) {
+    if (ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
+                                       ngx_http_sendgrid_amp_preaccess_handler)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    if (ngx_http_sendgrid_amp_handler_init(cf) != NGX_OK) {
+    if (ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                      ngx_http_sendgrid_amp_precontent_handler)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -277,6 +285,26 @@ ngx_http_sendgrid_amp_init(ngx_conf_t *cf)
     }
 
     return ngx_http_sendgrid_amp_log_init(cf);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_add_handler(ngx_conf_t *cf, ngx_uint_t phase,
+    ngx_http_handler_pt handler)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[phase].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = handler;
+
+    return NGX_OK;
 }
 
 

@@ -324,7 +324,9 @@ extern ngx_module_t  ngx_http_sendgrid_amp_module;
 /* request */
 
 ngx_int_t ngx_http_sendgrid_amp_handler(ngx_http_request_t *r);
-ngx_int_t ngx_http_sendgrid_amp_handler_init(ngx_conf_t *cf);
+
+/* looks at the head of a webhook, before a module such as mirror reads more */
+ngx_int_t ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r);
 
 /* returns NULL if there is no memory; freed with the request */
 ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_create_ctx(
@@ -502,7 +504,7 @@ void ngx_http_sendgrid_amp_destroy_pools(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_uint_t all);
 
 /* lets batches go to internal locations only */
-ngx_int_t ngx_http_sendgrid_amp_subrequest_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_sendgrid_amp_preaccess_handler(ngx_http_request_t *r);
 
 /* whether the answer to slot->part is there, as whole as it will be */
 ngx_uint_t ngx_http_sendgrid_amp_answered(ngx_http_sendgrid_amp_slot_t *slot);

@@ -10,8 +10,6 @@
 #define NGX_HTTP_SENDGRID_AMP_TURN_TIMER  60000  /* ms; no turn takes so long */
 
 
-static ngx_int_t ngx_http_sendgrid_amp_precontent_handler(
-    ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_begin(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_refuse(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_discard(ngx_http_request_t *r);
@@ -94,7 +92,7 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r)
 {
     /* a module such as mirror reads the body next, and invites a client */
@@ -663,23 +661,4 @@ ngx_http_sendgrid_amp_cleanup(void *data)
     sgamp_parser_done(&ctx->parser);
     sgamp_batcher_done(&ctx->batcher);
     sgamp_held_done(&ctx->held);
-}
-
-
-ngx_int_t
-ngx_http_sendgrid_amp_handler_init(ngx_conf_t *cf)
-{
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_sendgrid_amp_precontent_handler;
-
-    return NGX_OK;
 }

@@ -42,7 +42,6 @@ static ngx_uint_t ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
     ngx_http_sendgrid_amp_slot_t *slot, ngx_int_t rc);
 static ngx_uint_t ngx_http_sendgrid_amp_upstream_status(ngx_http_upstream_t *u,
     ngx_http_sendgrid_amp_slot_t *slot, ngx_int_t rc);
-static ngx_int_t ngx_http_sendgrid_amp_preaccess(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_sendgrid_amp_waits(ngx_http_request_t *sr);
 static void ngx_http_sendgrid_amp_drop_pool(
     ngx_http_sendgrid_amp_slot_t *slot);
@@ -448,8 +447,8 @@ ngx_http_sendgrid_amp_upstream_status(ngx_http_upstream_t *u,
 }
 
 
-static ngx_int_t
-ngx_http_sendgrid_amp_preaccess(ngx_http_request_t *r)
+ngx_int_t
+ngx_http_sendgrid_amp_preaccess_handler(ngx_http_request_t *r)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *conf;
 
@@ -462,25 +461,6 @@ ngx_http_sendgrid_amp_preaccess(ngx_http_request_t *r)
     /* the API key and addresses go where nobody else's requests go */
 
     return conf->internal ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
-}
-
-
-ngx_int_t
-ngx_http_sendgrid_amp_subrequest_init(ngx_conf_t *cf)
-{
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_sendgrid_amp_preaccess;
-
-    return NGX_OK;
 }
 
 
