@@ -357,6 +357,17 @@ my @cases = (
 	}, '400 2 0 0 0 0 0 bad_request us -', $size - 50 ],
 );
 
+# a lone event is rejected by a worker only that Amplitude has accepted others
+# from
+
+ok($ngx->wait_for(sub {
+	Webhook::run(map { Webhook->new($port, $good) } 1 .. 20);
+
+	my %workers = map { /^(\d+) / ? ($1 => 1) : () } logged();
+
+	return keys %workers == 2;
+}), 'both workers have delivered');
+
 # bytes of the body that were read are all of them unless they are given
 
 for my $case (@cases) {

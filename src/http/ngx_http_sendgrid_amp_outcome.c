@@ -218,7 +218,7 @@ ngx_http_sendgrid_amp_separate(ngx_http_sendgrid_amp_slot_t *slot,
             return NGX_ERROR;
         }
 
-        named->sent = (n == part->n);
+        named->sent = 1;
         ngx_http_sendgrid_amp_hold(slot, named, 1);
 
         return NGX_OK;
