@@ -53,9 +53,10 @@ my %rules = (
 		drop => [ 'useragent', 'url', 'category' ], hash_key => 'secret',
 		ignore => [ 'processed' ], event_names => [ [ 'click', 'Clicked' ] ],
 		properties => [ [ 'env', 'eu' ], [ 'order', 'no' ] ] },
-	'rules-keys-surrogates' => {
-		users => "a?b,a\xef\xbf\xbdb,a\xf0\x90\x80\x80b,c\\u0064,email",
-		properties => [ [ 'p?q', 'new' ], [ "p\xef\xbf\xbdq", 'new' ] ] },
+	'keys-surrogates' => {
+		users => "a?b,a\xef\xbf\xbdb,a\xf0\x90\x80\x80b,c\\u0064,email" },
+	'rules-properties-surrogates' => { properties => [ [ 'p?q', 'new' ],
+		[ "p\xef\xbf\xbdq", 'new' ] ] },
 	'rules-surrogates' => { drop => [ 'a?b', "p\xef\xbf\xbdq", 'c\\u0064',
 		"a\xf0\x90\x80\x80b" ], hash => [ "a\xef\xbf\xbdb", 'p?q' ] },
 	'api-key' => { api_key => qq{a"b\\c/d\x01\t\xc3\xa9\xff} },
