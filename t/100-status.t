@@ -190,6 +190,14 @@ my @cases = (
 		'amplitude_responses_total{code="200"}' => 1,
 	}, '200 3 3 0 0 1 1 - us -' ],
 
+	[ 'a stranger', [ $good ], [ { body => '<html>', store => 0 } ], {
+		'webhooks_total{status="200"}' => 1,
+		'events_total{event="open",result="forwarded"}' => 3,
+		'retries_total' => 1,
+		'amplitude_responses_total{code="error"}' => 1,
+		'amplitude_responses_total{code="200"}' => 1,
+	}, '200 3 3 0 0 1 1 - us -' ],
+
 	[ 'unavailable', [ $good ], [ { status => 500, times => 3 } ], {
 		'webhooks_total{status="503"}' => 1,
 		'retries_total' => 2,

@@ -85,9 +85,9 @@ ngx_http_sendgrid_amp_count_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 
 void
-ngx_http_sendgrid_amp_count_answer(ngx_http_sendgrid_amp_slot_t *slot)
+ngx_http_sendgrid_amp_count_answer(ngx_http_sendgrid_amp_slot_t *slot,
+    ngx_uint_t status)
 {
-    ngx_uint_t     status;
     ngx_atomic_t  *counters;
 
     counters = ngx_http_sendgrid_amp_counters(slot->ctx);
@@ -95,10 +95,6 @@ ngx_http_sendgrid_amp_count_answer(ngx_http_sendgrid_amp_slot_t *slot)
     if (counters == NULL) {
         return;
     }
-
-    /* one that was cut short says nothing */
-
-    status = (slot->status == NGX_HTTP_OK && !slot->last) ? 0 : slot->status;
 
     ngx_http_sendgrid_amp_add(counters, sgamp_metrics_response(status), 1);
     ngx_http_sendgrid_amp_count_time(counters, SGAMP_METRICS_AMPLITUDE_TIME,

@@ -226,7 +226,7 @@ ngx_http_sendgrid_amp_delivery_cleanup(void *data)
         slot = &ctx->slots[i];
 
         if (slot->part != NULL) {
-            ngx_http_sendgrid_amp_count_answer(slot);
+            ngx_http_sendgrid_amp_count_answer(slot, 0);
         }
 
         if (slot->batch != NULL) {

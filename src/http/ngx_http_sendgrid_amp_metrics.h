@@ -57,8 +57,9 @@ void ngx_http_sendgrid_amp_count_forwarded(ngx_http_sendgrid_amp_slot_t *slot,
 void ngx_http_sendgrid_amp_count_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_kind_e kind, const sgamp_str_t *reason);
 
-/* counts the answer to slot->part, or that there was none */
-void ngx_http_sendgrid_amp_count_answer(ngx_http_sendgrid_amp_slot_t *slot);
+/* counts the answer to slot->part, with status 0 if there was none */
+void ngx_http_sendgrid_amp_count_answer(ngx_http_sendgrid_amp_slot_t *slot,
+    ngx_uint_t status);
 
 /* begins and ends to count a webhook as in flight */
 void ngx_http_sendgrid_amp_enter(ngx_http_sendgrid_amp_ctx_t *ctx);

@@ -62,6 +62,7 @@ void
 ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot)
 {
     ngx_log_t      *log;
+    ngx_uint_t      status;
     sgamp_part_t   *part;
     sgamp_action_e  action;
 
@@ -76,7 +77,15 @@ ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot)
                    "events: %uD",
                    slot->status, slot->last, action, part->n);
 
-    ngx_http_sendgrid_amp_count_answer(slot);
+    /* a success that was cut short, or of a stranger, is no answer */
+
+    status = slot->status;
+
+    if (action == SGAMP_RETRY && status < NGX_HTTP_SPECIAL_RESPONSE) {
+        status = 0;
+    }
+
+    ngx_http_sendgrid_amp_count_answer(slot, status);
 
     if (action != SGAMP_FORWARD) {
         ngx_log_error(NGX_LOG_WARN, log, 0,

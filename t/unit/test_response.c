@@ -163,7 +163,6 @@ sgamp_test_answers(sgamp_test_batcher_t *t)
 {
     size_t                      n;
     unsigned                    bad;
-    const char                 *body;
     const sgamp_test_answer_t  *answer;
 
     for (answer = sgamp_test_table; answer->body != NULL; answer++) {
