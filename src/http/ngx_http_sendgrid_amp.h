@@ -154,7 +154,7 @@ typedef struct {
     ngx_array_t                         *keys;         /* NULL: not needed */
     ngx_uint_t                           status;       /* sgamp_format_e */
 
-    ngx_uint_t                           internal;     /* or a part of such */
+    ngx_uint_t                           internal;     /* this location */
     ngx_http_sendgrid_amp_evidence_t     evidence;     /* in this worker */
 } ngx_http_sendgrid_amp_loc_conf_t;
 
@@ -210,7 +210,7 @@ typedef struct {
     sgamp_response_t               response;
     off_t                          received;   /* bytes of the answer */
     ngx_uint_t                     status;     /* its status line, 0: none */
-    ngx_http_upstream_t           *failed;     /* nginx has given up on it */
+    ngx_http_upstream_t           *failed;     /* nginx gave up */
 
     ngx_event_t                    timer;      /* of a retry or a limit */
 
@@ -265,10 +265,10 @@ struct ngx_http_sendgrid_amp_ctx_s {
     sgamp_batcher_t                     batcher;
     sgamp_signature_t                   hash;         /* of what has come */
     sgamp_held_t                        held;         /* while hold is set */
-    sgamp_held_cursor_t                 cursor;       /* what of it is left */
+    sgamp_held_cursor_t                 cursor;       /* in held */
     ngx_http_sendgrid_amp_signature_e   signature;
     ngx_http_sendgrid_amp_slot_t       *slots;        /* conf->concurrency */
-    ngx_http_sendgrid_amp_slot_t       *probe;        /* sends, others wait */
+    ngx_http_sendgrid_amp_slot_t       *probe;        /* the only sender */
     ngx_http_sendgrid_amp_pool_t       *pools;        /* to be destroyed */
     ngx_http_sendgrid_amp_pool_t       *kept;         /* until the end */
     ngx_http_sendgrid_amp_loc_conf_t   *way;          /* that has refused */
@@ -281,7 +281,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     socklen_t                           socklen;
     ngx_str_t                           addr_text;
     ngx_http_posted_request_t           posted;
-    ngx_event_t                         turn;         /* the next one */
+    ngx_event_t                         turn;         /* to go on */
     size_t                              work;         /* bytes, in this turn */
     ngx_http_sendgrid_amp_log_t         log;          /* of request->pool */
     ngx_http_sendgrid_amp_dry_run_t    *dry_run;      /* NULL: it is none */
@@ -311,7 +311,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     unsigned                            drained:1;    /* deadline is set */
     unsigned                            hashing:1;
     unsigned                            flying:1;  /* counted as in flight */
-    unsigned                            accepted:1;   /* a part of it was */
+    unsigned                            accepted:1;   /* by Amplitude */
     unsigned                            gone:1;       /* the client is */
     unsigned                            unwritten:1;  /* in the dead letter */
     unsigned                            hold:1;       /* nothing may leave */

@@ -36,7 +36,7 @@ ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     if (r->discard_body) {
 
-        /* as it does after a 413 that "error_page" has passed on */
+        /* nginx discards the body after a 413, and "error_page" came then */
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "nginx discards the body of the webhook: \"error_page\" "
@@ -75,7 +75,7 @@ ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r)
         return 0;
     }
 
-    /* what was read and is not there was taken by the handler that read it */
+    /* bytes that were read and are in no buffer were taken by that handler */
 
     size = 0;
 

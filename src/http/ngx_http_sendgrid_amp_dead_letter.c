@@ -452,7 +452,7 @@ static void
 ngx_http_sendgrid_amp_prepare_file(ngx_http_sendgrid_amp_file_t *dead,
     ngx_file_info_t *fi, ngx_log_t *log)
 {
-    /* the file is another one after it was opened again */
+    /* after a reopening the name may stand for another file */
 
     if (!ngx_is_file(fi)) {
         return;
@@ -693,7 +693,7 @@ ngx_http_sendgrid_amp_whole_lines(u_char *p, u_char *last)
 {
     u_char  *end;
 
-    /* as many as a pipe takes as a whole or not at all, but at least one */
+    /* the lines that a pipe takes all or none of, at least one line */
 
     if (last - p <= PIPE_BUF) {
         return last;

@@ -161,7 +161,7 @@ ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx)
             }
         }
 
-        /* no answer wakes the batches that waited for one that has ended */
+        /* no answer wakes the batches that waited for the probe */
 
     } while (probe != NULL && ctx->probe == NULL);
 }
