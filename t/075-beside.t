@@ -128,6 +128,13 @@ my $ngx = Gateway->new(amplitude => $amp, http => qq(
 
 	location = /copy { return 204; }
 
+	location = /mirrored/file {
+		mirror /copy;
+		sendgrid_amp us;
+		client_body_temp_path $root/none;
+		client_body_in_file_only on;
+	}
+
 	location \@direct { sendgrid_amp us; }
 
 	location \@down {
@@ -191,6 +198,23 @@ for my $uri ('/small', '/small/plain') {
 	});
 }
 
+if ($http2) {
+	subtest('a body that nginx discards: HTTP/2' => sub {
+		my $body = webhook(events(10));
+		my $from = length $ngx->log();
+		my $c = Http2->new($port2, uri => '/small', length => length $body);
+
+		$c->data($body, end => 1);
+
+		my $r = $c->answer(Gateway::patience(5)) // {};
+
+		is($r->{status}, 413, 'status');
+		is($r->{json}{error}, 'too_large', 'error');
+		like($ngx->log($from), qr/\[error\].*discards the body/,
+			'it is logged');
+	});
+}
+
 for my $case ([ 'in two pieces', cuts => [ 3000 ], pause => 0.3 ],
 	[ 'in chunks', chunked => 2000, pause => 0.1 ],
 	[ 'in one chunk', chunked => 100000 ])
@@ -235,6 +259,42 @@ for my $uri ('/buffered', '/mirrored') {
 			is($r->{json}{forwarded}, 100, 'forwarded');
 		});
 	}
+}
+
+# a body that mirror reads, and that is at fault
+
+for my $case ([ 'chunks that are none', 400, 'bad_request', '/mirrored',
+		chunked => 1, "2\r\n[]\r\nzz\r\n\r\n" ],
+	[ 'no file for it', 500, 'internal', '/mirrored/file', length => 2, '[]' ])
+{
+	my ($name, $status, $error, $uri, $how, $value, $body) = @$case;
+
+	rmdir "$root/none";
+
+	subtest("a body that mirror cannot read: $name" => sub {
+		my $before = figure('webhooks');
+		my $head = $how eq 'chunked'
+			? Webhook::request_head(0, chunked => 1, uri => $uri)
+			: Webhook::request_head($value, uri => $uri);
+		my $r = post($port, '', raw => "$head$body");
+
+		is($r->{status}, $status, 'status');
+		is($r->{json}{error}, $error, 'error');
+		is(figure('webhooks') - $before, 1, 'it is counted');
+	});
+}
+
+if ($http2) {
+	subtest('a body that mirror cannot read: HTTP/2, a wrong length' => sub {
+		my $c = Http2->new($port2, uri => '/mirrored', length => 500);
+
+		$c->data('[]', end => 1);
+
+		my $r = $c->answer(Gateway::patience(5)) // {};
+
+		is($r->{status}, 400, 'status');
+		is($r->{json}{error}, 'bad_request', 'error');
+	});
 }
 
 # what realip keeps in the pools of subrequests
@@ -376,6 +436,37 @@ for my $case ([ 'HTTP/1, closed' => 'close', 400 ],
 	});
 }
 
+if ($http2) {
+	subtest('HTTP/2: a window update finds that the connection is lost' => sub {
+		my ($worker) = $ngx->workers();
+		my $from = slurp("$root/access.log") =~ tr/\n//;
+		my $log = length $ngx->log();
+		my @e = events(3);
+
+		$amp->clear();
+		$amp->script({ delay => 0.3, times => 0 });
+
+		my $c = Http2->new($port2, uri => '/serial');
+
+		# the answer to the first event waits when the connection is reset,
+		# and is the first that the worker sees
+
+		$c->data('[' . join(',', @e[0, 1]) . ',' . substr($e[2], 0, 300));
+		$ngx->wait_for(sub { scalar $amp->requests() });
+		kill STOP => $worker;
+		sleep 0.5;
+		$c->close();
+		sleep 0.1;
+		kill CONT => $worker;
+
+		my $line = $ngx->wait_for(sub {
+			(split /\n/, slurp("$root/access.log"))[$from] }) // '';
+
+		like($line, qr!^POST /serial (?:400|499) !, 'the log');
+		unlike($ngx->log($log), qr/\[error\]/, 'no error');
+	});
+}
+
 # a limit in the location to Amplitude
 
 subtest('limit_req delays one of two batches' => sub {
@@ -390,7 +481,7 @@ subtest('limit_req delays one of two batches' => sub {
 	}
 });
 
-$ngx->done();
+$ngx->done(qr/none.* failed \(2:/);
 
 is_deeply([ $amp->violations() ], [], 'requests keep the contract');
 
@@ -411,13 +502,19 @@ sub sent {
 }
 
 
-# events forwarded, by the status
+# by the status: events forwarded, or webhooks answered
 
 sub figure {
+	my ($what) = @_;
 	my $r = post($port, '', method => 'GET', uri => '/status', key => undef);
 	my $n = 0;
 
-	$n += $_->{forwarded} for values %{ $r->{json}{events_total} };
+	if (($what // '') eq 'webhooks') {
+		$n += $_ for values %{ $r->{json}{webhooks_total} };
+
+	} else {
+		$n += $_->{forwarded} for values %{ $r->{json}{events_total} };
+	}
 
 	return $n;
 }

@@ -30,6 +30,10 @@ my $ngx = Gateway->new(amplitude => $amp, http => '
 	log_format figures "$uri $status $sendgrid_amp_received '
 		. '$sendgrid_amp_forwarded $sendgrid_amp_ignored '
 		. '$sendgrid_amp_rejected $sendgrid_amp_batches $sendgrid_amp_error";
+	server {
+		listen 127.0.0.1:' . Gateway->port(4) . ';
+		return 200 ok;
+	}
 	geo $operator { default 0; 127.0.0.1 1; }
 	map $operator$arg_dry_run $dry_run { default 0; 11 1; }
 	map "" $nobody { default 0; }
@@ -73,6 +77,13 @@ my $ngx = Gateway->new(amplitude => $amp, http => '
 		sendgrid_amp_batch_size 64k;
 		limit_rate 1m;
 	}
+
+	location = /after {
+		proxy_pass http://127.0.0.1:@{[ Gateway->port(4) ]};
+		post_action /dry;
+	}
+
+	location = /dry { sendgrid_amp us; sendgrid_amp_dry_run \$uri; }
 ))->start();
 
 my $port = $ngx->port();
@@ -183,6 +194,23 @@ my $second = Webhook->new($port, webhook(event(1)), uri => '/three',
 	after => $first);
 Webhook::run($second);
 is($second->{response}{json}{forwarded}, 1, 'keepalive');
+
+# after an answer of another handler there is nobody to write to
+
+subtest('post_action' => sub {
+	my $c = Webhook->new($port, webhook(@events), uri => '/after',
+		keepalive => 1);
+	my ($r) = Webhook::run($c);
+
+	is($r->{body}, 'ok', 'the answer');
+	ok(!IO::Select->new($c->{socket})->can_read(0.3), 'nothing follows it');
+
+	my $next = Webhook->new($port, webhook(event(1)), uri => '/three',
+		after => $c);
+
+	Webhook::run($next);
+	is($next->{response}{json}{forwarded}, 1, 'the connection is of use');
+});
 
 # what is refused is refused as ever
 

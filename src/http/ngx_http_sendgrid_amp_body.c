@@ -7,6 +7,8 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+static ngx_uint_t ngx_http_sendgrid_amp_body_is_skipped(
+    ngx_http_request_t *r);
 static ngx_uint_t ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_readable(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_block_reading(ngx_http_request_t *r);
@@ -34,7 +36,7 @@ ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     r = ctx->request;
 
-    if (r->discard_body) {
+    if (r->discard_body || ngx_http_sendgrid_amp_body_is_skipped(r)) {
 
         /* nginx discards the body after a 413, and "error_page" came then */
 
@@ -59,6 +61,22 @@ ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_body_is_skipped(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_V2)
+
+    /* what HTTP/2 has in place of discard_body: the body would seem empty */
+
+    return r->stream != NULL && r->stream->skip_data
+           && r->request_body == NULL;
+
+#else
+    return 0;
+#endif
 }
 
 
@@ -549,6 +567,7 @@ ngx_http_sendgrid_amp_body_error(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     default:
         ngx_http_sendgrid_amp_internal(ctx, "the body cannot be received");
-        return NGX_HTTP_SENDGRID_AMP_INTERNAL;
+        return ctx->gone ? NGX_HTTP_SENDGRID_AMP_CLOSED
+                         : NGX_HTTP_SENDGRID_AMP_INTERNAL;
     }
 }

@@ -138,6 +138,12 @@ ngx_http_sendgrid_amp_dry_run_batch(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    if (ctx->request->header_only) {
+        /* "post_action": the answer was sent */
+        ngx_http_sendgrid_amp_dry_run_free(ctx);
+        return NGX_OK;
+    }
+
     out = ngx_http_sendgrid_amp_dry_run_line(ctx);
     if (out == NULL) {
         return NGX_ERROR;

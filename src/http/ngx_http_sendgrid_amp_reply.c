@@ -12,6 +12,8 @@ static ngx_buf_t *ngx_http_sendgrid_amp_summary(
 static ngx_int_t ngx_http_sendgrid_amp_reply_headers(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_sendgrid_amp_is_refused(ngx_http_request_t *r,
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_replace(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
@@ -208,15 +210,7 @@ ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
 
-    /*
-     * a body over "client_max_body_size" is refused before the handler, by
-     * nginx or by a module that reads the body
-     */
-
-    if (r == r->main
-        && r->headers_out.status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
-        && (ctx == NULL || ctx->error == NGX_HTTP_SENDGRID_AMP_OK))
-    {
+    if (r == r->main && ngx_http_sendgrid_amp_is_refused(r, ctx)) {
         conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
 
         if (conf->region != NULL
@@ -230,10 +224,35 @@ ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r)
 }
 
 
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_refused(ngx_http_request_t *r,
+    ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    /*
+     * a body is refused before the handler: by nginx over
+     * "client_max_body_size", by a module that reads the body, such as
+     * mirror, for any fault of the body
+     */
+
+    if (ctx == NULL) {
+        return r->headers_out.status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    if (ctx->error != NGX_HTTP_SENDGRID_AMP_OK) {
+        return 0;
+    }
+
+    return r->headers_out.status == NGX_HTTP_BAD_REQUEST
+           || r->headers_out.status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
+           || r->headers_out.status == NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
 static ngx_int_t
 ngx_http_sendgrid_amp_replace(ngx_http_request_t *r)
 {
-    ngx_http_sendgrid_amp_ctx_t  *ctx;
+    ngx_http_sendgrid_amp_ctx_t    *ctx;
+    ngx_http_sendgrid_amp_error_e   error;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
 
@@ -244,7 +263,8 @@ ngx_http_sendgrid_amp_replace(ngx_http_request_t *r)
         }
     }
 
-    ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
+    error = ngx_http_sendgrid_amp_body_error(ctx, r->headers_out.status);
+    ngx_http_sendgrid_amp_fail(ctx, error);
 
     ctx->replacement = ngx_http_sendgrid_amp_summary(ctx);
 

@@ -506,6 +506,18 @@ ngx_http_sendgrid_amp_check_client(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     c = ctx->request->connection;
 
+#if (NGX_HTTP_V2)
+
+    /* a window update could not be sent: the streams are told later */
+
+    if (ctx->request->stream != NULL
+        && ctx->request->stream->connection->connection->error)
+    {
+        c->error = 1;
+    }
+
+#endif
+
     if (!c->error) {
         return;
     }
