@@ -20,6 +20,11 @@ AMPLITUDE ?=
 API_KEY ?=
 BENCH ?=
 
+MUTANTS ?=	20
+SEED ?=
+ONLY ?=		src
+JOBS ?=		1
+
 DESTDIR ?=
 MODULES_DIR ?=	$(call nginx_path,modules-path,/usr/lib/nginx/modules)
 CONF_DIR ?=	$(patsubst %/,%,$(dir \
@@ -57,7 +62,8 @@ UNIT_FLAGS =	$(UNIT_CC) | $(FAIL_CC)
 
 # the targets that install what they miss
 
-PACKAGES =	$(filter run test unit bench sanitize style,$(MAKECMDGOALS))
+PACKAGES =	$(filter run test unit mutants bench sanitize style, \
+		$(MAKECMDGOALS))
 
 
 # both compilers may lack the libraries of their sanitizers
@@ -82,8 +88,8 @@ unexport CFLAGS LDFLAGS
 .DEFAULT_GOAL =	all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY:		all module units packages run test unit bench sanitize style \
-		install clean help force
+.PHONY:		all module units packages run test unit mutants bench sanitize \
+		style install clean help force
 
 
 all: module
@@ -157,6 +163,13 @@ unit: units
 	@.ci/prove -v t/000-unit.t
 
 
+# changes in src that the tests should notice
+
+mutants: packages
+	@exec t/mutants --mutants=$(MUTANTS) $(if $(SEED),--seed=$(SEED)) \
+		--only=$(ONLY) --jobs=$(JOBS)
+
+
 bench: module
 	@exec env NGINX="$(NGINX)" t/bench/run $(BENCH)
 
@@ -203,14 +216,15 @@ targets:
             a sample webhook and shows what arrives; Ctrl-C ends it
   test      unit tests and tests with nginx: prove -r t
   unit      unit tests of src/core only
+  mutants   makes small changes in src, and shows which no test notices
   bench     measures the module beside proxy_pass, Lua and njs
   sanitize  the same tests with an nginx built with sanitizers
   style     checks the C sources
   install   installs the module and its configuration files
   clean     removes what was built
 
-run, test, unit, bench, sanitize and style first install Debian packages that
-they miss, as root or with sudo; nothing is installed if nothing is missing.
+run, test, unit, mutants, bench, sanitize and style first install Debian packages
+that they miss, as root or with sudo; nothing is installed if nothing is missing.
 
 variables:
 
@@ -223,6 +237,8 @@ variables:
   AMPLITUDE=us|eu       "make run" sends to Amplitude itself
   API_KEY=key           ... and posts its sample to this project
   FAULTS=all            "make test" fails all calls of libc, not a slice
+  MUTANTS=20            changes to be made, of the files ONLY=src/core...
+  SEED=n, JOBS=n        ... the same draw again, and so many at a time
   BENCH=--quick         options of t/bench/run
   DESTDIR=, MODULES_DIR=, CONF_DIR=, DOC_DIR=
 endef
