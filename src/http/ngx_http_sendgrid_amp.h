@@ -116,6 +116,7 @@ typedef struct {
     ngx_http_log_handler_pt           log_handler;     /* nginx's own */
     ngx_http_handler_pt               rewrite_handler; /* nginx's, or NULL */
     ngx_uint_t                        remote_user;     /* variable's index */
+    ngx_array_t                      *logs;      /* of webhooks: ngx_log_t * */
     ngx_array_t                      *dead_letters;  /* ..._file_t * */
     ngx_http_sendgrid_amp_lines_t    *lines;     /* to be written, or NULL */
     ngx_http_sendgrid_amp_evidence_t  evidence;  /* by any location */
@@ -579,6 +580,9 @@ ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf);
  * location is known.
  */
 ngx_int_t ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf);
+
+/* remembers the error log of a location of webhooks */
+ngx_int_t ngx_http_sendgrid_amp_add_log(ngx_conf_t *cf, ngx_log_t *log);
 
 /* takes the value from $remote_user, or gives the value back */
 void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide);

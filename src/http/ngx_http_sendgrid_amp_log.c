@@ -24,6 +24,8 @@ static void ngx_http_sendgrid_amp_set_log_handler(ngx_http_request_t *r,
 static ngx_int_t ngx_http_sendgrid_amp_server_rewrite_handler(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_rewrite_handler(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_sendgrid_amp_is_quiet(
+    ngx_http_sendgrid_amp_main_conf_t *amcf);
 static ngx_int_t ngx_http_sendgrid_amp_log_phase_handler(
     ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_look(ngx_http_request_t *r);
@@ -99,29 +101,52 @@ ngx_http_sendgrid_amp_server_rewrite_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_sendgrid_amp_rewrite_handler(ngx_http_request_t *r)
 {
+    ngx_http_core_loc_conf_t           *clcf;
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     ngx_http_sendgrid_amp_look(r);
 
     /*
      * a named location of "error_page", and the location before was not looked
-     * at, since the message about the body is not logged: the request may be a
+     * at if the message about the body was not logged: the request may be a
      * webhook
      */
 
     if (r == r->main
-        && r->internal
+        && clcf->named
         && r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
         && r->log_handler == ngx_http_sendgrid_amp_log_any
-        && r->connection->log->log_level < NGX_LOG_ERR)
+        && ngx_http_sendgrid_amp_is_quiet(amcf))
     {
         ngx_http_sendgrid_amp_hide(r, ngx_http_sendgrid_amp_log_keyed);
     }
 
-    amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
-
     return (amcf->rewrite_handler != NULL) ? amcf->rewrite_handler(r)
                                            : NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_quiet(ngx_http_sendgrid_amp_main_conf_t *amcf)
+{
+    ngx_log_t   **log;
+    ngx_uint_t    i;
+
+    /* whether a webhook's error log leaves out a body that is too large */
+
+    log = amcf->logs->elts;
+
+    for (i = 0; i < amcf->logs->nelts; i++) {
+        if (log[i]->log_level < NGX_LOG_ERR) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -241,6 +266,33 @@ ngx_http_sendgrid_amp_log_keyed(ngx_http_request_t *r, ngx_http_request_t *sr,
     }
 
     return buf;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_add_log(ngx_conf_t *cf, ngx_log_t *log)
+{
+    ngx_log_t                         **l;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+
+    if (amcf->logs == NULL) {
+        amcf->logs = ngx_array_create(cf->pool, 4, sizeof(ngx_log_t *));
+        if (amcf->logs == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    l = ngx_array_push(amcf->logs);
+    if (l == NULL) {
+        return NGX_ERROR;
+    }
+
+    *l = log;
+
+    return NGX_OK;
 }
 
 

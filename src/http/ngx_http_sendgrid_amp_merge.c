@@ -130,6 +130,10 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
                                               ngx_http_sendgrid_amp_module);
     amcf->used = 1;
 
+    if (ngx_http_sendgrid_amp_add_log(cf, clcf->error_log) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     if (clcf->lmt_excpt && clcf->handler == NULL) {
         clcf->handler = ngx_http_sendgrid_amp_handler;
     }
