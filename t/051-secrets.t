@@ -11,11 +11,13 @@ use Test::More;
 use Amplitude;
 use Gateway;
 use Metrics;
+use Sign;
 use Webhook;
 
 my $root = Gateway::root();
 my $amp = Amplitude->new();
 my $path = 'fedcba9876543210fedcba9876543210';
+my $public = Sign->new()->base64();
 
 # what refuses a webhook, and with which status
 
@@ -121,7 +123,91 @@ my $ngx = Gateway->new(amplitude => $amp, log => 'info', http => "
 		error_page 413 \@quiet;
 	}
 
+	location = /quiet/loud {
+		sendgrid_amp us;
+		error_log $root/quiet.log crit;
+		client_max_body_size 1k;
+		error_page 413 \@elsewhere;
+	}
+
 	location \@quiet { return 204; error_log $root/quiet.log crit; }
+
+	# a redirect leads to what is refused, and this is logged
+
+	location = /forbidden { deny all; }
+	location \@forbidden { deny all; }
+
+	location ~ '^/keyed/page/(?<amp_key>[0-9a-f]{32})\$' {
+		sendgrid_amp us;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key \$amp_key;
+		error_log $root/quiet.log crit;
+		client_max_body_size 1k;
+		error_page 413 /forbidden;
+	}
+
+	location ~ '^/keyed/named/(?<amp_key>[0-9a-f]{32})\$' {
+		sendgrid_amp us;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key \$amp_key;
+		error_log $root/quiet.log crit;
+		client_max_body_size 1k;
+		error_page 413 \@forbidden;
+	}
+
+	location ~ '^/keyed/rewritten/(?<amp_key>[0-9a-f]{32})\$' {
+		sendgrid_amp us;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key \$amp_key;
+		rewrite ^ /forbidden last;
+	}
+
+	location ~ '^/resolved/(?<amp_key>[0-9a-f]{32})\$' {
+		sendgrid_amp /amplitude/resolved;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key \$amp_key;
+		sendgrid_amp_retries 0;
+	}
+
+	location = /amplitude/resolved {
+		internal;
+		set \$upstream amplitude.example;
+		proxy_pass http://\$upstream/;
+	}
+
+	# a key that is a variable, and one that is not
+
+	location ~ '^/open/(?<amp_key>[0-9a-f]{0,32})\$' {
+		sendgrid_amp us;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key \$amp_key;
+		sendgrid_amp_public_key '$public';
+		sendgrid_amp_signature report;
+		sendgrid_amp_max_event_size 1k;
+		sendgrid_amp_retries 0;
+	}
+
+	location = /constant {
+		sendgrid_amp us;
+		sendgrid_amp_api_key constant;
+		error_page 403 /forbidden;
+		return 403;
+	}
+
+	location = /quiet/stay {
+		sendgrid_amp us;
+		error_log $root/quiet.log crit;
+		client_max_body_size 1k;
+	}
+
+	location = /asks { auth_request /asked/webhook; }
+	location = /asked/webhook { sendgrid_amp us; }
+
+	location = /plain/quiet {
+		error_log $root/quiet.log crit;
+		deny all;
+		error_page 403 \@quiet;
+	}
 
 	location = /user {
 		sendgrid_amp \$by_user;
@@ -196,12 +282,69 @@ is(logged($body, uri => '/quiet/page'), '413 [-]',
 	'413 that is not in the error log, page: no user name');
 is(logged($body, uri => '/quiet/named'), '413 [-]',
 	'413 that is not in the error log, named: no user name');
+is(logged($body, uri => '/quiet/loud'), '413 [-]',
+	'413 that is not in the error log, named and loud: no user name');
+is(logged($body, uri => '/quiet/stay'), '413 [-]',
+	'413 that is not in the error log, no redirect: no user name');
 is(logged($body, uri => '/internal'), '404 [-]', 'internal: no user name');
 is(logged($body, uri => '/tried'), '204 [-]', 'try_files: no user name');
 is(logged($body, uri => '/rewritten'), '204 [-]', 'rewrite: no user name');
 
 is_deeply([ lines(2, $body, uri => '/mirror') ],
 	[ '/mirror 200 [-]', '/plain 204 [-]' ], 'mirror: no user name');
+
+# the path has the key, and the user name is none of the module's business
+
+my $large = webhook(event(1, pad => '"' . 'x' x 2000 . '"'));
+
+for my $case (
+	[ 200, $body ],
+	[ 400, 'x' ],
+	[ 405, $body, method => 'PUT' ],
+	[ 413, $large ],
+	[ 413, $large, chunked => 100 ],
+	[ 415, $body, headers => [ 'Content-Encoding: gzip' ] ],
+	[ 401, $body, uri => '/open/' ])
+{
+	my ($status, $text, @post) = @$case;
+
+	is(logged($text, uri => "/open/$path", @post),
+		"$status [-]", "key in the path, $status: no user name");
+}
+
+for my $case ([ 503, { status => 500 } ], [ 429, { status => 429, body => '' } ],
+	[ 502, { status => 400, body => '{"error":"Invalid API key"}' } ])
+{
+	my ($status, @script) = @$case;
+
+	$amp->script(@script);
+	is(logged($body, uri => "/open/$path"), "$status [-]",
+		"key in the path, $status: no user name");
+}
+
+# what is logged after a redirect that has left the location
+
+my $refused = 'access forbidden by rule, client: 127.0.0.1, server: localhost';
+
+for my $case ([ "/keyed/page/$path", '/forbidden' ],
+	[ "/keyed/named/$path", '@forbidden' ],
+	[ "/keyed/rewritten/$path", '/forbidden' ])
+{
+	my ($uri, $location) = @$case;
+	my ($name) = $uri =~ m!/(\w+)/!;
+
+	is(told($uri, 'access forbidden'), qq($refused, location: "$location"),
+		"key in the path, $name: no request line");
+}
+
+is(told('/constant', 'access forbidden'),
+	qq($refused, request: "POST /constant HTTP/1.1", host: "localhost"),
+	'key in the configuration: request line');
+is(told("/resolved/$path", 'no resolver'),
+	'no resolver defined to resolve amplitude.example, client: 127.0.0.1, '
+	. 'server: localhost, location: "^/resolved/(?<amp_key>[0-9a-f]{32})$", '
+	. 'subrequest: "/amplitude/resolved"',
+	'key in the path, no upstream yet: no request line');
 
 # the credentials are there for others
 
@@ -224,6 +367,11 @@ is(logged($body, uri => '/plain/small'), "413 $user",
 	'413 of another location: user name');
 is(logged($body, uri => '/plain/denied'), "403 $user",
 	'another location and error_page: user name');
+is(logged($body, uri => '/plain/quiet'), "403 $user",
+	'another location, a named one, not in the error log: user name');
+is_deeply([ lines(2, $body, uri => '/asks') ],
+	[ "/asked/webhook 500 $user", "/asks 500 $user" ],
+	'a subrequest to the location of webhooks: user name');
 is(logged($body, uri => '/none'), "404 $user", 'no location: user name');
 
 is((lines(1, $body, uri => '/again'))[0], "/again/x 404 $user",
@@ -256,21 +404,17 @@ SKIP: {
 
 # each of them is counted once
 
-for my $uri ('/denied/stay', '/denied/page', '/small/page', '/small/named',
-	'/if444/stay', '/if403/named', '/quiet/page', '/quiet/named')
+for my $case ([ '/denied/stay', 403 ], [ '/denied/page', 403 ],
+	[ '/small/page', 413 ], [ '/small/named', 413 ], [ '/if444/stay', 'other' ],
+	[ '/if403/named', 403 ], [ '/quiet/page', 413 ], [ '/quiet/named', 413 ],
+	[ '/quiet/loud', 413 ], [ '/tried', 'other' ])
 {
+	my ($uri, $status) = @$case;
 	my $before = metrics($port);
 
 	logged($body, uri => $uri);
-
-	my $n = 0;
-	my $changed = $ngx->wait_for(sub {
-		my $c = changed($before, metrics($port));
-		return %$c && $c;
-	}, 2) || {};
-
-	$n += $changed->{$_} for grep { /^webhooks_total/ } keys %$changed;
-	is($n, 1, "$uri: counted once");
+	counted($ngx, $before, { qq(webhooks_total{status="$status"}) => 1,
+		webhook_duration_seconds_count => 1 }, "$uri: counted once");
 }
 
 # the path of a key, and the credentials
@@ -300,6 +444,25 @@ like($log, qr!access forbidden[^\n]* "POST /denied/page HTTP!,
 	'other request lines are in the error log');
 
 $ngx->done();
+
+# no log of a webhook leaves out that a body is too large
+
+$ngx = Gateway->new(amplitude => $amp, http => "
+	log_format secrets '\$uri \$status [\$remote_user]';
+", server => "
+	access_log $root/access.log secrets;
+	error_log $root/error.log error;
+	error_page 413 \@large;
+
+	location = /plain { client_max_body_size 1; return 204; }
+	location \@large { return 204; }
+", sendgrid => 'client_max_body_size 1;')->start();
+
+is(logged($body), '413 [-]', 'webhook, log of errors: no user name');
+is(logged($body, uri => '/plain'), "413 $user",
+	'another location, log of errors: user name');
+
+$ngx->done();
 done_testing();
 
 ###############################################################################
@@ -320,6 +483,24 @@ sub lines {
 	post($port, $content, @post);
 
 	return added($n, $at);
+}
+
+
+# posts a webhook, returns what nginx writes about it into the error log
+
+sub told {
+	my ($uri, $text) = @_;
+	my $from = length $ngx->log();
+	my @lines;
+
+	logged($body, uri => $uri);
+
+	$ngx->wait_for(sub {
+		@lines = $ngx->log($from) =~ /\d+#\d+: \*\d+ (\Q$text\E[^\n]*)\n/g;
+		return @lines;
+	});
+
+	return join "\n", @lines;
 }
 
 
