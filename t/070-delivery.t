@@ -9,6 +9,7 @@ use strict;
 use Test::More;
 
 use JSON::PP ();
+use List::Util qw(max min);
 
 use Amplitude;
 use Gateway;
@@ -41,10 +42,40 @@ my $ngx = Gateway->new(amplitude => $amp, http => '
 		sendgrid_amp_dead_letter $root/dead;
 	}
 
+	location = /serial {
+		sendgrid_amp us;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 1;
+		sendgrid_amp_retries 0;
+		sendgrid_amp_dead_letter $root/dead;
+	}
+
+	location = /pair {
+		sendgrid_amp us;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 2;
+		sendgrid_amp_retries 0;
+		sendgrid_amp_dead_letter $root/dead;
+	}
+
 	location = /backoff {
 		sendgrid_amp us;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 16;
 		sendgrid_amp_retries 3;
 		sendgrid_amp_retry_delay 200ms;
+	}
+
+	location = /patient {
+		sendgrid_amp us;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_retry_delay 60s;
+		sendgrid_amp_timeout 10m;
+	}
+
+	location = /late {
+		sendgrid_amp us;
+		sendgrid_amp_retry_delay 60s;
 	}
 
 	location = /budget {
@@ -329,6 +360,14 @@ for my $case ([ 'an index that there is not', '[3]' ],
 	});
 }
 
+subtest('400 names each of them' => sub {
+	my $r = sent([ events(3) ], steps => [ { refuse => qr/./ } ],
+		status => 200);
+
+	is_deeply($r->{json}, summary(3, rejected => 3), 'summary');
+	is_deeply($r->{counts}, [ 3 ], 'requests');
+});
+
 # answers that name nobody: halves, down to the one
 
 my $poison = qr/"sg_event_id":"event-37"/;
@@ -493,6 +532,16 @@ for my $case ([ 'JSON', name => 'none', throttle => qr/./ ],
 	});
 }
 
+subtest('429 names one at a time: 10 rounds, then all are held' => sub {
+	my $r = sent([ events(20) ], steps => [ { status => 429, times => 0,
+		body => '{"code":429,"throttled_events":[0]}' } ], status => 429,
+		uri => '/once');
+
+	is_deeply($r->{counts}, [ reverse 10 .. 20 ], 'requests');
+	is_deeply($r->{json}, summary(20, error => 'throttled', batches => 11),
+		'summary');
+});
+
 # one answer after the other
 
 subtest('a mixture' => sub {
@@ -530,6 +579,50 @@ subtest('throttled and unavailable: 503' => sub {
 	is($r->{json}{forwarded}, 39, 'forwarded');
 });
 
+# the strongest reason wins, whichever comes first
+
+my $throttled = [ 'throttled', status => 429 ];
+my $unavailable = [ 'unavailable', status => 503 ];
+my $refused = [ 'refused', file => '400-invalid-api-key.json' ];
+
+for my $case ([ $throttled, $unavailable, 503 ],
+	[ $unavailable, $throttled, 503 ], [ $unavailable, $refused, 502 ],
+	[ $refused, $unavailable, 502 ])
+{
+	my ($first, $second, $status) = @$case;
+	my ($one, @one) = @$first;
+	my ($two, @two) = @$second;
+
+	subtest("$one, then $two: $status" => sub {
+		my $r = sent([ events(2) ], steps => [ { @one, match => '"event-1"' },
+			{ @two, match => '"event-2"', delay => 0.15 } ],
+			status => $status, uri => '/pair');
+
+		is($r->{json}{error}, $status == 503 ? 'unavailable' : 'refused',
+			'error');
+		is_deeply($r->{counts}, [ 1, 1 ], 'requests');
+	});
+}
+
+subtest('nothing more is sent after a refusal' => sub {
+	my $r = sent([ events(5) ], steps => [ { status => 200 },
+		{ file => '400-invalid-api-key.json', times => 0 } ],
+		status => 502, uri => '/serial');
+
+	is_deeply($r->{counts}, [ 1, 1 ], 'requests');
+	is($r->{json}{forwarded}, 1, 'forwarded');
+});
+
+subtest('a retry that waits is given up after a refusal' => sub {
+	my $r = sent([ events(2) ], steps => [
+		{ status => 503, match => '"event-1"' },
+		{ file => '400-invalid-api-key.json', delay => 0.15 } ],
+		status => 502, uri => '/patient', dead => 0,
+		timeout => Gateway->patience(10));
+
+	is_deeply($r->{counts}, [ 1, 1 ], 'requests');
+});
+
 subtest('batches are retried independently' => sub {
 	my $r = sent([ events(50) ], steps => [ map { { status => 503,
 		match => qq("insert_id":"event-$_") } } 5, 15, 35, 45 ],
@@ -556,36 +649,35 @@ subtest('one retry' => sub {
 	is(scalar @{ $r->{bodies} }, 2, 'two requests');
 });
 
-subtest('the delay doubles' => sub {
-	sent([ events(3) ], steps => [ { status => 503, times => 0 } ],
+# sixteen batches at once: the times between the requests of each event
+
+subtest('the delay doubles, and is a half to three halves of that' => sub {
+	my (%times, @gaps);
+
+	sent([ events(16) ], steps => [ { status => 503, times => 0 } ],
 		status => 503, uri => '/backoff', dead => 0);
 
-	my @times = map { $_->{time} } $amp->requests();
-	my @gaps = map { $times[$_] - $times[$_ - 1] } 1 .. $#times;
+	for my $request ($amp->requests()) {
+		my ($id) = $request->{body} =~ /"sg_event_id":"(.*?)"/;
+		push @{ $times{$id} }, $request->{time};
+	}
 
-	is(scalar @gaps, 3, 'three retries');
+	for my $times (values %times) {
+		push @{ $gaps[$_ - 1] }, $times->[$_] - $times->[$_ - 1]
+			for 1 .. $#$times;
+	}
+
+	is_deeply([ map { scalar @$_ } @gaps ], [ 16, 16, 16 ], 'three retries');
 
 	for my $i (0 .. 2) {
-		my $delay = 0.2 * 2 ** $i;
-
-		cmp_ok($gaps[$i], '>=', 0.5 * $delay - 0.01, "gap $i, at least");
-		cmp_ok($gaps[$i], '<=', 1.5 * $delay + Gateway->patience(0.1),
-			"gap $i, at most");
-	}
-});
-
-subtest('the delay is not always the same' => sub {
-	my %gaps;
-
-	for (1 .. 8) {
-		sent([ event(1) ], steps => [ { status => 503 } ], status => 200,
-			uri => '/backoff', dead => 0);
-
-		my @times = map { $_->{time} } $amp->requests();
-		$gaps{int(50 * ($times[1] - $times[0]))} = 1;
+		cmp_ok(min(@{ $gaps[$i] }), '>=', 0.1 * 2 ** $i - 0.01,
+			"gap $i, at least");
 	}
 
-	cmp_ok(scalar keys %gaps, '>', 1, 'jitter');
+	cmp_ok(max((map { $_ / 2 } @{ $gaps[1] }), map { $_ / 4 } @{ $gaps[2] }),
+		'>', 0.22, 'the longest');
+	cmp_ok(min(@{ $gaps[2] }), '<', Gateway->patience(0.85),
+		'gap 2, the shortest');
 });
 
 subtest('no attempt after sendgrid_amp_timeout' => sub {
@@ -597,6 +689,14 @@ subtest('no attempt after sendgrid_amp_timeout' => sub {
 	cmp_ok($r->{time}, '<', Gateway->patience(1.8), 'answer in time');
 	cmp_ok(scalar @times, '>', 2, 'several attempts');
 	cmp_ok($times[-1] - $times[0], '<', 1.1, 'none after it');
+});
+
+subtest('no wait that ends after sendgrid_amp_timeout' => sub {
+	my $r = sent([ events(3) ], steps => [ { status => 503, times => 0 } ],
+		status => 503, uri => '/late', dead => 0,
+		timeout => Gateway->patience(10));
+
+	is_deeply($r->{counts}, [ 3 ], 'no retry');
 });
 
 # what the log says
@@ -646,7 +746,7 @@ sub sent {
 	$amp->script(@{ $o{steps} || [] });
 
 	my $r = post($ngx->port(), webhook(@$events), uri => $o{uri}
-		// '/sendgrid', timeout => 60);
+		// '/sendgrid', timeout => $o{timeout} // 60);
 
 	if ($o{status}) {
 		is($r->{status}, $o{status}, 'status') or diag($r->{body});
