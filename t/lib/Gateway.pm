@@ -144,20 +144,32 @@ EOC
 }
 
 
-# runs nginx -t, returns its exit status and all it says
+# runs nginx -t, returns its exit status and all it says; the file has another
+# name if asked for
 
 sub check {
-	my ($text) = @_;
+	my ($text, $name) = @_;
+	$name //= 'nginx.conf';
 
-	_root($text);
+	_root($text, $name);
 
 	# nginx frees nothing at the end of this
 
 	local $ENV{ASAN_OPTIONS} = no_leaks();
 
-	my $out = `$binary -t -p $root/ -c $root/nginx.conf -e stderr 2>&1`;
+	my $out = `$binary -t -p $root/ -c $root/$name -e stderr 2>&1`;
 
 	return $? >> 8, $out;
+}
+
+
+# the warnings and errors among it, "[emerg] text", without a place
+
+sub messages {
+	my ($out) = @_;
+
+	return map { s/ in \S+nginx\.conf:\d+$//r =~ s/\] \d+#\d+:/]/r }
+		$out =~ /(\[(?:warn|error|crit|alert|emerg)\] .*)/g;
 }
 
 
@@ -167,10 +179,11 @@ sub no_leaks {
 
 
 sub _root {
-	my ($text) = @_;
+	my ($text, $name) = @_;
+	$name //= 'nginx.conf';
 
-	make_path($root);
-	open my $fh, '>', "$root/nginx.conf" or croak "nginx.conf: $!";
+	make_path("$root/conf");
+	open my $fh, '>', "$root/$name" or croak "$name: $!";
 	print $fh $text;
 	close $fh;
 }
