@@ -8,6 +8,7 @@ use strict;
 use Test::More;
 
 use Amplitude;
+use Directives;
 use Gateway;
 use Webhook;
 
@@ -548,43 +549,6 @@ sub levels {
 			location = /c { sendgrid_amp us; $location }
 			location = /amplitude/us { internal; proxy_pass $upstream; }
 		}");
-}
-
-
-# files of directives are in the folder above that of the configuration
-
-sub check {
-	return Gateway::check(Gateway->new(@_)->conf(), 'conf/nginx.conf');
-}
-
-
-# what nginx -t returns, and all that it has to say
-
-sub says {
-	my ($conf, $expect, $name) = @_;
-	my ($status, $out) = check(@$conf);
-
-	is_deeply([ $status, Gateway::messages($out) ], $expect, $name)
-		or diag($out);
-}
-
-
-# the same for texts in one place, by their message
-
-sub each_text {
-	my ($kind, $where, $status, $level, @groups) = @_;
-
-	for my $group (@groups) {
-		my ($message, @texts) = @$group;
-
-		for my $text (@texts) {
-			my ($directive) = $text =~ /(sendgrid_amp\w*)/;
-
-			says([ $where => $text ], [ $status,
-				"$level " . $message =~ s/%/$directive/r ],
-				"$kind: " . substr($text, 0, 70));
-		}
-	}
 }
 
 

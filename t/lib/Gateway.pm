@@ -163,16 +163,6 @@ sub check {
 }
 
 
-# the warnings and errors among it, "[emerg] text", without a place
-
-sub messages {
-	my ($out) = @_;
-
-	return map { s/ in \S+nginx\.conf:\d+$//r =~ s/\] \d+#\d+:/]/r }
-		$out =~ /(\[(?:warn|error|crit|alert|emerg)\] .*)/g;
-}
-
-
 sub no_leaks {
 	return join ',', $ENV{ASAN_OPTIONS} || (), 'detect_leaks=0';
 }
