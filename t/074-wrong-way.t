@@ -24,7 +24,7 @@ my $port2 = Gateway->port(2);
 
 # each way has a location of its own, which so has no evidence
 
-my @ways = map { "way$_" } 1 .. 90;
+my @ways = map { "way$_" } 1 .. 110;
 
 my $ngx = Gateway->new(amplitude => $amp, http => qq(
 	sendgrid_amp_retry_delay 20ms;
@@ -50,6 +50,20 @@ my $ngx = Gateway->new(amplitude => $amp, http => qq(
 		sendgrid_amp /amplitude/$_;
 		sendgrid_amp_batch_events 1;
 		sendgrid_amp_concurrency 1;
+	}
+	location = /eight/$_ {
+		sendgrid_amp /amplitude/$_;
+		sendgrid_amp_batch_events 10;
+		sendgrid_amp_concurrency 8;
+	}
+	location = /off/$_ {
+		sendgrid_amp /amplitude/$_;
+		sendgrid_amp_dead_letter off;
+	}
+	location = /four/$_ {
+		sendgrid_amp /amplitude/$_;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 4;
 	}
 	location = /amplitude/$_ { internal; proxy_pass $upstream; }
 " } @ways), qq(
@@ -153,7 +167,7 @@ for my $case ([ 404, $html ], [ 403, $html ], [ 302, '' ], [ 301, $html ],
 	}
 }
 
-for my $way ('many', 'ten', 'one') {
+for my $way ('many', 'ten', 'one', 'eight') {
 	subtest("404 to all, 200 events, small batches: /$way" => sub {
 		my $r = sent("/$way" . way(), [ events(200) ],
 			{ status => 404, body => $html, times => 0 });
@@ -285,6 +299,75 @@ subtest('a bad one alone, after others have passed' => sub {
 		times => 0 });
 
 	is($r->{status}, 502, 'no evidence by another location');
+});
+
+subtest('another way is good' => sub {
+	my $other = way();
+	my $events = [ events(200) ];
+	my @refused = ({ status => 404, body => $html, times => 0 });
+
+	is(sent($other, [ event(1) ])->{status}, 200, 'the other way');
+
+	my $r = sent('/many' . way(), $events, @refused);
+
+	is($r->{status}, 502, 'status');
+	cmp_ok(scalar @{ $r->{requests} }, '<=', 12, 'requests');
+});
+
+subtest('an event is accepted after the webhook was refused' => sub {
+	my $r = sent('/four' . way(), [ events(4) ], { match =>
+		qr/"event-[123]"/, status => 400, body => '', times => 0 },
+		{ match => qr/"event-4"/, delay => 0.3 });
+
+	is($r->{status}, 502, 'status');
+	is($r->{json}{rejected}, 0, 'rejected');
+	is($r->{json}{forwarded}, 1, 'forwarded');
+	is($r->{dead}, '', 'nothing goes to the dead letter');
+});
+
+subtest('an event is named after the webhook was refused' => sub {
+	my $r = sent('/four' . way(), [ events(2) ], { match => qr/"event-1"/,
+		status => 400, body => '{"code":400,"error":"Invalid API key: x"}' },
+		{ match => qr/"event-2"/, delay => 0.3, status => 400, body =>
+		'{"code":400,"events_with_invalid_fields":{"time":[0]}}' });
+
+	is($r->{status}, 502, 'status');
+	is($r->{json}{rejected}, 0, 'rejected');
+	is($r->{dead}, '', 'nothing goes to the dead letter');
+});
+
+# one more than the rounds: what is left is named alone
+
+for my $n (10, 11, 12) {
+	subtest("Amplitude names the first of $n, again and again" => sub {
+		my $r = sent(way(), [ events($n) ], { refuse => qr/event/,
+			name => 'first', times => 0 });
+
+		is($r->{status}, 200, 'status');
+		is($r->{json}{rejected}, $n, 'rejected');
+		is($r->{dead} =~ tr/\n//, $n, 'lines of the dead letter');
+	});
+}
+
+for my $name ('user1@example.com', KEY, 'a\\nb [alert] 1#1: forged',
+	'a\\u001b[1m', '15551234567')
+{
+	subtest("a stranger names a field: $name" => sub {
+		my $r = sent('/off' . way(), [ event(1) ], { status => 400, body =>
+			qq({"code":400,"events_with_invalid_fields":{"$name":[0]}}) });
+
+		is($r->{status}, 200, 'status');
+		like($r->{log}, qr/event rejected: amplitude_400, field: "\?", /,
+			'the name is not logged');
+	});
+}
+
+subtest('Amplitude names a field' => sub {
+	my $r = sent('/off' . way(), [ event(1) ], { status => 400, body =>
+		qq({"code":400,"events_with_missing_fields":{"Event_type":[0]}}) });
+
+	like($r->{log}, qr/event rejected: amplitude_400, field: "Event_type", /,
+		'the name is logged');
 });
 
 subtest('a bad one, and the others are throttled' => sub {

@@ -103,6 +103,7 @@ typedef struct {
 typedef struct {
     ngx_uint_t  n;
     ngx_msec_t  last;  /* when the last batch was accepted, ngx_current_msec */
+    ngx_uint_t  way;   /* hash of the URI that this batch was sent to */
 } ngx_http_sendgrid_amp_evidence_t;
 
 
@@ -119,7 +120,7 @@ typedef struct {
     ngx_array_t                      *logs;      /* of webhooks: ngx_log_t * */
     ngx_array_t                      *dead_letters;  /* ..._file_t * */
     ngx_http_sendgrid_amp_lines_t    *lines;     /* to be written, or NULL */
-    ngx_http_sendgrid_amp_evidence_t  evidence;  /* by any location */
+    ngx_http_sendgrid_amp_evidence_t  evidence;  /* the newest of all */
     ngx_shm_zone_t                   *zone;
     ngx_cycle_t                      *old_cycle; /* while the zone is made */
     ngx_http_sendgrid_amp_shared_t   *shared;    /* of the zone, or NULL */
@@ -473,7 +474,10 @@ void ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_slot_t *slot,
 /* does what the answer to slot->part leads to */
 void ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot);
 
-/* whether Amplitude has accepted a batch by any way, lately */
+/*
+ * Whether Amplitude has accepted a batch that was sent to the same URI; a
+ * worker remembers the last batch that was accepted.
+ */
 ngx_uint_t ngx_http_sendgrid_amp_has_accepted(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 

@@ -50,6 +50,8 @@ typedef struct {
 static void ngx_http_sendgrid_amp_log_rejected(
     ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected);
+static void ngx_http_sendgrid_amp_harmless(const sgamp_str_t *text,
+    ngx_uint_t id, ngx_str_t *logged);
 static ngx_http_sendgrid_amp_reason_t *ngx_http_sendgrid_amp_reason(
     ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t *name);
 static void ngx_http_sendgrid_amp_add_line(ngx_http_sendgrid_amp_ctx_t *ctx,
@@ -127,9 +129,7 @@ static void
 ngx_http_sendgrid_amp_log_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
-    u_char                           ch;
-    ngx_str_t                        id;
-    ngx_uint_t                       i;
+    ngx_str_t                        field, id;
     ngx_http_sendgrid_amp_reason_t  *reason;
 
     reason = ngx_http_sendgrid_amp_reason(ctx, &rejected->reason);
@@ -138,29 +138,44 @@ ngx_http_sendgrid_amp_log_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
         return;
     }
 
-    id.len = ngx_min(rejected->id.len, NGX_HTTP_SENDGRID_AMP_ID_LEN);
-    id.data = rejected->id.data;
+    /* both come from elsewhere, and could be an address, a key or a line */
 
-    for (i = 0; i < id.len; i++) {
-        ch = id.data[i];
+    ngx_http_sendgrid_amp_harmless(&rejected->detail, 0, &field);
+    ngx_http_sendgrid_amp_harmless(&rejected->id, 1, &id);
 
-        if ((ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z')
-            || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '_'
-            || ch == '=')
+    ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                  "event rejected: %*s, field: \"%V\", sg_event_id: \"%V\"",
+                  rejected->reason.len, rejected->reason.data, &field, &id);
+}
+
+
+static void
+ngx_http_sendgrid_amp_harmless(const sgamp_str_t *text, ngx_uint_t id,
+    ngx_str_t *logged)
+{
+    u_char      ch;
+    ngx_uint_t  i;
+
+    logged->len = ngx_min(text->len, NGX_HTTP_SENDGRID_AMP_ID_LEN);
+    logged->data = text->data;
+
+    for (i = 0; i < logged->len; i++) {
+        ch = logged->data[i];
+
+        if ((ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '_')
         {
             continue;
         }
 
-        /* not of the alphabet of real ones: it could be an address */
+        if (id && ((ch >= '0' && ch <= '9') || ch == '-' || ch == '=')) {
+            continue;
+        }
 
-        ngx_str_set(&id, "?");
-        break;
+        /* not of the alphabet of real field names or ids */
+
+        ngx_str_set(logged, "?");
+        return;
     }
-
-    ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
-                  "event rejected: %*s, field: \"%*s\", sg_event_id: \"%V\"",
-                  rejected->reason.len, rejected->reason.data,
-                  rejected->detail.len, rejected->detail.data, &id);
 }
 
 

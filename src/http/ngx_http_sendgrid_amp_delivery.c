@@ -7,7 +7,7 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
-#define NGX_HTTP_SENDGRID_AMP_UNPROVEN  8  /* batches, before one is accepted */
+#define NGX_HTTP_SENDGRID_AMP_UNPROVEN  6  /* batches, before one is accepted */
 
 
 static void ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx);

@@ -14,6 +14,10 @@
 #define NGX_HTTP_SENDGRID_AMP_REFUSALS   6        /* before lone events go */
 
 
+#define ngx_http_sendgrid_amp_way(ctx)                                        \
+    ngx_hash_key((ctx)->location.data, (ctx)->location.len)
+
+
 /*
  * A lone event that was refused while nothing tells whether Amplitude takes
  * any event by the same way.
@@ -134,7 +138,10 @@ ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_slot_t *slot,
         break;
 
     case SGAMP_REJECT:
-        if (part->rounds < NGX_HTTP_SENDGRID_AMP_ROUNDS) {
+
+        /* an event that is named alone needs no other round */
+
+        if (part->rounds < NGX_HTTP_SENDGRID_AMP_ROUNDS || part->n == 1) {
             rc = ngx_http_sendgrid_amp_separate(slot, part,
                                                 SGAMP_RESPONSE_REJECTED);
             break;
@@ -356,6 +363,12 @@ ngx_http_sendgrid_amp_reject_sent(ngx_http_sendgrid_amp_slot_t *slot,
     sgamp_grow_t                     *grow;
     ngx_http_sendgrid_amp_suspect_t  *suspect;
 
+    /* after 502 nothing is rejected: SendGrid posts the event again */
+
+    if (slot->ctx->error == NGX_HTTP_SENDGRID_AMP_REFUSED) {
+        return NGX_OK;
+    }
+
     suspect = ngx_http_sendgrid_amp_create_suspect(slot, i, detail);
     if (suspect == NULL) {
         return NGX_ERROR;
@@ -459,6 +472,7 @@ ngx_http_sendgrid_amp_note_evidence(ngx_http_sendgrid_amp_slot_t *slot)
     conf->evidence.last = ngx_current_msec;
 
     slot->ctx->worker->evidence = conf->evidence;
+    slot->ctx->worker->evidence.way = ngx_http_sendgrid_amp_way(slot->ctx);
     slot->ctx->accepted = 1;
 
     ngx_http_sendgrid_amp_reject_suspects(slot->ctx);
@@ -476,8 +490,13 @@ ngx_http_sendgrid_amp_has_evidence(ngx_http_sendgrid_amp_ctx_t *ctx)
 ngx_uint_t
 ngx_http_sendgrid_amp_has_accepted(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
+    ngx_http_sendgrid_amp_evidence_t  *evidence;
+
+    evidence = &ctx->worker->evidence;
+
     return ctx->accepted
-           || ngx_http_sendgrid_amp_is_recent(&ctx->worker->evidence);
+           || (ngx_http_sendgrid_amp_is_recent(evidence)
+               && evidence->way == ngx_http_sendgrid_amp_way(ctx));
 }
 
 
@@ -499,7 +518,10 @@ ngx_http_sendgrid_amp_reject_suspects(ngx_http_sendgrid_amp_ctx_t *ctx)
     ctx->probe = NULL;
 
     for (suspect = ctx->suspects; suspect != NULL; suspect = suspect->next) {
-        ngx_http_sendgrid_amp_reject(ctx, &suspect->rejected);
+
+        if (ctx->error != NGX_HTTP_SENDGRID_AMP_REFUSED) {
+            ngx_http_sendgrid_amp_reject(ctx, &suspect->rejected);
+        }
     }
 
     ngx_http_sendgrid_amp_free_suspects(ctx);
