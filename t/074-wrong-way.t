@@ -24,7 +24,7 @@ my $port2 = Gateway->port(2);
 
 # each way has a location of its own, which so has no evidence
 
-my @ways = map { "way$_" } 1 .. 110;
+my @ways = map { "way$_" } 1 .. 140;
 
 my $ngx = Gateway->new(amplitude => $amp, http => qq(
 	sendgrid_amp_retry_delay 20ms;
@@ -101,6 +101,16 @@ my $ngx = Gateway->new(amplitude => $amp, http => qq(
 		try_files /nothing /app;
 	}
 
+	location = /answers { sendgrid_amp /amplitude/answers; }
+	location = /amplitude/answers { internal; return 403; }
+
+	location = /answers/json { sendgrid_amp /amplitude/answers/json; }
+
+	location = /amplitude/answers/json {
+		internal;
+		return 403 '{"code":403}';
+	}
+
 	location = /if { sendgrid_amp /amplitude/if; }
 
 	location = /amplitude/if {
@@ -147,7 +157,13 @@ for my $case ([ 404, $html ], [ 403, $html ], [ 302, '' ], [ 301, $html ],
 {
 	my ($status, $body) = @$case;
 
-	for my $n (1, 2, 3, 200, 1000) {
+	# halves, the first one first, and lone events after six refusals
+
+	my %requests = (1 => [ 1 ], 2 => [ 2, 1, 1 ], 3 => [ 3, 1, 2, 1, 1 ],
+		200 => [ 200, 100, 50, 25, 12, 6, 1, 5, 1, 4, 1 ],
+		1000 => [ 1000, 500, 250, 125, 62, 31, 1, 30, 1, 29, 1 ]);
+
+	for my $n (sort { $a <=> $b } keys %requests) {
 		next if $n != 200 && $status != 404 && $status != 413;
 
 		subtest("$status to all, $n events" => sub {
@@ -159,7 +175,8 @@ for my $case ([ 404, $html ], [ 403, $html ], [ 302, '' ], [ 301, $html ],
 			is($r->{json}{error}, 'refused', 'error');
 			is($r->{json}{rejected}, 0, 'nothing is rejected');
 			is($r->{dead}, '', 'nothing goes to the dead letter');
-			cmp_ok(scalar @{ $r->{requests} }, '<=', 12, 'requests');
+			is_deeply([ map { $_->{events} } @{ $r->{requests} } ],
+				$requests{$n}, 'requests');
 			is(scalar @lines, 1, 'one error line');
 			like($lines[0], qr/answers $status with .*proxy_pass/,
 				'it names the status and what to look at');
@@ -167,14 +184,18 @@ for my $case ([ 404, $html ], [ 403, $html ], [ 302, '' ], [ 301, $html ],
 	}
 }
 
-for my $way ('many', 'ten', 'one', 'eight') {
+for my $case ([ 'many', 6 ], [ 'eight', 6 ], [ 'ten', 2 ],
+	[ 'one', 1 ]) {
+	my ($way, $at_once) = @$case;
+
 	subtest("404 to all, 200 events, small batches: /$way" => sub {
 		my $r = sent("/$way" . way(), [ events(200) ],
-			{ status => 404, body => $html, times => 0 });
+			{ status => 404, body => $html, times => 0, delay => 0.3 });
 
 		is($r->{status}, 502, 'status');
 		is($r->{dead}, '', 'nothing goes to the dead letter');
 		cmp_ok(scalar @{ $r->{requests} }, '<=', 12, 'requests');
+		is($amp->max_in_flight(), $at_once, 'at once');
 	});
 }
 
@@ -188,6 +209,14 @@ subtest('the kind of answer is logged' => sub {
 
 		like($r->{log}, qr/answers 403 with $kind to each event/, $kind);
 	}
+});
+
+subtest('the kind of the last answer is logged' => sub {
+	my $r = sent('/one' . way(), [ events(3) ],
+		{ status => 403, body => $html, times => 2 },
+		{ status => 404, body => '' });
+
+	like($r->{log}, qr/answers 404 with an empty body/, 'an empty body');
 });
 
 # a 200 that is not Amplitude's
@@ -370,6 +399,45 @@ subtest('Amplitude names a field' => sub {
 		'the name is logged');
 });
 
+subtest('many at once, after others have passed' => sub {
+	my $way = way();
+	my %slow = (delay => 0.3, times => 0);
+
+	my $r = sent("/many$way", [ events(24) ],
+		{ match => qr/event-1"/, status => 400, body => '' }, { %slow });
+
+	is($r->{json}{forwarded}, 23, 'a bad one first: forwarded');
+	is($amp->max_in_flight(), 16, 'a bad one first: at once');
+
+	$r = sent("/many$way", [ events(24) ], { %slow });
+
+	is($r->{json}{forwarded}, 24, 'good ones: forwarded');
+	is($amp->max_in_flight(), 16, 'good ones: at once');
+});
+
+subtest('another webhook tells that a bad one is one' => sub {
+	my $way = way();
+	my $body = '[' . event('bad');
+	my $dead = length slurp("$root/dead");
+
+	$amp->clear();
+	$amp->script({ match => qr/event-bad/, status => 400, body => '' },
+		{ delay => 0.2 });
+
+	# the first one does not end before the second one was accepted
+
+	my ($first, $second) = Webhook::run(
+		Webhook->new($port, $body . ',' . '7]', uri => "/one$way",
+			cuts => [ length($body) + 2 ], pause => 0.6),
+		Webhook->new($port, webhook(event('good')), uri => $way));
+
+	is($second->{status}, 200, 'the other one');
+	is($first->{status}, 200, 'status');
+	is($first->{json}{rejected}, 2, 'rejected');
+	like(substr(slurp("$root/dead"), $dead), qr/amplitude_400.*event-bad/,
+		'dead letter');
+});
+
 subtest('a bad one, and the others are throttled' => sub {
 	my $r = sent('/one' . way(), [ events(2) ],
 		{ match => qr/event-1"/, status => 400, body => '' },
@@ -393,6 +461,23 @@ for my $uri (qw(/typo /returns /rewritten /tried)) {
 			'an error names the location');
 	});
 }
+
+# a location that answers by itself: an error of nginx's is no answer
+
+subtest('internal, and returns a status' => sub {
+	my $r = sent('/answers', [ event(1) ]);
+
+	is($r->{json}{error}, 'unavailable', 'error');
+	is($r->{json}{batches}, 1, 'batches');
+	like($r->{log}, qr!"/amplitude/answers" answers 403 and passes nothing!,
+		'it is logged');
+});
+
+subtest('internal, and returns JSON' => sub {
+	my $r = sent('/answers/json', [ event(1) ]);
+
+	is($r->{json}{error}, 'refused', 'error');
+});
 
 for my $uri (qw(/if /named /nested)) {
 	subtest("internal: $uri" => sub {

@@ -77,6 +77,7 @@ my $ngx = Gateway->new(amplitude => $amp, http => qq(
 	log_format status '\$request_method \$uri \$status \$sendgrid_amp_received '
 		'\$sendgrid_amp_forwarded \$sendgrid_amp_error';
 	limit_req_zone \$server_port zone=slow:32k rate=3r/s;
+	limit_req_zone \$server_port zone=full:32k rate=1r/m;
 	$real_http
 ), server => qq(
 	access_log $root/access.log status;
@@ -153,6 +154,36 @@ my $ngx = Gateway->new(amplitude => $amp, http => qq(
 		sendgrid_amp us;
 		sendgrid_amp_batch_events 1;
 		sendgrid_amp_concurrency 2;
+	}
+
+	location = /stalled {
+		sendgrid_amp us;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 2;
+		client_body_timeout 500ms;
+	}
+
+	location = /full { sendgrid_amp /amplitude/full; }
+
+	location = /amplitude/full {
+		internal;
+		limit_req zone=full;
+		limit_req_status 403;
+		proxy_pass $server/2/httpapi;
+	}
+
+	location = /no/uri { sendgrid_amp /2/httpapi; }
+
+	location = /2/httpapi {
+		internal;
+		proxy_pass $server;
+	}
+
+	location = /request/uri { sendgrid_amp /batch; }
+
+	location = /batch {
+		internal;
+		proxy_pass $server\$request_uri;
 	}
 
 	location = /limited {
@@ -467,7 +498,62 @@ if ($http2) {
 	});
 }
 
+# the client's timer, which the start of each subrequest deletes
+
+subtest('a client that stalls while batches are on their way' => sub {
+	my @events = events(2);
+	my $body = "[$events[0],$events[1]";
+	my $from = slurp("$root/access.log") =~ tr/\n//;
+
+	$amp->clear();
+	$amp->script({ delay => 2, times => 0 });
+
+	my $c = Webhook->new($port, '', raw => Webhook::request_head(
+		1 + length $body, uri => '/stalled') . $body);
+
+	push @{ $c->{todo} }, [ wait => 1.5 ], [ send => ']' ];
+
+	my ($r) = Webhook::run($c);
+
+	is($r->{closed}, 1, 'the connection is closed');
+	is($r->{body}, '', 'without an answer');
+	is(keys %{ $amp->stored() }, 2, 'the batches are delivered');
+
+	my $line = $ngx->wait_for(sub {
+		(split /\n/, slurp("$root/access.log"))[$from] }) // '';
+
+	like($line, qr!^POST /stalled 408 2 2 timed_out$!, 'the log');
+});
+
+# how the location to Amplitude makes a path
+
+for my $case ([ 'proxy_pass without a URI', '/no/uri', '/2/httpapi' ],
+	[ '$request_uri', '/request/uri', '/batch' ])
+{
+	my ($name, $uri, $path) = @$case;
+
+	subtest($name => sub {
+		my ($r) = sent(webhook(event(1)), uri => "$uri?a=b");
+
+		is($r->{status}, 200, 'status');
+		is(join(' ', map { $_->{uri} } $amp->requests()), $path, 'path');
+	});
+}
+
 # a limit in the location to Amplitude
+
+subtest('limit_req refuses a batch: no answer of Amplitude' => sub {
+	my ($r) = sent(webhook(event(1)), uri => '/full');
+
+	is($r->{status}, 200, 'the first one is in time');
+
+	($r, my $log) = sent(webhook(event(2)), uri => '/full');
+
+	is_deeply($r->{json}, { received => 1, forwarded => 1, ignored => 0,
+		rejected => 0, batches => 1 }, 'the second one is sent again');
+	like($log, qr!\[error\].*"/amplitude/full" answers 403 and passes nothing!,
+		'it is logged');
+});
 
 subtest('limit_req delays one of two batches' => sub {
 	for my $round (1 .. 3) {
