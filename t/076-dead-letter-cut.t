@@ -9,10 +9,12 @@ use strict;
 
 use Test::More;
 
-use Fcntl qw(:flock :seek F_SETLK F_WRLCK O_NONBLOCK O_RDONLY);
+use Fcntl qw(:flock :seek F_SETLK F_WRLCK O_ACCMODE O_NONBLOCK O_RDONLY
+	O_WRONLY);
 use JSON::PP ();
 use POSIX qw(mkfifo);
-use Time::HiRes qw(sleep time);
+
+use constant FIONREAD => 0x541b;
 
 use Amplitude;
 use Gateway;
@@ -43,9 +45,7 @@ subtest('a line that was cut by somebody else' => sub {
 
 		if ($how eq 'reopen') {
 			kill USR1 => $ngx->{pid};
-			ok($ngx->wait_for(sub {
-				$ngx->log() =~ /reopening logs/ }), 'reopened');
-			sleep 0.3;
+			ok(reopened(), 'reopened');
 		}
 
 		$ngx->reload() if $how eq 'reload';
@@ -53,6 +53,20 @@ subtest('a line that was cut by somebody else' => sub {
 		rejected($how, 2);
 		is_deeply(read_ids(), [ 'cut', $how, 2 ], "after $how");
 	}
+});
+
+subtest('the name is of another file since it was reopened' => sub {
+	fill('');
+	kill USR1 => $ngx->{pid};
+	ok(reopened(), 'reopened');
+	rename $file, "$dir/moved";
+	fill('');
+	rejected(1);
+
+	is(slurp(), '', 'nothing in the other file');
+	is(slurp("$dir/moved") =~ tr/\n//, 1, 'a line in its own');
+	kill USR1 => $ngx->{pid};
+	ok(reopened(), 'reopened again');
 });
 
 subtest('an event without a line feed is no cut line' => sub {
@@ -69,7 +83,7 @@ subtest('a file that may not be read' => sub {
 	chmod 0200, $file;
 	fill('{"time":"cut');
 	kill USR1 => $ngx->{pid};
-	sleep 0.3;
+	ok(reopened(), 'reopened');
 	rejected(1);
 	chmod 0600, $file;
 
@@ -77,6 +91,39 @@ subtest('a file that may not be read' => sub {
 });
 
 $ngx->done();
+
+# one worker, a limit at the end of a line, and a byte before it
+
+subtest('what the log says of a limit' => sub {
+	plan(skip_all => 'no prlimit') if system('prlimit > /dev/null 2>&1');
+
+	# the limit is one of the error log as well, which is shorter
+
+	$ngx = gateway();
+	fill("\n" x 300000);
+	$ngx->start();
+	rejected(1);
+
+	my ($worker) = $ngx->workers();
+	my $length = (-s $file) - 300000;
+
+	for my $case ([ 0, 0 ], [ 1, 1 ]) {
+		my ($less, $cut) = @$case;
+		my $from = length $ngx->log();
+
+		limit($worker, (-s $file) + $length - $less);
+		is(rejected(2, 3)->{status}, 503, 'status');
+
+		my $log = $ngx->log($from);
+
+		like($log, qr/write\(\) to .* failed \(28: /, 'the disk is full');
+		is(scalar(() = $log =~ /has a line that is cut/g), $cut,
+			"$less bytes less than a line");
+	}
+
+	limit($worker, 'unlimited');
+	$ngx->done($failed);
+});
 
 # two workers, a limit that a write reaches in its midst
 
@@ -169,6 +216,7 @@ subtest('a lock that is held' => sub {
 
 	is($r->{status}, 503, 'status');
 	is(-s $file, 0, 'nothing is written');
+	cmp_ok($r->{time}, '>=', 0.05, 'it is waited for');
 	cmp_ok($r->{time}, '<', Gateway->patience(2), 'nobody waits for long');
 
 	close $fh;
@@ -213,7 +261,7 @@ subtest('a pipe' => sub {
 		exec 'sh', '-c', 'exec cat < "$0" > "$1"', $file, "$dir/read";
 	}
 
-	sleep 0.2;
+	$ngx->wait_for(sub { (readlink("/proc/$pid/fd/0") // '') eq $file });
 
 	my @r = Webhook::run(map { client($_, 40, 10 ** ($_ % 6)) } 1 .. 20);
 	my %acked;
@@ -225,8 +273,10 @@ subtest('a pipe' => sub {
 
 	ok(!!$acked{'4-1'}, 'lines of 10k are written');
 	ok(!!$acked{'5-1'}, 'lines of 100k are written');
-	$ngx->wait_for(sub { (-s "$dir/read" // 0) > 0 });
-	sleep 0.3;
+
+	# the reader waits: all of the pipe is in its file
+
+	$ngx->wait_for(sub { held($fh) == 0 && state($pid) eq 'S' });
 	kill TERM => $pid;
 	waitpid $pid, 0;
 
@@ -255,8 +305,28 @@ subtest('a pipe' => sub {
 	print $out $rest;
 	close $out;
 
+	my $pipe = $file;
+
 	$file = "$dir/read";
 	whole(\%acked, 1);
+	$file = $pipe;
+
+	# short lines are added to what is in the pipe, a long one is not
+
+	is(rejected('short', 40)->{status}, 200, 'short lines: status');
+	is(rejected('more', 100)->{status}, 200, 'many short lines: status');
+
+	my $n = held($fh);
+
+	is(post($ngx->port(), body('long', 0, 65000))->{status}, 503,
+		'a long line: status');
+	is(held($fh), $n, 'nothing of the long line is in the pipe');
+
+	# nobody else's writes to the pipe are told that it is full
+
+	is(scalar(grep { flags($_, $pipe) & O_NONBLOCK } $ngx->workers()), 0,
+		'the pipe is as it was');
+
 	$ngx->done($failed);
 	$file = "$dir/dead";
 });
@@ -323,7 +393,7 @@ sub client {
 sub rejected {
 	my ($first, @more) = @_;
 
-	return post($ngx->port(), @more && $more[0] == 40 ? body(@_)
+	return post($ngx->port(), @more && $more[0] >= 40 ? body(@_)
 		: webhook(map { qq({"event":"open","id":"$_"}) } @_));
 }
 
@@ -345,10 +415,62 @@ sub fill {
 
 
 sub slurp {
-	open my $fh, '<:raw', $file or die "$file: $!\n";
+	my ($name) = (@_, $file);
+
+	open my $fh, '<:raw', $name or die "$name: $!\n";
 	local $/;
 
 	return scalar(<$fh>) // '';
+}
+
+
+# whether the worker has opened the file again, and not written since: nginx
+# opens it for writing only
+
+sub reopened {
+	return $ngx->wait_for(sub {
+		(flags($ngx->workers(), $file) & O_ACCMODE) == O_WRONLY;
+	});
+}
+
+
+# how a process has a file open
+
+sub flags {
+	my ($pid, $name) = @_;
+
+	for my $link (glob "/proc/$pid/fd/*") {
+		next if (readlink($link) // '') ne $name;
+
+		open my $fh, '<', $link =~ s!/fd/!/fdinfo/!r or next;
+
+		return oct $1 if join('', <$fh>) =~ /^flags:\s+(\d+)/m;
+	}
+
+	return 0;
+}
+
+
+# bytes in a pipe
+
+sub held {
+	my ($fh) = @_;
+	my $n = pack 'i', 0;
+
+	ioctl($fh, FIONREAD, $n) or die "ioctl: $!\n";
+
+	return unpack 'i', $n;
+}
+
+
+# S: sleeps
+
+sub state {
+	my ($pid) = @_;
+
+	open my $fh, '<', "/proc/$pid/stat" or return '';
+
+	return <$fh> =~ /^.*\) (\S)/ ? $1 : '';
 }
 
 
