@@ -24,6 +24,8 @@ my $ngx = Gateway->new(amplitude => $amp, http => '
 ', sendgrid => "
 	sendgrid_amp_dead_letter $root/dead;
 ", server => qq(
+	sendfile on;
+
 	location = /ten {
 		sendgrid_amp us;
 		sendgrid_amp_batch_events 10;

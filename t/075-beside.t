@@ -78,6 +78,7 @@ my $ngx = Gateway->new(amplitude => $amp, http => qq(
 		'\$sendgrid_amp_forwarded \$sendgrid_amp_error';
 	limit_req_zone \$server_port zone=slow:32k rate=3r/s;
 	limit_req_zone \$server_port zone=full:32k rate=1r/m;
+	proxy_cache_path $root/cache keys_zone=answers:64k;
 	$real_http
 ), server => qq(
 	access_log $root/access.log status;
@@ -159,8 +160,25 @@ my $ngx = Gateway->new(amplitude => $amp, http => qq(
 	location = /stalled {
 		sendgrid_amp us;
 		sendgrid_amp_batch_events 1;
-		sendgrid_amp_concurrency 2;
-		client_body_timeout 500ms;
+		sendgrid_amp_concurrency 3;
+		client_body_timeout 800ms;
+	}
+
+	location = /cached {
+		sendgrid_amp /amplitude/cached;
+		sendgrid_amp_batch_events 1;
+		sendgrid_amp_concurrency 1;
+	}
+
+	location = /amplitude/cached {
+		internal;
+		proxy_pass $server/2/httpapi;
+		proxy_cache answers;
+		proxy_cache_methods POST;
+		proxy_cache_key \$uri;
+		proxy_cache_valid 200 1s;
+		proxy_cache_use_stale updating;
+		proxy_cache_background_update on;
 	}
 
 	location = /full { sendgrid_amp /amplitude/full; }
@@ -214,6 +232,10 @@ my $ngx = Gateway->new(amplitude => $amp, http => qq(
 		proxy_buffering off;
 	}
 ))->start();
+
+# an answer that a cache has for the end of these tests
+
+is(post($port, webhook(event(1)), uri => '/cached')->{status}, 200, 'cached');
 
 # a body that somebody else has begun to read, or throws away
 
@@ -345,14 +367,22 @@ for my $listen ($realip ? ($pp, Gateway->port(4)) : ()) {
 		is($r->{status}, 200, 'status');
 		is($r->{json}{forwarded}, 6, 'forwarded');
 
-		my @log = split /\n/, slurp("$root/pp.log");
-		splice @log, 0, $lines;
+		my @log;
+
+		$ngx->wait_for(sub {
+			@log = split /\n/, slurp("$root/pp.log");
+			splice @log, 0, $lines;
+			return @log == 7;
+		});
 
 		# realip of a location to Amplitude changes the one address that all
 		# subrequests have
 
 		is(scalar(grep { m!^/amplitude/us 203\.0\.113\.7 4711$! } @log), 6,
 			'the address in the log of subrequests') if $listen == $pp;
+		is(scalar(grep { $listen == $pp ? m!^/sendgrid 203\.0\.113\.7 4711$!
+			: m!^/sendgrid 127\.0\.0\.1 ! } @log), 1,
+			'the address in the log of the webhook');
 	});
 }
 
@@ -365,6 +395,20 @@ subtest('filters in the location to Amplitude' => sub {
 		is($r->{status}, 200, "$n events: status");
 		is($r->{json}{forwarded}, $n, "$n events: forwarded");
 	}
+});
+
+# a subrequest of a subrequest lives in its pool, and longer
+
+subtest('a cache is updated in the background' => sub {
+	$amp->clear();
+	$amp->script({ delay => 0.5 });
+
+	my $r = post($port, webhook(events(30)), uri => '/cached');
+
+	is($r->{status}, 200, 'status');
+	is($r->{json}{batches}, 30, 'batches');
+	is_deeply([ map { $_->{events} } $amp->requests() ], [ 1 ],
+		'one request, of the update');
 });
 
 # HTTP/2: frames that come while nobody reads
@@ -501,28 +545,32 @@ if ($http2) {
 # the client's timer, which the start of each subrequest deletes
 
 subtest('a client that stalls while batches are on their way' => sub {
-	my @events = events(2);
-	my $body = "[$events[0],$events[1]";
+	my @events = events(3);
+	my $body = '[' . join ',', @events;
 	my $from = slurp("$root/access.log") =~ tr/\n//;
 
 	$amp->clear();
-	$amp->script({ delay => 2, times => 0 });
+	$amp->script({ delay => 2.5, times => 0 });
 
+	# the last part comes in time: nginx has an event of the first start
+
+	my $last = length($body) - 100;
 	my $c = Webhook->new($port, '', raw => Webhook::request_head(
-		1 + length $body, uri => '/stalled') . $body);
+		1 + length $body, uri => '/stalled') . substr($body, 0, $last));
 
-	push @{ $c->{todo} }, [ wait => 1.5 ], [ send => ']' ];
+	push @{ $c->{todo} }, [ wait => 0.2 ], [ send => substr($body, $last) ],
+		[ wait => 1.8 ], [ send => ']' ];
 
 	my ($r) = Webhook::run($c);
 
 	is($r->{closed}, 1, 'the connection is closed');
 	is($r->{body}, '', 'without an answer');
-	is(keys %{ $amp->stored() }, 2, 'the batches are delivered');
+	is(keys %{ $amp->stored() }, 3, 'the batches are delivered');
 
 	my $line = $ngx->wait_for(sub {
 		(split /\n/, slurp("$root/access.log"))[$from] }) // '';
 
-	like($line, qr!^POST /stalled 408 2 2 timed_out$!, 'the log');
+	like($line, qr!^POST /stalled 408 3 3 timed_out$!, 'the log');
 });
 
 # how the location to Amplitude makes a path

@@ -116,6 +116,10 @@ subtest('the error log is short' => sub {
 
 	is($r->{json}{rejected}, 17, 'rejected');
 
+	# the webhook is at its end when another request is answered
+
+	post($port, '', method => 'GET', uri => '/x');
+
 	my $log = $ngx->log($from);
 
 	is(scalar(() = $log =~ /event rejected: no_user_id/g), 3,
@@ -126,6 +130,17 @@ subtest('the error log is short' => sub {
 		'7 more events rejected: no_user_id, region: "us"'
 		. ' | 1 more events rejected: no_event_type, region: "us"',
 		'the rest of both');
+});
+
+subtest('the ids that are logged' => sub {
+	my $from = length $ngx->log();
+	my @odd = map { "a${_}b" } '/', ':', '@', '[', '`', '{', '.', ' ';
+
+	post($port, webhook(event(1, email => 'null', sg_event_id => qq("$_"))),
+		uri => '/logged') for 'aZ09', '-_=zA', @odd;
+
+	is(join(' ', $ngx->log($from) =~ /sg_event_id: "([^"]*)"/g),
+		join(' ', 'aZ09', '-_=zA', ('?') x @odd), 'ids');
 });
 
 subtest('a webhook that fails says how many were rejected' => sub {
