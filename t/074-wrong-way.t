@@ -184,18 +184,19 @@ for my $case ([ 404, $html ], [ 403, $html ], [ 302, '' ], [ 301, $html ],
 	}
 }
 
-for my $case ([ 'many', 6 ], [ 'eight', 6 ], [ 'ten', 2 ],
-	[ 'one', 1 ]) {
-	my ($way, $at_once) = @$case;
+for my $case ([ 'many', 6, delay => 0.3 ], [ 'eight', 6, delay => 0.3 ],
+	[ 'ten' ], [ 'one', 1 ])
+{
+	my ($way, $at_once, %step) = @$case;
 
 	subtest("404 to all, 200 events, small batches: /$way" => sub {
 		my $r = sent("/$way" . way(), [ events(200) ],
-			{ status => 404, body => $html, times => 0, delay => 0.3 });
+			{ status => 404, body => $html, times => 0, %step });
 
 		is($r->{status}, 502, 'status');
 		is($r->{dead}, '', 'nothing goes to the dead letter');
 		cmp_ok(scalar @{ $r->{requests} }, '<=', 12, 'requests');
-		is($amp->max_in_flight(), $at_once, 'at once');
+		is($amp->max_in_flight(), $at_once, 'at once') if $at_once;
 	});
 }
 
@@ -415,6 +416,17 @@ subtest('many at once, after others have passed' => sub {
 	is($amp->max_in_flight(), 16, 'good ones: at once');
 });
 
+subtest('batches that wait for another are sent at once after it' => sub {
+	my $r = sent('/ten' . way(), [ events(20) ],
+		{ max_events => 9, times => 0 }, { delay => 0.3, times => 0 });
+	my @requests = @{ $r->{requests} };
+
+	is(join(' ', map { $_->{events} } @requests), '10 10 5 5 5 5',
+		'requests');
+	cmp_ok($requests[3]{time}, '>', $requests[2]{answered}, 'one alone');
+	cmp_ok($requests[4]{time}, '<', $requests[3]{answered}, 'two at once');
+});
+
 subtest('another webhook tells that a bad one is one' => sub {
 	my $way = way();
 	my $body = '[' . event('bad');
@@ -424,11 +436,15 @@ subtest('another webhook tells that a bad one is one' => sub {
 	$amp->script({ match => qr/event-bad/, status => 400, body => '' },
 		{ delay => 0.2 });
 
-	# the first one does not end before the second one was accepted
+	# the bad one is refused before another is accepted, and decided about
+	# after that
 
-	my ($first, $second) = Webhook::run(
-		Webhook->new($port, $body . ',' . '7]', uri => "/one$way",
-			cuts => [ length($body) + 2 ], pause => 0.6),
+	my $c = Webhook->new($port, '', raw => Webhook::request_head(
+		3 + length $body, uri => "/one$way") . "$body,7");
+
+	push @{ $c->{todo} }, [ wait => 0.6 ], [ send => ']' ];
+
+	my ($first, $second) = Webhook::run($c,
 		Webhook->new($port, webhook(event('good')), uri => $way));
 
 	is($second->{status}, 200, 'the other one');
