@@ -19,7 +19,7 @@ my $amp = Amplitude->new();
 my $root = Gateway::root();
 my $upstream = 'http://127.0.0.1:' . $amp->port() . '/2/httpapi';
 
-my $ngx = Gateway->new(amplitude => $amp, http => '
+my $ngx = Gateway->new(amplitude => $amp, poison => 1, http => '
 	sendgrid_amp_retry_delay 20ms;
 ', sendgrid => "
 	sendgrid_amp_dead_letter $root/dead;

@@ -32,7 +32,8 @@ my @unusable = (
 	[ 'no_user_id', '{"event":"open","pad":"' . ('x' x 100000) . '"}' ],
 );
 
-my $ngx = Gateway->new(amplitude => $amp, main => 'worker_processes 4;',
+my $ngx = Gateway->new(amplitude => $amp, poison => 1,
+	main => 'worker_processes 4;',
 	sendgrid => "sendgrid_amp_dead_letter $root/dead;", server => qq(
 	location = /inherited { sendgrid_amp us; }
 	location = /off { sendgrid_amp us; sendgrid_amp_dead_letter off; }

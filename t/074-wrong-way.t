@@ -26,7 +26,7 @@ my $port2 = Gateway->port(2);
 
 my @ways = map { "way$_" } 1 .. 140;
 
-my $ngx = Gateway->new(amplitude => $amp, http => qq(
+my $ngx = Gateway->new(amplitude => $amp, poison => 1, http => qq(
 	sendgrid_amp_retry_delay 20ms;
 	sendgrid_amp_dead_letter $root/dead;
 

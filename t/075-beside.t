@@ -69,7 +69,7 @@ my $real_http = !$realip ? '' : qq(
 	}
 );
 
-my $ngx = Gateway->new(amplitude => $amp, http => qq(
+my $ngx = Gateway->new(amplitude => $amp, poison => 1, http => qq(
 	sendgrid_amp_retry_delay 20ms;
 	sendgrid_amp_dead_letter $root/dead;
 	sendgrid_amp_zone figures:64k;

@@ -368,7 +368,7 @@ END {
 ###############################################################################
 
 sub gateway {
-	return Gateway->new(amplitude => $amp, sendgrid =>
+	return Gateway->new(amplitude => $amp, poison => 1, sendgrid =>
 		"sendgrid_amp_dead_letter $file;", @_);
 }
 

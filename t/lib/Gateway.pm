@@ -10,7 +10,8 @@ package Gateway;
 # new() takes text for the configuration: main, http (before the server),
 # server, sendgrid (in location = /sendgrid), or conf, all of it; log, the log
 # level; error_log, its file; user, of the workers; leaks => 1 if nginx itself leaks with it;
-# env, what is added to the environment.
+# env, what is added to the environment; poison => 1 fills memory that is
+# allocated or freed, so that nobody lives on what was there.
 
 use warnings;
 use strict;
@@ -193,6 +194,7 @@ sub start {
 			"--log-file=$root/valgrind.log.%p", '--';
 	}
 
+	local $ENV{MALLOC_PERTURB_} = $self->{poison} ? 165 : 0;
 	local $ENV{ASAN_OPTIONS} = $self->{leaks} ? no_leaks()
 		: $ENV{ASAN_OPTIONS} // '';
 
