@@ -424,7 +424,7 @@ SKIP: {
 		my $c = Http2->new($port2, uri => '/serial');
 
 		$c->data("[$events[0],$events[1],");
-		sleep 0.2;
+		$ngx->wait_for(sub { scalar $amp->requests() });
 		$c->data("$events[2]]", end => 1);
 
 		my $r = $c->answer(10) // {};
@@ -497,7 +497,7 @@ for my $case ([ 'HTTP/1, closed' => 'close', 400 ],
 
 			$c->data("[$events[0],$events[1]" . ($how eq 'rst' ? ',' : ']'),
 				end => $how ne 'rst');
-			sleep 0.2;
+			$ngx->wait_for(sub { scalar($amp->requests()) == 2 });
 			$how eq 'h2close' ? $c->close() : $c->reset();
 			$c->answer(0.1) if $how ne 'h2close';
 		}
@@ -529,7 +529,7 @@ if ($http2) {
 		$c->data('[' . join(',', @e[0, 1]) . ',' . substr($e[2], 0, 300));
 		$ngx->wait_for(sub { scalar $amp->requests() });
 		kill STOP => $worker;
-		sleep 0.5;
+		$ngx->wait_for(sub { ($amp->requests())[0]{answered} });
 		$c->close();
 		sleep 0.1;
 		kill CONT => $worker;
