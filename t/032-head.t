@@ -8,6 +8,8 @@ use strict;
 
 use Test::More;
 
+use Digest::SHA qw(sha256);
+use List::Util qw(first);
 use MIME::Base64 qw(encode_base64);
 
 use Amplitude;
@@ -37,6 +39,17 @@ my $ngx = Gateway->new(amplitude => $amp,
 	}
 
 	location = /small { sendgrid_amp us; client_max_body_size 1; }
+
+	location = /empty {
+		sendgrid_amp us;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key $arg_key;
+	}
+
+	location = /amplitude/eu {
+		internal;
+		proxy_pass http://127.0.0.1:' . $amp->port() . '/batch;
+	}
 ')->start();
 
 my $port = $ngx->port();
@@ -177,6 +190,110 @@ for my $case (@encodings) {
 		'Content-Encoding: ' . join ' and ', map { "\"$_\"" } @values);
 }
 
+# nginx keeps headers in lists of 20
+
+my @many = map { "X-Header-$_: $_" } 1 .. 25;
+
+for my $n (18 .. 25) {
+	my @others = @many[0 .. $n - 1];
+
+	is(post($port, $body, headers => [ @others, 'Content-Encoding: gzip' ])
+		->{status}, 415, "Content-Encoding behind $n others");
+	is(post($port, $body, headers => \@others)->{status}, 200,
+		"none behind $n others");
+}
+
+is(post($port, $body, headers => [ 'Content-EncodingS: gzip',
+	'Content-Encodin: gzip', 'X-Content-Encoding: gzip' ])->{status}, 200,
+	'headers of similar names');
+is(post($port, $body, headers => [ 'cONTENT-eNCODING: gzip' ])->{status}, 415,
+	'Content-Encoding in another letter case');
+
+# all that a refused webhook is told
+
+my @answers = (
+	[ 401, 'Unauthorized', 'unauthorized', { 'www-authenticate' =>
+		'Basic realm="SendGrid Event Webhook"' }, key => undef ],
+	[ 405, 'Not Allowed', 'method_not_allowed', { allow => 'POST' },
+		method => 'PUT' ],
+	[ 403, 'Forbidden', 'bad_signature', {}, uri => '/signed' ],
+	[ 413, 'Request Entity Too Large', 'too_large', {}, uri => '/small' ],
+	[ 415, 'Unsupported Media Type', 'content_encoding', {},
+		headers => [ 'Content-Encoding: gzip' ] ],
+	[ 500, 'Internal Server Error', 'internal', {},
+		uri => '/region?region=x' ],
+);
+
+for my $case (@answers) {
+	my ($status, $reason, $keyword, $headers, @post) = @$case;
+
+	$r = post($port, $body, @post);
+	delete @{ $r->{headers} }{qw(server date)};
+
+	is("$r->{status} $r->{reason}", "$status $reason",
+		"$status $keyword: status line");
+	is($r->{body}, '{"received":0,"forwarded":0,"ignored":0,"rejected":0,'
+		. qq("batches":0,"error":"$keyword"}\n), "$status $keyword: body");
+	is_deeply($r->{headers}, { %$headers, connection => 'close',
+		'content-type' => 'application/json',
+		'content-length' => length $r->{body} },
+		"$status $keyword: headers") or diag(explain($r->{headers}));
+}
+
+# regions, and where their batches go
+
+for my $case ([ 'us', '/2/httpapi' ], [ 'eu', '/batch' ],
+	[ '/amplitude/us', '/2/httpapi' ], [ '/amplitude/eu', '/batch' ])
+{
+	my ($region, $uri) = @$case;
+
+	$amp->clear();
+	is(post($port, $body, uri => "/region?region=$region")->{status}, 200,
+		"region $region: status");
+	is(join(' ', map { $_->{uri} } $amp->requests()), $uri,
+		"region $region: where batches go");
+}
+
+for my $region ('usa', 'euro', 'u', 'e', 'ua', 'eo', 'as', 'au', 'US', 'us/',
+	'amplitude/us', '')
+{
+	my $from = length $ngx->log();
+
+	$amp->clear();
+	is(post($port, $body, uri => "/region?region=$region")->{status}, 500,
+		"region \"$region\": status");
+	is(scalar($amp->requests()), 0, "region \"$region\": nothing is sent");
+	is(said($from), qq([error] "sendgrid_amp" got the region "$region", it )
+		. qq(must be "us", "eu" or an internal location\n)
+		. '[error] "sendgrid_amp" failed: no way or form for the events',
+		"region \"$region\": error log");
+}
+
+# passwords are compared as a whole, and so are their hashes
+
+my $hash = substr(sha256(SECRET), 0, 2);
+my $similar = first { substr(sha256($_), 0, 2) eq $hash } 1 .. 1000000;
+
+is(post($port, $body, secret => $similar)->{status}, 401,
+	"a password whose hash begins as that of the secret: $similar");
+
+# what the error log tells of credentials
+
+for my $case ([ 'client sent no credentials', key => undef ],
+	[ 'client sent no credentials', key => '' ],
+	[ 'client sent no credentials', key => undef,
+		headers => [ 'Authorization: Bearer x' ] ],
+	[ 'client sent a password that is not one of "sendgrid_amp_secret"',
+		secret => 'wrong' ],
+	[ '"sendgrid_amp_api_key" is empty', uri => '/empty?key=' ])
+{
+	my ($text, @post) = @$case;
+	my $from = length $ngx->log();
+
+	is(post($port, $body, @post)->{status}, 401, "@post[0 .. 0], $text: status");
+	is(said($from), "[info] $text", "@post[0 .. 0], $text: error log");
+}
+
 # HTTP/2
 
 SKIP: {
@@ -214,6 +331,22 @@ done_testing();
 
 sub head {
 	return Webhook::request_head(length $body, keepalive => 1, @_);
+}
+
+
+# what the error log tells of a request, less those that are with each line
+
+sub said {
+	my ($from) = @_;
+	my @lines;
+
+	$ngx->wait_for(sub {
+		@lines = map { m!(\[\w+\]) \d+#\d+: \*\d+ (.*), client: ! ? "$1 $2" : () }
+			split /\n/, $ngx->log($from);
+		return @lines;
+	});
+
+	return join "\n", @lines;
 }
 
 
