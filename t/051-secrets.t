@@ -162,6 +162,23 @@ my $ngx = Gateway->new(amplitude => $amp, log => 'info', http => "
 		rewrite ^ /forbidden last;
 	}
 
+	location ~ '^/keyed/webhook/(?<amp_key>[0-9a-f]{32})\$' {
+		sendgrid_amp us;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key \$amp_key;
+		rewrite ^ /basic last;
+	}
+
+	location = /basic { sendgrid_amp us; sendgrid_amp_secret another; }
+
+	location = /anybody {
+		sendgrid_amp us;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key constant;
+		error_page 403 /forbidden;
+		return 403;
+	}
+
 	location ~ '^/resolved/(?<amp_key>[0-9a-f]{32})\$' {
 		sendgrid_amp /amplitude/resolved;
 		sendgrid_amp_auth off;
@@ -337,6 +354,16 @@ for my $case ([ "/keyed/page/$path", '/forbidden' ],
 		"key in the path, $name: no request line");
 }
 
+my $wrong = 'client sent a password that is not one of '
+	. '"sendgrid_amp_secret", client: 127.0.0.1, server: localhost';
+
+is(told("/keyed/webhook/$path", 'client sent'), qq($wrong, location: "/basic"),
+	'key in the path, another webhook: no request line');
+is(told('/basic', 'client sent'),
+	qq($wrong, request: "POST /basic HTTP/1.1", host: "localhost"),
+	'a webhook with credentials: request line');
+is(told('/anybody', 'access forbidden'), qq($refused, location: "/forbidden"),
+	'no credentials: no request line');
 is(told('/constant', 'access forbidden'),
 	qq($refused, request: "POST /constant HTTP/1.1", host: "localhost"),
 	'key in the configuration: request line');
@@ -407,7 +434,7 @@ SKIP: {
 for my $case ([ '/denied/stay', 403 ], [ '/denied/page', 403 ],
 	[ '/small/page', 413 ], [ '/small/named', 413 ], [ '/if444/stay', 'other' ],
 	[ '/if403/named', 403 ], [ '/quiet/page', 413 ], [ '/quiet/named', 413 ],
-	[ '/quiet/loud', 413 ], [ '/tried', 'other' ])
+	[ '/quiet/loud', 413 ], [ '/tried', 'other' ], [ '/asked403/stay', 403 ])
 {
 	my ($uri, $status) = @$case;
 	my $before = metrics($port);
