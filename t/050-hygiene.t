@@ -38,6 +38,8 @@ my $ngx = Gateway->new(amplitude => $amp, server => qq(
 		proxy_set_header Host api2.amplitude.com;
 		proxy_set_header X-Static yes;
 		proxy_set_header X-Cookie "[\$http_cookie]";
+		proxy_set_header X-User "[\$remote_user]";
+		proxy_set_header X-Authorization "[\$http_authorization]";
 	}
 
 	location = /plain { sendgrid_amp /amplitude/plain; }
@@ -92,7 +94,7 @@ for my $uri ('/sendgrid', '/mirror', '/plain', '/sendgrid?token=t0ken') {
 
 subtest('headers that were asked for' => sub {
 	$amp->clear();
-	$amp->set(headers => 'x-static|x-cookie');
+	$amp->set(headers => 'x-static|x-cookie|x-user|x-authorization');
 	post($ngx->port(), webhook($personal), uri => '/extra',
 		headers => \@headers);
 
@@ -101,8 +103,33 @@ subtest('headers that were asked for' => sub {
 	is($request->{headers}{host}, 'api2.amplitude.com', 'Host');
 	is($request->{headers}{'x-static'}, 'yes', 'a constant');
 	is($request->{headers}{'x-cookie'}, '[]', 'not even by a variable');
+	is($request->{headers}{'x-user'}, '[]', 'nor the user name');
+	is($request->{headers}{'x-authorization'}, '[]', 'nor the credentials');
 	is_deeply([ $amp->violations() ], [], 'the contract is kept');
 });
+
+# ids of rejected events, as far as they can be no address
+
+for my $case ([ '', '' ], [ 'a' x 100, 'a' x 100 ], [ 'b' x 101, 'b' x 100 ],
+	[ 'c' x 5000, 'c' x 100 ], [ ('d' x 100) . '@', 'd' x 100 ],
+	[ ('e' x 99) . '@', '?' ], [ '@' . ('f' x 99), '?' ],
+	[ '0189-AMZ_amz=', '0189-AMZ_amz=' ],
+	map { [ "g${_}g", '?' ] } '/', ':', '@', '[', '`', '{', '.', '+', ',', '<',
+	'>', '^', ' ', "\x7f", "\xc3\xa9")
+{
+	my ($id, $want) = @$case;
+	my $from = length $ngx->log();
+
+	post($ngx->port(), webhook(event(1, email => undef,
+		sg_event_id => qq("$id"))));
+
+	my @lines = $ngx->log($from)
+		=~ /(\[\w+\]) [^\n]*?(event rejected: [^\n]*?)(?: while [^\n]*)?, client: /g;
+
+	is("@lines", '[warn] event rejected: no_user_id, field: "", sg_event_id: '
+		. qq("$want"), 'id "' . substr($id, 0, 5) . '", ' . length($id)
+		. ' bytes');
+}
 
 # all that goes wrong, too
 

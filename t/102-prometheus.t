@@ -28,6 +28,19 @@ post($port, webhook(events(10), 1));
 post($port, 'x');
 
 my $text = get($port, '/status?format=prometheus')->{body};
+my %types = (
+	webhooks_total => 'counter',
+	webhooks_in_flight => 'gauge',
+	events_total => 'counter',
+	amplitude_responses_total => 'counter',
+	retries_total => 'counter',
+	rejected_total => 'counter',
+	signatures_total => 'counter',
+	received_bytes_total => 'counter',
+	sent_bytes_total => 'counter',
+	webhook_duration_seconds => 'histogram',
+	amplitude_duration_seconds => 'histogram',
+);
 my %names = map { s/_(?:bucket|sum|count)$//r => 1 }
 	$text =~ /^(sendgrid_amp_\w+)/mg;
 
@@ -40,6 +53,8 @@ subtest('text format' => sub {
 			1, 'and a type');
 	}
 
+	is_deeply({ $text =~ /^# TYPE sendgrid_amp_(\w+) (\w+)$/mg }, \%types,
+		'all names and types');
 	like($text, qr/\n\z/, 'ends with a line feed');
 	unlike($text, qr/\n\n|[\r\t]| $/m, 'no white space that has no place');
 
