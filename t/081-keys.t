@@ -7,7 +7,9 @@ use strict;
 
 use Test::More;
 
+use Fcntl qw(O_NONBLOCK O_WRONLY);
 use MIME::Base64 qw(decode_base64);
+use POSIX ();
 
 use Amplitude;
 use Gateway;
@@ -214,14 +216,104 @@ for my $case (@bad) {
 	unlike($out, qr/\Q$k1\E|\Q@{[substr $private_text, 0, 40]}\E/, 'no key');
 }
 
-# a path is relative to the folder of nginx.conf
+# a path is relative to the folder of nginx.conf, not to that of nginx
 
 my ($name) = $pem =~ m!([^/]+)$!;
 
 check();
-system('cp', $pem, "$root/$name");
-is((check(sendgrid => "sendgrid_amp_public_key $name;"))[0], 0,
-	'relative path');
+mkdir "$root/conf" or die "$root/conf: $!\n";
+system('cp', $pem, "$root/conf/$name");
+spew("$root/conf/nginx.conf", Gateway->new(sendgrid =>
+	"sendgrid_amp_public_key $name;")->conf());
+
+my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+
+like(`$nginx -t -p $root/ -c conf/nginx.conf -e stderr 2>&1`,
+	qr/test is successful/, 'relative path');
+
+# what nginx cannot read is shown if it is a path, and can be no secret:
+# [ parameter, whether it is shown ]
+
+my @paths = (
+	[ '/none.pem', 1 ],
+	[ './none.pem', 1 ],
+	[ '../none.pem', 1 ],
+	[ 'none.pem', 0 ],
+	[ '.none/none.pem', 0 ],
+	[ '..none/none.pem', 0 ],
+	[ '/none.pem+', 0 ],
+	[ '/none@none', 0 ],
+	[ '/none=', 0 ],
+	[ '/abcdefghijklmn0', 1 ],
+	[ '/abcdefghijklmno0', 0 ],
+	[ '/abcdefghijklmno9', 0 ],
+	[ '/0aaaaaaaaaaaaaaa', 0 ],
+	[ '/9zzzzzzzzzzzzzzz', 0 ],
+	[ '/0AAAAAAAAAAAAAAA', 0 ],
+	[ '/9ZZZZZZZZZZZZZZZ', 0 ],
+	[ '/0123456789012345', 0 ],
+	[ '/012345678901234', 1 ],
+	[ '/azAZabcdefghijklmnop', 1 ],
+	(map { [ "/abcdefgh0${_}abcdefgh1", 1 ] } '/', '.', '-', '_'),
+	(map { [ "/abc0${_}abcdefghijklmnopqr", 1 ] } '/', '.', '-', '_'),
+);
+
+my $no_key = 'parameter 1 of "sendgrid_amp_public_key" directive must be a '
+	. 'public key of the curve P-256 or the path of its file, ';
+my $no_file = '(2: No such file or directory)';
+
+for my $case (@paths) {
+	my ($parameter, $shown) = @$case;
+	my $full = $parameter =~ m!^/! ? $parameter : "$root/$parameter";
+
+	is(emerg("sendgrid_amp_public_key $parameter;"), $shown
+		? qq("sendgrid_amp_public_key" cannot read "$full" $no_file)
+		: "${no_key}and nginx cannot read such a file $no_file",
+		"no such file: $parameter");
+}
+
+# a key is longer than a name of a file without a point
+
+is(emerg('sendgrid_amp_public_key ' . 'A' x 39 . ';'),
+	"${no_key}and nginx cannot read such a file $no_file", '39 bytes: a file');
+is(emerg('sendgrid_amp_public_key ' . 'A' x 40 . ';'),
+	"${no_key}no public key was found", '40 bytes: a key');
+
+# files of 64k at most
+
+my $no_text = '"sendgrid_amp_public_key" cannot read "%s": it is no file of '
+	. 'at most 64k';
+my $blank = "\n" x (65536 - length $one->pem());
+my $most = Sign::file($blank . $one->pem());
+my $more = Sign::file("\n$blank" . $one->pem());
+my $fifo = "$root/fifo";
+
+is((check(sendgrid => "sendgrid_amp_public_key $most;"))[0], 0, '64k');
+is(emerg("sendgrid_amp_public_key $more;"), sprintf($no_text, $more),
+	'64k and a byte');
+is(emerg("sendgrid_amp_public_key $root/conf;"),
+	sprintf($no_text, "$root/conf"), 'a folder');
+is(emerg("sendgrid_amp_public_key $noise;"),
+	qq("$noise" of "sendgrid_amp_public_key" directive must hold a public key )
+	. 'of the curve P-256, no base64 was found', 'a file without a key');
+
+POSIX::mkfifo($fifo, 0600) or die "$fifo: $!\n";
+
+my $message = eval {
+	local $SIG{ALRM} = sub { die "nginx waits\n" };
+
+	alarm(Gateway::patience(10));
+	my $text = emerg("sendgrid_amp_public_key $fifo;");
+	alarm(0);
+
+	return $text;
+};
+
+# who waits for a writer gets one
+
+sysopen(my $writer, $fifo, O_WRONLY | O_NONBLOCK) if !defined $message;
+
+is($message // $@, sprintf($no_text, $fifo), 'a pipe is not waited for');
 
 # other levels
 
@@ -357,6 +449,25 @@ done_testing();
 
 sub check {
 	return Gateway::check(Gateway->new(@_)->conf());
+}
+
+
+# the message that makes a configuration fail, less its place
+
+sub emerg {
+	my ($conf) = @_;
+	my ($status, $out) = check(sendgrid => $conf);
+
+	return join "\n", $out =~ /\[emerg\] \d+#\d+: (.*) in \S+:\d+$/mg;
+}
+
+
+sub spew {
+	my ($file, $text) = @_;
+
+	open my $fh, '>', $file or die "$file: $!\n";
+	print $fh $text;
+	close $fh;
 }
 
 
