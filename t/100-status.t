@@ -67,6 +67,7 @@ my $server = '
 	}
 ';
 
+my $began = int(time());
 my $ngx = Gateway->new(amplitude => $amp, main => 'worker_processes 2;',
 	http => "$zone $log", sendgrid => '
 		sendgrid_amp_retries 2;
@@ -74,6 +75,7 @@ my $ngx = Gateway->new(amplitude => $amp, main => 'worker_processes 2;',
 	', server => "access_log $root/access.log figures; $server")->start();
 
 my $port = $ngx->port();
+my $started = time();
 
 ###############################################################################
 # one webhook at a time: what follows from it, and what the log has
@@ -690,6 +692,22 @@ subtest('formats' => sub {
 		like($head->{body} // '', qr/^Content-Type: \Q$type{$format}\E\r$/m,
 			'but the same type');
 	}
+});
+
+subtest('since when, and the time' => sub {
+	my $before;
+
+	# late in a second, so that milliseconds are seen
+
+	$ngx->wait_for(sub { $before = time(); return $before - int($before) > 0.5 });
+
+	my $json = figures($port);
+	my $after = time();
+
+	cmp_ok($json->{since}, '>=', $began, 'since the start');
+	cmp_ok($json->{since}, '<=', $started, 'and no later');
+	cmp_ok($json->{time}, '>=', $before - 0.1, 'the time');
+	cmp_ok($json->{time}, '<=', $after + 0.1, 'and no later');
 });
 
 subtest('Accept behind others' => sub {
