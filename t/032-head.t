@@ -20,14 +20,19 @@ use Webhook;
 my $amp = Amplitude->new();
 my $access = Gateway::root() . '/access.log';
 my $ngx = Gateway->new(amplitude => $amp,
-	http => 'log_format answers "$server_protocol $status $sendgrid_amp_error";',
+	http => 'log_format answers "$server_protocol $status $sendgrid_amp_error";
+		log_format regions "[$sendgrid_amp_region]";',
 	server => "access_log $access answers;" . '
 	location = /signed {
 		sendgrid_amp us;
 		sendgrid_amp_public_key "' . Sign->new()->base64() . '";
 	}
 
-	location = /region { sendgrid_amp $arg_region; }
+	location = /region {
+		sendgrid_amp $arg_region;
+		access_log ' . Gateway::root() . '/regions.log regions;
+	}
+
 	location = /denied { sendgrid_amp us; deny all; }
 	location = /mirror { sendgrid_amp us; mirror /copy; }
 	location = /copy { return 204; }
@@ -254,9 +259,10 @@ for my $case ([ 'us', '/2/httpapi' ], [ 'eu', '/batch' ],
 		"region $region: where batches go");
 }
 
-for my $region ('usa', 'euro', 'u', 'e', 'ua', 'eo', 'as', 'au', 'US', 'us/',
-	'amplitude/us', '')
-{
+my @unknown = ('usa', 'euro', 'u', 'e', 'ua', 'eo', 'as', 'au', 'US', 'us/',
+	'amplitude/us', '');
+
+for my $region (@unknown) {
 	my $from = length $ngx->log();
 
 	$amp->clear();
@@ -268,6 +274,9 @@ for my $region ('usa', 'euro', 'u', 'e', 'ua', 'eo', 'as', 'au', 'US', 'us/',
 		. '[error] "sendgrid_amp" failed: no way or form for the events',
 		"region \"$region\": error log");
 }
+
+is_deeply([ regions(@unknown) ],
+	[ map { "[$_]" } @unknown[0 .. $#unknown - 1], '-' ], 'unknown regions in the access log');
 
 # passwords are compared as a whole, and so are their hashes
 
@@ -331,6 +340,22 @@ done_testing();
 
 sub head {
 	return Webhook::request_head(length $body, keepalive => 1, @_);
+}
+
+
+# the last lines of the log of regions, as many as there are
+
+sub regions {
+	my $n = @_;
+	my @lines;
+
+	$ngx->wait_for(sub {
+		open my $log, '<', Gateway::root() . '/regions.log' or return;
+		chomp(@lines = <$log>);
+		return ($lines[-1] // '') eq '[-]';
+	});
+
+	return @lines[-$n .. -1];
 }
 
 

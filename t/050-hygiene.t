@@ -38,6 +38,10 @@ my $ngx = Gateway->new(amplitude => $amp, server => qq(
 		proxy_set_header Host api2.amplitude.com;
 		proxy_set_header X-Static yes;
 		proxy_set_header X-Cookie "[\$http_cookie]";
+		proxy_set_header X-Error "\$sendgrid_amp_error";
+		proxy_set_header X-Received "\$sendgrid_amp_received";
+		proxy_set_header X-Region "\$sendgrid_amp_region";
+		proxy_set_header X-Signature "\$sendgrid_amp_signature";
 		proxy_set_header X-User "[\$remote_user]";
 		proxy_set_header X-Authorization "[\$http_authorization]";
 	}
@@ -94,7 +98,8 @@ for my $uri ('/sendgrid', '/mirror', '/plain', '/sendgrid?token=t0ken') {
 
 subtest('headers that were asked for' => sub {
 	$amp->clear();
-	$amp->set(headers => 'x-static|x-cookie|x-user|x-authorization');
+	$amp->set(headers => 'x-static|x-cookie|x-user|x-authorization'
+		. '|x-error|x-received|x-region|x-signature');
 	post($ngx->port(), webhook($personal), uri => '/extra',
 		headers => \@headers);
 
@@ -103,6 +108,9 @@ subtest('headers that were asked for' => sub {
 	is($request->{headers}{host}, 'api2.amplitude.com', 'Host');
 	is($request->{headers}{'x-static'}, 'yes', 'a constant');
 	is($request->{headers}{'x-cookie'}, '[]', 'not even by a variable');
+	is(join(' ', map { $request->{headers}{"x-$_"} }
+		qw(error received region signature)), '- 1 /amplitude/extra -',
+		'variables are those of the webhook');
 	is($request->{headers}{'x-user'}, '[]', 'nor the user name');
 	is($request->{headers}{'x-authorization'}, '[]', 'nor the credentials');
 	is_deeply([ $amp->violations() ], [], 'the contract is kept');

@@ -279,6 +279,16 @@ is(emerg('sendgrid_amp_public_key ' . 'A' x 39 . ';'),
 is(emerg('sendgrid_amp_public_key ' . 'A' x 40 . ';'),
 	"${no_key}no public key was found", '40 bytes: a key');
 
+is(emerg("sendgrid_amp_public_key '-----BEGIN PUBLIC KEY-----';"),
+	"${no_key}PEM without its last line was found", 'a short text in PEM: a key');
+
+my $long = 'a-name-of-more-than-forty-characters-in-all.pem';
+
+check();
+system('cp', $pem, "$root/$long");
+is((check(sendgrid => "sendgrid_amp_public_key $long;"))[0], 0,
+	'a long name with a point: a file');
+
 # files of 64k at most
 
 my $no_text = '"sendgrid_amp_public_key" cannot read "%s": it is no file of '

@@ -30,6 +30,13 @@ my $log = 'log_format figures "$pid $status $sendgrid_amp_received '
 	. '$sendgrid_amp_region $sendgrid_amp_signature";';
 
 my $server = '
+	# no value is kept from here on
+
+	set $early "$sendgrid_amp_received $sendgrid_amp_forwarded
+		$sendgrid_amp_ignored $sendgrid_amp_rejected $sendgrid_amp_batches
+		$sendgrid_amp_retries $sendgrid_amp_error $sendgrid_amp_region
+		$sendgrid_amp_signature";
+
 	location = /status { sendgrid_amp_status; }
 	location = /page { sendgrid_amp_status html; }
 	location = /json { sendgrid_amp_status json; }
