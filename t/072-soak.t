@@ -2,6 +2,7 @@
 
 # Senders that post until they get 2xx, an Amplitude that fails at random,
 # workers that are killed, reloads: nothing is lost, nothing is stored twice.
+# SEED=n takes the random numbers of an earlier run.
 
 use warnings;
 use strict;
@@ -21,6 +22,13 @@ use constant {
 	EVENTS => 30,
 	SECONDS => 60,
 };
+
+# the stand-in has its random numbers from here as well
+
+my $seed = $ENV{SEED} || int(rand(1000000)) + 1;
+
+diag("SEED=$seed");
+srand($seed);
 
 my $amp = Amplitude->new();
 my $root = Gateway::root();
@@ -60,6 +68,7 @@ my %status;
 # kills a worker or reloads, in turn
 
 my $n = 0;
+my @which = map { rand() } 1 .. 2 * SECONDS;
 
 $SIG{ALRM} = sub {
 	if ($n++ % 2) {
@@ -69,7 +78,7 @@ $SIG{ALRM} = sub {
 
 	my @workers = $ngx->workers();
 
-	kill KILL => $workers[rand @workers] if @workers;
+	kill KILL => $workers[$which[$n % @which] * @workers] if @workers;
 };
 
 setitimer(ITIMER_REAL, 0.3, 0.3);
@@ -79,7 +88,7 @@ my $until = time() + Gateway->patience(SECONDS);
 while (@todo && time() < $until) {
 	my @now = splice @todo, 0, SENDERS;
 	my @clients = map { Webhook->new($ngx->port(), $_, cuts =>
-		cuts($_, 3, length), pause => 0.005) } @now;
+		cuts($_, 3, $seed++), pause => 0.005) } @now;
 
 	Webhook::run(@clients);
 
