@@ -15,6 +15,7 @@ LDFLAGS ?=	-Wl,-z,relro -Wl,-z,now
 UNIT_CFLAGS ?=	-g -O1 -fno-omit-frame-pointer
 UNIT_SANITIZE ?= $(eval UNIT_SANITIZE := $(unit_sanitize))$(UNIT_SANITIZE)
 
+JOBS ?=		2
 PORT ?=		8080
 AMPLITUDE ?=
 API_KEY ?=
@@ -156,7 +157,7 @@ run: module
 
 
 test: module units
-	@NGINX="$(NGINX)" .ci/prove -r t
+	@NGINX="$(NGINX)" .ci/prove --timer -j "$(JOBS)" -r t
 
 
 unit: units
@@ -214,7 +215,8 @@ targets:
   all       builds $(MODULE) (default)
   run       starts nginx with the module and a stand-in for Amplitude, posts
             a sample webhook and shows what arrives; Ctrl-C ends it
-  test      unit tests and tests with nginx: prove -r t
+  test      unit tests and tests with nginx: prove -r t; what was skipped is
+            told at the end
   unit      unit tests of src/core only
   mutants   makes small changes in src, and shows which no test notices
   bench     measures the module beside proxy_pass, Lua and njs
@@ -233,6 +235,8 @@ variables:
   NGINX=file            the nginx that runs, a build of the same sources
   CC=, CFLAGS=, LDFLAGS=
   UNIT_SANITIZE=        no sanitizers in the unit tests
+  JOBS=2                suites that "make test" runs at a time
+  SKIPS=fail            a test that is skipped, and could run, fails
   PORT=8080             port of "make run"
   AMPLITUDE=us|eu       "make run" sends to Amplitude itself
   API_KEY=key           ... and posts its sample to this project
