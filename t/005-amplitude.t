@@ -120,7 +120,7 @@ for my $case (
 	$amp->clear();
 	$amp->script($step);
 
-	my $r = ask($three, timeout => 0.5);
+	my $r = ask($three, $step->{stall} ? (timeout => 0.5) : ());
 
 	is($r->{status}, $status, "step: $name");
 	is(keys %{ $amp->stored() }, $stored, 'stored');

@@ -283,7 +283,6 @@ subtest('5000 events, 1.2 s an answer' => sub {
 	is_deeply($r->{json}, summary(5000, 5), 'answer');
 	is($amp->max_in_flight(), 2, 'two batches at a time');
 	cmp_ok($r->{time}, '>=', 3.6, 'three rounds');
-	cmp_ok($r->{time}, '<', Gateway->patience(5.5), 'no more than three');
 	stored(@many);
 });
 
