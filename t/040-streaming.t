@@ -95,6 +95,12 @@ for my $name (sort keys %read) {
 		cuts => cuts($body, 5, 5), pause => 0.005);
 }
 
+# portions end with an event, if one ends in them
+
+delivered('events larger than a portion', uri => $uri{'mirror, single buffer'},
+	events => [ event(1), (map { event($_, pad => '"' . 'x' x 17000 . '"') } 2, 3),
+		event(4, pad => '"' . '}' x 17000 . '"'), event(5) ]);
+
 subtest('Expect: 100-continue' => sub {
 	my $r = delivered('answer', expect => 1);
 	ok($r->{interim}, 'continue');

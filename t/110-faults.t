@@ -71,6 +71,11 @@ if (!seen('posix_memalign', $webhooks{plain})) {
 	plan(skip_all => 'calls of this nginx cannot be replaced');
 }
 
+# the table of hashes is made by the first webhook that may need it
+
+is(seen('mmap', $webhooks{rules}), 1, 'hashes are remembered');
+is(seen('mmap', $webhooks{rules}), 0, '... by the same worker');
+
 for my $name (sort keys %webhooks) {
 	my $w = $webhooks{$name};
 
@@ -375,7 +380,7 @@ sub seen {
 	my ($call, $w) = @_;
 
 	$faults->arm($call, MAX);
-	post($ngx->port(), $w->{body});
+	post($ngx->port(), $w->{body}, %{ $w->{options} || {} });
 
 	return ($faults->disarm())[0];
 }
