@@ -21,6 +21,10 @@ my $ngx = Gateway->new(amplitude => $amp, server => '
 		sendgrid_amp_concurrency 1;
 		sendgrid_amp_max_event_size 2m;
 	}
+
+	location = /small { sendgrid_amp us; sendgrid_amp_max_event_size 100; }
+	location = /once { sendgrid_amp us; sendgrid_amp_retries 0; }
+	location = /subrequest { auth_request /sendgrid; empty_gif; }
 ')->start();
 
 my $event = event(1);
@@ -227,6 +231,39 @@ $r = post($ngx->port(), '', length => 300000000);
 
 is($r->{status}, 413, '413 before the body');
 is($r->{json}{error}, 'too_large', 'error');
+
+# the log says why, and what the worker was at
+
+my @log = (
+	[ 'no JSON', '[x', '[info] client sent an invalid webhook, at byte 1 while '
+		. 'reading SendGrid events' ],
+	[ 'large event', '[1,' . event(1, a => '"' . 'x' x 60 . '"') . ']',
+		'[info] client sent an event that is too large, at byte '
+		. (3 + length event(1, a => '"' . 'x' x 60 . '"')) . ' while reading '
+		. 'SendGrid events', uri => '/small' ],
+	[ 'no object', '[1]', '[warn] event rejected: not_an_object, field: "", '
+		. 'sg_event_id: "" while reading SendGrid events' ],
+	[ 'Amplitude answers 503', "[$event]", '[warn] amplitude answered 503 to 1 '
+		. 'events of the region "us" while waiting for Amplitude',
+		uri => '/once' ],
+	[ 'a subrequest', "[$event]", '[error] "sendgrid_amp" cannot serve the '
+		. 'subrequest "/sendgrid"', uri => '/subrequest' ],
+);
+
+$amp->script({ status => 503, times => 0 });
+
+for my $case (@log) {
+	my ($name, $body, $message, @options) = @$case;
+	my $from = length $ngx->log();
+
+	post($ngx->port(), $body, @options);
+
+	my @lines = map { s/\d+#\d+: \*\d+ //r =~ s/^\S+ \S+ |, client: .*//gr }
+		split /\n/, $ngx->log($from);
+
+	is(scalar(grep { $_ eq $message } @lines), 1, "log: $name")
+		or diag(explain(\@lines));
+}
 
 is_deeply([ $amp->violations() ], [], 'the contract is kept');
 $ngx->done();
