@@ -144,6 +144,13 @@ my $ngx = Gateway->new(amplitude => $amp, http => '
 		sendgrid_amp_dead_letter $dead;
 	}
 
+	location = /control {
+		sendgrid_amp us;
+		sendgrid_amp_event_prefix \x01\x02;
+		sendgrid_amp_event_name click \x03\x04;
+		sendgrid_amp_property \x05\x06 \x0e\x0f;
+	}
+
 	location = /pepper { sendgrid_amp us; sendgrid_amp_hash email key=pepper; }
 	location = /status { sendgrid_amp_status; }
 ))->start();
@@ -278,6 +285,16 @@ is_deeply($event->{event_properties}, {}, 'nothing is kept');
 $event = sent('/property?p=v%22%0A', qq({$e,$m}));
 is_deeply([ @{ $event->{event_properties} }{'env', 'p "q"'} ],
 	[ 'localhost', 'v%22%0A/"' ], 'properties with variables');
+
+# what is escaped may be six times as long
+
+is(sent('/control', qq({$e,$m}))->{event_type}, "\x01\x02open",
+	'a prefix of control characters');
+
+$event = sent('/control', qq({"event":"click",$m}));
+is($event->{event_type}, "\x03\x04", '... a name');
+is($event->{event_properties}{"\x05\x06"}, "\x0e\x0f",
+	'... and a property');
 
 # the clear value leaves in no field
 
