@@ -98,10 +98,17 @@ subtest('events that Amplitude rejects are written together' => sub {
 
 for my $uri ('/sendgrid', '/memory', '/file', '/logged', '/signed', '/short') {
 	subtest("others are served meanwhile: $uri" => sub {
-		truncate "$root/dead", 0;
-
 		my @headers = $uri eq '/signed' ? $sign->headers($many) : ();
-		my ($r, $time, $wait) = meanwhile($uri, \@headers);
+		my ($r, $time, $wait);
+
+		# a busy machine can make one wait, but not each time
+
+		for (1 .. 5) {
+			truncate "$root/dead", 0;
+			($r, $time, $wait) = meanwhile($uri, \@headers);
+
+			last if $wait < $time / 3;
+		}
 
 		is($r, "200 $n", 'answer');
 		cmp_ok($wait, '<', $time / 3, 'the longest that another waits');
