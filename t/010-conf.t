@@ -365,7 +365,7 @@ for my $level (sort keys %where) {
 	my $expect = $expect{$level};
 
 	$amp->clear();
-	$amp->script({ delay => 0.1, times => 0 });
+	$amp->script({ delay => 0.1 * $expect->{in_flight}, times => 0 });
 
 	my $r = post($port, webhook(map { event($_, email => qq("U$_\@x.com"),
 		ida => qq("a$_"), idb => qq("b$_")) } 1 .. 12), uri => $uri,

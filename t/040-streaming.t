@@ -252,8 +252,8 @@ subtest('a body that stops while a batch is in flight' => sub {
 });
 
 subtest('a slow body is no stalled one' => sub {
-	delivered('answer', uri => '/serial', cuts => cuts($body, 6, 3),
-		pause => 0.2);
+	delivered('answer', uri => '/serial', cuts => cuts($body, 9, 3),
+		pause => 0.12);
 });
 
 subtest('client_body_timeout does not run while reading pauses' => sub {

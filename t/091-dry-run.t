@@ -66,7 +66,9 @@ my $ngx = Gateway->new(amplitude => $amp, http => '
 		sendgrid_amp_batch_events 2;
 	}
 
-	location = /slow {
+	location = /slow { sendgrid_amp us; sendgrid_amp_batch_size 64k; }
+
+	location = /stuck {
 		sendgrid_amp us;
 		sendgrid_amp_batch_size 64k;
 		send_timeout 300ms;
@@ -319,7 +321,7 @@ SKIP: {
 
 my $log = length $ngx->log();
 my $stuck = Webhook->new($port, '', raw => Webhook::request_head(length $large,
-	uri => '/slow?dry=1'));
+	uri => '/stuck?dry=1'));
 my $fh = $stuck->{socket};
 setsockopt($fh, SOL_SOCKET, SO_RCVBUF, 4096);
 send_all($fh, $stuck->{todo}[0][1] . $large, 2);
