@@ -13,7 +13,9 @@
 #include "sgamp_test.h"
 
 
-#define SGAMP_TEST_BUF_SIZE  256 /* bytes at first */
+#define SGAMP_TEST_BUF_SIZE  256   /* bytes at first */
+#define SGAMP_TEST_STACK     16384 /* more than the mapper needs */
+#define SGAMP_TEST_POISON    0xa5
 
 
 /* precedes what is allocated, and keeps it aligned */
@@ -71,7 +73,7 @@ sgamp_test_alloc(void *data, size_t size)
 
     /* what is read before it is written must not be zero by chance */
 
-    memset(head, 0xa5, sizeof(sgamp_test_head_t) + size);
+    sgamp_test_poison(head, sizeof(sgamp_test_head_t) + size);
 
     head->size = size;
 
@@ -99,6 +101,27 @@ sgamp_test_release(void *data, void *p)
     heap->bytes -= head->size;
 
     free(head);
+}
+
+
+void
+sgamp_test_poison(void *p, size_t size)
+{
+    memset(p, SGAMP_TEST_POISON, size);
+}
+
+
+void
+sgamp_test_poison_stack(void)
+{
+    u_char                 room[SGAMP_TEST_STACK];
+    void *(* volatile fill)(void *p, int byte, size_t size);
+
+    /* by a pointer, since the compiler drops what nobody reads */
+
+    fill = memset;
+
+    (void) fill(room, SGAMP_TEST_POISON, sizeof(room));
 }
 
 

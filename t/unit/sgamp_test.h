@@ -92,6 +92,12 @@ void sgamp_test_set(sgamp_str_t *str, const char *text);
 
 void sgamp_test_heap_init(sgamp_test_heap_t *heap);
 
+/* before a struct is initialized: what is not set must not be zero by chance */
+void sgamp_test_poison(void *p, size_t size);
+
+/* the same for the structs of the functions that are called next */
+void sgamp_test_poison_stack(void);
+
 void sgamp_test_put(sgamp_test_buf_t *buf, const void *data, size_t n);
 void sgamp_test_puts(sgamp_test_buf_t *buf, const char *text);
 void sgamp_test_free(sgamp_test_buf_t *buf);

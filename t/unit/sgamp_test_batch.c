@@ -27,12 +27,14 @@ sgamp_test_batch_start(sgamp_test_batcher_t *t, size_t max_size,
     t->pieces.max = SGAMP_TEST_KEEP;
 
     sgamp_test_set(&user, "email");
+    sgamp_test_poison(&t->rules, sizeof(sgamp_rules_t));
     sgamp_rules_init(&t->rules);
     (void) sgamp_rules_user(&t->rules, &user);
 
     sgamp_test_set(&t->rules.prefix, "");
     sgamp_test_set(&t->key, "k\"y");
 
+    sgamp_test_poison(&t->b, sizeof(sgamp_batcher_t));
     sgamp_batcher_init(&t->b, &t->pieces, &t->rules, &t->key, max_size,
                        max_events);
 }
@@ -58,6 +60,8 @@ sgamp_test_batch_add(sgamp_test_batcher_t *t, size_t n, size_t pad)
     sgamp_test_batch_key(t, "email", &event, (char *) buf.data);
     sgamp_test_batch_key(t, "event", &event, (char *) buf.data);
     sgamp_test_batch_key(t, "sg_event_id", &event, (char *) buf.data);
+
+    sgamp_test_poison_stack();
 
     rc = sgamp_batcher_add(&t->b, &event, &reason);
 

@@ -39,6 +39,7 @@ sgamp_test_run_init(sgamp_test_run_t *run)
 
     memset(run, 0, sizeof(sgamp_test_run_t));
 
+    sgamp_test_poison(&run->rules, sizeof(sgamp_rules_t));
     sgamp_rules_init(&run->rules);
     (void) sgamp_rules_user(&run->rules, &users[0]);
     (void) sgamp_rules_user(&run->rules, &users[1]);
@@ -73,6 +74,9 @@ sgamp_test_run(sgamp_test_run_t *run, const u_char *p, size_t n)
     webhook.run = run;
     webhook.pieces.grow = &run->heap.grow;
     webhook.pieces.max = 4;
+
+    sgamp_test_poison(&parser, sizeof(sgamp_parser_t));
+    sgamp_test_poison(&webhook.batcher, sizeof(sgamp_batcher_t));
 
     sgamp_batcher_init(&webhook.batcher, &webhook.pieces, &run->rules,
                        &run->api_key, run->max_size, run->max_events);
@@ -154,6 +158,8 @@ sgamp_test_event(void *data, const sgamp_event_t *event)
     sgamp_test_run_t  *run;
 
     run = webhook->run;
+
+    sgamp_test_poison_stack();
 
     rc = sgamp_batcher_add(&webhook->batcher, event, &reason);
 

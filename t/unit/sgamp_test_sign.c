@@ -190,6 +190,8 @@ sgamp_test_verify(sgamp_test_vector_t *v, EVP_PKEY **keys, size_t nkeys,
     timestamp.data = v->timestamp.data;
     timestamp.len = v->timestamp.len;
 
+    sgamp_test_poison(&s, sizeof(sgamp_signature_t));
+
     rc = sgamp_signature_init(&s, &signature, &timestamp);
 
     if (rc != SGAMP_OK) {

@@ -301,6 +301,7 @@ sgamp_test_response(sgamp_test_heap_t *heap, sgamp_test_batcher_t *t,
 
     part = sgamp_part_all(&t->heap.grow, t->b.closed);
 
+    sgamp_test_poison(&rs, sizeof(sgamp_response_t));
     sgamp_response_init(&rs, part->n, &heap->grow, &reserve);
 
     while (*text != '\0') {

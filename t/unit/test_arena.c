@@ -50,7 +50,7 @@ sgamp_test_blocks(void)
     size_t               i, n;
     unsigned             bad;
     sgamp_str_t          reserve;
-    sgamp_arena_t        arena;
+    sgamp_arena_t        arena, before;
     sgamp_test_heap_t    heap;
     sgamp_test_block_t   blocks[SGAMP_TEST_BLOCKS];
     sgamp_test_random_t  random;
@@ -61,6 +61,7 @@ sgamp_test_blocks(void)
     memset(&reserve, 0, sizeof(sgamp_str_t));
 
     sgamp_test_heap_init(&heap);
+    sgamp_test_poison(&arena, sizeof(sgamp_arena_t));
     sgamp_arena_init(&arena, &heap.grow, &reserve);
 
     random.state = 6;
@@ -74,8 +75,10 @@ sgamp_test_blocks(void)
     tap_is(bad, 0, "blocks are aligned and keep their bytes");
     tap_is(arena.failed, 0, "there was memory");
 
+    before = arena;
     arena.funcs.free(arena.funcs.ctx, NULL);
-    tap_ok(1, "nothing is freed");
+    tap_bytes(&arena, sizeof(sgamp_arena_t), &before, sizeof(sgamp_arena_t),
+              "to free nothing changes nothing");
 
     sgamp_arena_done(&arena);
 
@@ -144,6 +147,7 @@ sgamp_test_classes(void)
     memset(&reserve, 0, sizeof(sgamp_str_t));
 
     sgamp_test_heap_init(&heap);
+    sgamp_test_poison(&arena, sizeof(sgamp_arena_t));
     sgamp_arena_init(&arena, &heap.grow, &reserve);
 
     bad = 0;
@@ -195,16 +199,23 @@ sgamp_test_reserve(void)
     memset(&reserve, 0, sizeof(sgamp_str_t));
 
     sgamp_test_heap_init(&heap);
+    sgamp_test_poison(&arena, sizeof(sgamp_arena_t));
     sgamp_arena_init(&arena, &heap.grow, &reserve);
 
     bad = 0;
 
+    /* 8 (p + n) bytes, 4 a level, 12k, and an eighth of the sum */
+
+    (void) sgamp_arena_reserve(&arena, 0, 0);
+    tap_is(reserve.len, 14004, "the reserve of a parser that was not fed");
+
     for (n = 0; n < 100000; n++) {
         bad += sgamp_arena_reserve(&arena, n, 1) != SGAMP_OK;
+        bad += reserve.len > 9 * (n + 1) + 14004;
         bad += reserve.len < 8 * (n + 1) + 4 * 2048 + SGAMP_MAX_DEPTH + 768;
     }
 
-    tap_is(bad, 0, "the reserve is large enough");
+    tap_is(bad, 0, "the reserve is large enough, and not too large");
     tap_is(heap.live, 1, "one of it");
     tap_ok(heap.calls < 60, "it grows by steps");
 
@@ -231,6 +242,7 @@ sgamp_test_reserve_fails(void)
     memset(&reserve, 0, sizeof(sgamp_str_t));
 
     sgamp_test_heap_init(&heap);
+    sgamp_test_poison(&arena, sizeof(sgamp_arena_t));
     sgamp_arena_init(&arena, &heap.grow, &reserve);
 
     heap.fail = 1;
@@ -264,6 +276,7 @@ sgamp_test_failed(void)
     memset(&reserve, 0, sizeof(sgamp_str_t));
 
     sgamp_test_heap_init(&heap);
+    sgamp_test_poison(&arena, sizeof(sgamp_arena_t));
     sgamp_arena_init(&arena, &heap.grow, &reserve);
 
     tap_is(sgamp_arena_reserve(&arena, 0, 0), SGAMP_OK, "a reserve");

@@ -17,6 +17,7 @@ static void sgamp_test_exact(void);
 static void sgamp_test_alone(void);
 static void sgamp_test_rejected(void);
 static void sgamp_test_pieces(void);
+static void sgamp_test_after_done(void);
 
 
 int
@@ -27,6 +28,7 @@ main(void)
     sgamp_test_alone();
     sgamp_test_rejected();
     sgamp_test_pieces();
+    sgamp_test_after_done();
 
     return tap_done();
 }
@@ -295,4 +297,34 @@ sgamp_test_pieces(void)
     tap_is(t.bad, 0, "all went well");
 
     sgamp_test_batch_stop(&t);
+}
+
+
+static void
+sgamp_test_after_done(void)
+{
+    size_t                pad;
+    sgamp_test_batcher_t  t;
+
+    /* with an open batch in one piece and in more, and with a closed one */
+
+    for (pad = 10; pad < 100000; pad *= 3000) {
+        sgamp_test_batch_start(&t, 65536, 2);
+
+        t.bad += sgamp_test_batch_add(&t, 0, 10) != SGAMP_OK;
+        t.bad += sgamp_test_batch_add(&t, 1, 10) != SGAMP_OK;
+        t.bad += sgamp_test_batch_add(&t, 2, pad) != SGAMP_OK;
+
+        tap_is(t.bad, 0, "a closed batch, and an open one of %zu bytes", pad);
+
+        sgamp_batcher_done(&t.b);
+
+        tap_is(sgamp_test_batch_add(&t, 3, 10), SGAMP_NOMEM,
+               "nothing is added after the end");
+        tap_is(sgamp_batcher_close(&t.b), SGAMP_NOMEM, "nor closed");
+        tap_ok(sgamp_batcher_take(&t.b) == NULL, "and nothing is left");
+        tap_is(t.heap.live, t.pieces.nfree, "but free pieces");
+
+        sgamp_test_batch_stop(&t);
+    }
 }

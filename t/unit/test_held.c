@@ -69,6 +69,7 @@ sgamp_test_order(void)
     };
 
     sgamp_test_heap_init(&t.heap);
+    sgamp_test_poison(&t.held, sizeof(sgamp_held_t));
     sgamp_held_init(&t.held, &t.heap.grow);
     memset(&cursor, 0, sizeof(sgamp_held_cursor_t));
 
@@ -119,6 +120,7 @@ sgamp_test_sizes(void)
     memset(&event, 0, sizeof(sgamp_event_t));
     memset(&cursor, 0, sizeof(sgamp_held_cursor_t));
     sgamp_test_heap_init(&heap);
+    sgamp_test_poison(&held, sizeof(sgamp_held_t));
     sgamp_held_init(&held, &heap.grow);
 
     n = sizeof(sizes) / sizeof(sizes[0]);
@@ -170,6 +172,7 @@ sgamp_test_small(void)
     sgamp_test_puts(&text, "]");
 
     sgamp_test_heap_init(&t.heap);
+    sgamp_test_poison(&t.held, sizeof(sgamp_held_t));
     sgamp_held_init(&t.held, &t.heap.grow);
     sgamp_test_parse(&t, (char *) text.data, text.len);
 
@@ -197,6 +200,7 @@ sgamp_test_no_memory(void)
     for (n = 1; n < 4; n++) {
         sgamp_test_heap_init(&t.heap);
         t.heap.fail = n;
+        sgamp_test_poison(&t.held, sizeof(sgamp_held_t));
         sgamp_held_init(&t.held, &t.heap.grow);
 
         for (i = 0; i < 1000000; i++) {
@@ -227,7 +231,10 @@ sgamp_test_parse(sgamp_test_held_t *t, const char *text, size_t n)
     memset(&t->text, 0, sizeof(sgamp_test_buf_t));
     memset(&reserve, 0, sizeof(sgamp_str_t));
 
+    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
     sgamp_rules_init(&rules);
+
+    sgamp_test_poison(&parser, sizeof(sgamp_parser_t));
 
     if (sgamp_parser_init(&parser, &rules.keys, 1000, sgamp_test_add, t,
                           &t->heap.grow, &reserve)

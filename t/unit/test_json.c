@@ -6,11 +6,15 @@
 
 #include <stdio.h>
 
+#include <stdlib.h>
+
 #include "sgamp_test.h"
 
 
 #define SGAMP_TEST_RANDOMS  20000
 #define SGAMP_TEST_MAX      48
+#define SGAMP_TEST_ROOM     8
+#define SGAMP_TEST_BLOCK    64 /* bytes that are looked at together */
 
 
 static void sgamp_test_utf8(void);
@@ -19,7 +23,11 @@ static void sgamp_test_surrogates(void);
 static void sgamp_test_escape(void);
 static void sgamp_test_portions(void);
 static void sgamp_test_failure(void);
+static void sgamp_test_exact(void);
+static void sgamp_test_room(const char *name, sgamp_test_write_pt write);
 static void sgamp_test_decimal(void);
+static void sgamp_test_plain(void);
+static void sgamp_test_cut_escapes(void);
 
 
 int
@@ -31,7 +39,10 @@ main(void)
     sgamp_test_escape();
     sgamp_test_portions();
     sgamp_test_failure();
+    sgamp_test_exact();
     sgamp_test_decimal();
+    sgamp_test_plain();
+    sgamp_test_cut_escapes();
 
     return tap_done();
 }
@@ -354,6 +365,130 @@ sgamp_test_failure(void)
     }
 
     tap_is(bad, 0, "nothing is written after a failure");
+}
+
+
+static void
+sgamp_test_exact(void)
+{
+    /* a sink of fixed size takes as much as it has room for, and no more */
+
+    sgamp_test_room("write", sgamp_json_write);
+    sgamp_test_room("put", sgamp_json_put);
+    sgamp_test_room("copy", sgamp_json_copy);
+    sgamp_test_room("escape", sgamp_json_escape);
+}
+
+
+static void
+sgamp_test_room(const char *name, sgamp_test_write_pt write)
+{
+    u_char        *room;
+    size_t         n, more, want;
+    unsigned       bad;
+    sgamp_sink_t   sink;
+
+    static const u_char text[] = "0123456789abcdefghij";
+
+    bad = 0;
+
+    for (n = 1; n < 10; n++) {
+
+        for (more = 0; more < 10; more++) {
+            room = malloc(SGAMP_TEST_ROOM);
+
+            if (room == NULL) {
+                tap_bail("no memory");
+            }
+
+            sgamp_test_poison(&sink, sizeof(sgamp_sink_t));
+            sgamp_sink_init(&sink, room, SGAMP_TEST_ROOM);
+
+            write(&sink, text, n);
+            write(&sink, text + n, more);
+
+            want = (n + more < SGAMP_TEST_ROOM) ? n + more : SGAMP_TEST_ROOM;
+
+            bad += sink.status
+                   != ((n + more <= SGAMP_TEST_ROOM) ? SGAMP_OK : SGAMP_NOMEM);
+            bad += memcmp(room, text, want) != 0 && write != sgamp_json_escape;
+
+            free(room);
+        }
+    }
+
+    tap_is(bad, 0, "%s fills a sink of %d bytes", name, SGAMP_TEST_ROOM);
+}
+
+
+static void
+sgamp_test_plain(void)
+{
+    u_char         text[3 * SGAMP_TEST_BLOCK];
+    size_t         i, k, n, from;
+    unsigned       bad;
+    const u_char  *p;
+
+    /* one odd byte or more in any place of any block */
+
+    static const u_char odd[] = { '\\', 0x80, 0xff };
+    static const size_t runs[] = { 1, 8, 16, SGAMP_TEST_BLOCK };
+
+    bad = 0;
+
+    for (i = 0; i < sizeof(odd) * sizeof(runs) / sizeof(runs[0]); i++) {
+        n = runs[i / sizeof(odd)];
+
+        for (from = 0; from + n <= sizeof(text); from++) {
+            memset(text, (from % 2) ? 0x7f : '[', sizeof(text));
+            memset(text + from, odd[i % sizeof(odd)], n);
+
+            for (k = 0; k < 10; k++) {
+                p = sgamp_json_plain(text + k, text + sizeof(text));
+                bad += k <= from && p != text + from;
+            }
+
+            p = sgamp_json_plain(text, text + from);
+            bad += p != text + from;
+        }
+    }
+
+    tap_is(bad, 0, "where a text is not plain any more");
+}
+
+
+static void
+sgamp_test_cut_escapes(void)
+{
+    u_char        *text;
+    size_t         i, n;
+    uint32_t       c;
+    const u_char  *p;
+
+    /* an escape that is cut is one character, and read to its end */
+
+    static const char *escapes[] = {
+        "\\", "\\u", "\\u1", "\\u12", "\\u123", "\xf0\x9f\x98", NULL
+    };
+
+    for (i = 0; escapes[i] != NULL; i++) {
+        n = strlen(escapes[i]);
+        text = malloc(n);
+
+        if (text == NULL) {
+            tap_bail("no memory");
+        }
+
+        memcpy(text, escapes[i], n);
+
+        p = text;
+        c = sgamp_json_next(&p, text + n);
+
+        tap_is(c, 0xfffd, "cut escape %zu is replaced", i);
+        tap_is(p - text, (long long) n, "and read to its end");
+
+        free(text);
+    }
 }
 
 

@@ -271,6 +271,28 @@ sgamp_test_lengths(void)
         }
     }
 
+    /* white space inside of an id counts, that around the id does not */
+
+    for (n = 1022; n <= 1024; n++) {
+        id.len = 0;
+        value.len = 0;
+
+        sgamp_test_puts(&id, "\\u0061");
+
+        for (k = 0; k < n; k++) {
+            sgamp_test_puts(&id, " ");
+        }
+
+        sgamp_test_puts(&id, "b");
+
+        sgamp_test_puts(&value, "\"");
+        sgamp_test_put(&value, id.data, id.len);
+        sgamp_test_puts(&value, " \"");
+
+        sgamp_test_user((char *) value.data,
+                        (n <= 1022) ? (char *) id.data : NULL);
+    }
+
     sgamp_test_free(&id);
     sgamp_test_free(&value);
 }
@@ -338,6 +360,7 @@ sgamp_test_order(void)
     sgamp_test_set(&names[1], "b");
     sgamp_test_set(&names[2], "email");
 
+    sgamp_test_poison(&run.rules, sizeof(sgamp_rules_t));
     sgamp_rules_init(&run.rules);
 
     for (i = 0; i < 3; i++) {
@@ -411,6 +434,7 @@ sgamp_test_keys(void)
     sgamp_str_t    name;
     sgamp_rules_t  rules;
 
+    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
     sgamp_rules_init(&rules);
 
     bad = 0;
@@ -435,6 +459,7 @@ sgamp_test_keys(void)
     sgamp_test_set(&name, "other");
     tap_is(sgamp_rules_user(&rules, &name), SGAMP_TOO_LARGE, "another is");
 
+    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
     sgamp_rules_init(&rules);
 
     for (i = 0; i < SGAMP_MAX_USER_KEYS; i++) {

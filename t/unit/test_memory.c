@@ -79,6 +79,8 @@ sgamp_test_held(const sgamp_test_text_t *text, size_t portion)
         sgamp_test_puts(&buf, text->body);
     }
 
+    sgamp_test_poison(&parser, sizeof(sgamp_parser_t));
+
     (void) sgamp_parser_init(&parser, &keys, SGAMP_TEST_SIZE,
                              sgamp_test_event, NULL, &heap.grow, &reserve);
 

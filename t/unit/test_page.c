@@ -6,9 +6,14 @@
 
 #include <stdio.h>
 
+#include <time.h>
+
 #include "sgamp_format.h"
 #include "sgamp_page.h"
 #include "sgamp_test.h"
+
+
+#define SGAMP_TEST_DAYS  219150
 
 
 static void sgamp_test_numbers(void);
@@ -125,8 +130,12 @@ sgamp_test_bytes(void)
 static void
 sgamp_test_times(void)
 {
-    size_t           i;
-    sgamp_metrics_t  m;
+    char              text[32];
+    size_t            i;
+    time_t            seconds;
+    unsigned          bad;
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
 
     static const struct {
         uint64_t     seconds;
@@ -152,6 +161,31 @@ sgamp_test_times(void)
     }
 
     sgamp_test_slot(&m, SGAMP_PAGE_SINCE_ISO, "2100-03-01T00:00:00Z");
+
+    /* a time of each day of 600 years, by libc */
+
+    bad = 0;
+
+    for (i = 0; i < SGAMP_TEST_DAYS; i++) {
+        m.since = i * 86400 + i * 7919 % 86400;
+        seconds = (time_t) m.since;
+
+        (void) strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S",
+                        gmtime(&seconds));
+
+        sgamp_test_write(&buf, &m, SGAMP_PAGE_SINCE);
+
+        if (buf.len != strlen(text) || memcmp(buf.data, text, buf.len) != 0) {
+
+            if (bad++ == 0) {
+                tap_diag_bytes(text, buf.data, buf.len);
+            }
+        }
+
+        sgamp_test_free(&buf);
+    }
+
+    tap_is(bad, 0, "any day is the one that libc says");
 }
 
 
@@ -279,7 +313,30 @@ sgamp_test_formats(void)
         { "application/json;q", SGAMP_FORMAT_JSON },
         { "application/json;q=", SGAMP_FORMAT_JSON },
         { "application/json;q=0", SGAMP_FORMAT_HTML },
-        { "application/json;q=0.", SGAMP_FORMAT_HTML }
+        { "application/json;q=0.", SGAMP_FORMAT_HTML },
+        { "text/html;q=05, application/json;q=0.2", SGAMP_FORMAT_HTML },
+        { "text/html;q=0.5, application/json;q=0.5009", SGAMP_FORMAT_HTML },
+        { "text/html;q=0.5, application/json;q=0.51", SGAMP_FORMAT_JSON },
+        { "text/html;q=0.5, application/json;q=0.5:", SGAMP_FORMAT_HTML },
+        { "text/html;q=0.5, application/json;q=0.5/", SGAMP_FORMAT_HTML },
+        { "text/html;q=0.9, application/json;q=1", SGAMP_FORMAT_JSON },
+        { "text/html;q=0.9, application/json;q=1.0", SGAMP_FORMAT_JSON },
+        { "text/html;a=0;q=0.1;q=1, application/json;q=0.2",
+          SGAMP_FORMAT_JSON },
+        { "text/html;q=0.1, text/html;q=0.3, application/json;q=0.2",
+          SGAMP_FORMAT_HTML },
+        { "text/html;q=0.1, */*;q=0.3, application/json;q=0.2",
+          SGAMP_FORMAT_PROMETHEUS },
+        { "text/*;q=0.1, text/html;q=0.3, application/json;q=0.2",
+          SGAMP_FORMAT_HTML },
+        { "text/html;q=0.3, text/*;q=0.1, application/json;q=0.2",
+          SGAMP_FORMAT_HTML },
+        { "\ttext/plain\t;\tq\t=1", SGAMP_FORMAT_PROMETHEUS },
+        { "text/plain ,image/png", SGAMP_FORMAT_PROMETHEUS },
+        { "TEXT/PLAIN", SGAMP_FORMAT_PROMETHEUS },
+        { "TeXt/plaiN\t", SGAMP_FORMAT_PROMETHEUS },
+        { "text/plai", SGAMP_FORMAT_HTML },
+        { "application/openmetrics-text", SGAMP_FORMAT_PROMETHEUS }
     };
 
     for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {

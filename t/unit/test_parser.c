@@ -38,6 +38,7 @@ static void sgamp_test_handler(void);
 static void sgamp_test_ends(void);
 static void sgamp_test_carry(void);
 static void sgamp_test_states(void);
+static void sgamp_test_reserved(void);
 static void sgamp_test_start(sgamp_test_parser_t *t, size_t max_size);
 static int sgamp_test_see(void *data, const sgamp_event_t *event);
 static void sgamp_test_stop(sgamp_test_parser_t *t);
@@ -51,6 +52,7 @@ main(void)
     sgamp_test_ends();
     sgamp_test_carry();
     sgamp_test_states();
+    sgamp_test_reserved();
 
     return tap_done();
 }
@@ -148,6 +150,7 @@ sgamp_test_handler(void)
     /* its code ends the parsing, and comes again from then on */
 
     static const char text[] = "[1,{\"a\":2},\"3\",[4]] x";
+    static const uint64_t ends[] = { 2, 10, 14, 18 };
 
     bad = 0;
 
@@ -162,6 +165,7 @@ sgamp_test_handler(void)
         }
 
         bad += rc != 7 || t.seen.n != stop;
+        bad += t.parser.at != ends[stop - 1];
         bad += sgamp_parser_feed(&t.parser, (u_char *) "]", 1) != 7;
         bad += sgamp_parser_finish(&t.parser) != 7;
         bad += t.seen.n != stop;
@@ -170,6 +174,22 @@ sgamp_test_handler(void)
     }
 
     tap_is(bad, 0, "what the handler returns ends the parsing");
+
+    bad = 0;
+
+    for (stop = 1; stop <= 4; stop++) {
+        sgamp_test_start(&t, 1000);
+
+        t.seen.stop = stop;
+
+        bad += sgamp_parser_feed(&t.parser, (u_char *) text, sizeof(text) - 1)
+               != 7;
+        bad += t.seen.n != stop;
+
+        sgamp_test_stop(&t);
+    }
+
+    tap_is(bad, 0, "in the middle of a portion, too");
 }
 
 
@@ -186,16 +206,16 @@ sgamp_test_ends(void)
 
     static const char text[] =
         "[{\"a\":{\"b\":1},\"b\":2,\"\\u0061\":3,\"c\":{\"d\":4},"
-        "\"x\":[{\"e\":5}],"
+        "\"x\":[{\"e\":5}],\"y\":{\"z\":{},\"f\":6},\"y\":[[],{\"f\":6}],"
         "\"a key that is as long as no other one\":6,"
         "\"a key that is as long as no other 0ne\":7}]";
 
     static const char *names[] = {
-        "a", "b", "c", "d", "e", "a key that is as long as no other one",
+        "a", "b", "c", "d", "e", "f", "a key that is as long as no other one",
         "a key that is longer than that of any event", NULL
     };
 
-    static const char *found[] = { ":3", ":2", ":{", "", "", ":6", "" };
+    static const char *found[] = { ":3", ":2", ":{", "", "", "", ":6", "" };
 
     sgamp_test_start(&t, 1000);
 
@@ -342,10 +362,74 @@ sgamp_test_states(void)
 
     sgamp_parser_done(&t.parser);
 
-    tap_ok(sgamp_parser_feed(&t.parser, (u_char *) " ", 1) != SGAMP_OK,
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) " ", 1), SGAMP_INVALID,
            "nothing is read after the end");
+    tap_is(sgamp_parser_finish(&t.parser), SGAMP_INVALID, "nor finished");
 
     sgamp_test_stop(&t);
+
+    /* the fault of before is kept */
+
+    sgamp_test_start(&t, 3);
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[12345", 6),
+           SGAMP_TOO_LARGE, "a long number");
+    sgamp_parser_done(&t.parser);
+    tap_is(sgamp_parser_finish(&t.parser), SGAMP_TOO_LARGE,
+           "is still too long after the end");
+    sgamp_test_stop(&t);
+}
+
+
+static void
+sgamp_test_reserved(void)
+{
+    size_t               i, k, n;
+    sgamp_test_buf_t     buf;
+    sgamp_test_parser_t  t;
+
+    /*
+     * what yajl may need for a portion does not grow with the webhook: any
+     * token that is reported ends what is pending
+     */
+
+    static const char *texts[] = {
+        "1,", "null,", "true,", "\"a\",", "[],", "{},", "{\"a\":1},",
+        "[[]],", "[{\"a\":{}}],", NULL
+    };
+
+    memset(&buf, 0, sizeof(sgamp_test_buf_t));
+
+    for (i = 0; texts[i] != NULL; i++) {
+        n = strlen(texts[i]);
+
+        sgamp_test_start(&t, 1000);
+        (void) sgamp_parser_feed(&t.parser, (u_char *) "[", 1);
+
+        for (k = 0; k < 2000; k++) {
+            (void) sgamp_parser_feed(&t.parser, (u_char *) texts[i], n);
+        }
+
+        tap_is(t.seen.n, k, "\"%s\" is read often", texts[i]);
+        tap_ok(t.reserve.len <= 14004 + 9 * 2 * n, "and reserves %zu bytes",
+               t.reserve.len);
+
+        sgamp_test_stop(&t);
+    }
+
+    /* what is reserved is for the bytes of one feed of yajl, and no more */
+
+    while (buf.len < 200000) {
+        sgamp_test_puts(&buf, buf.len ? ",1" : "[1");
+    }
+
+    sgamp_test_start(&t, 1000);
+    tap_is(sgamp_parser_feed(&t.parser, buf.data, buf.len), SGAMP_OK,
+           "a long portion");
+    tap_ok(t.reserve.len <= 14004 + 9 * 2 * SGAMP_FEED_SIZE,
+           "reserves %zu bytes", t.reserve.len);
+    sgamp_test_stop(&t);
+
+    sgamp_test_free(&buf);
 }
 
 
@@ -355,6 +439,8 @@ sgamp_test_start(sgamp_test_parser_t *t, size_t max_size)
     memset(t, 0, sizeof(sgamp_test_parser_t));
 
     sgamp_test_heap_init(&t->heap);
+
+    sgamp_test_poison(&t->parser, sizeof(sgamp_parser_t));
 
     if (sgamp_parser_init(&t->parser, &t->keys, max_size, sgamp_test_see,
                           &t->seen, &t->heap.grow, &t->reserve)

@@ -93,6 +93,8 @@ sgamp_test_part(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
     for (i = 0; i < batch->n; i++) {
         from = (i == 0) ? batch->head : batch->ends[i - 1] + 1;
 
+        sgamp_test_poison_stack();
+
         len = sgamp_batch_event(batch, i, copy, sizeof(copy));
 
         t->bad += len != batch->ends[i] - from
@@ -109,6 +111,7 @@ sgamp_test_part(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
     all = sgamp_part_all(&t->heap.grow, batch);
     part = sgamp_part_marked(&t->heap.grow, all, marks, 4, 1);
 
+    sgamp_test_poison(&cursor, sizeof(sgamp_cursor_t));
     sgamp_cursor_init(&cursor, batch, part);
 
     while (sgamp_cursor_next(&cursor, &slice)) {

@@ -5,6 +5,8 @@
 
 
 #include "sgamp_response.h"
+#include <stdio.h>
+
 #include "sgamp_test_batch.h"
 
 
@@ -26,6 +28,14 @@ static int sgamp_test_answer(sgamp_test_batcher_t *t,
     const sgamp_test_answer_t *answer, size_t portion);
 static void sgamp_test_statuses(sgamp_test_batcher_t *t);
 static void sgamp_test_incomplete(sgamp_test_batcher_t *t);
+static void sgamp_test_fields(sgamp_test_batcher_t *t);
+static void sgamp_test_field_lengths(sgamp_test_batcher_t *t);
+static void sgamp_test_many_fields(sgamp_test_batcher_t *t);
+static void sgamp_test_ingested(sgamp_test_batcher_t *t);
+static void sgamp_test_read_answer(sgamp_test_batcher_t *t,
+    sgamp_response_t *rs, sgamp_str_t *reserve, const char *body);
+static void sgamp_test_release(sgamp_test_batcher_t *t, sgamp_response_t *rs,
+    sgamp_str_t *reserve);
 
 
 static const sgamp_test_answer_t sgamp_test_table[] = {
@@ -80,6 +90,11 @@ static const sgamp_test_answer_t sgamp_test_table[] = {
     { 201, SGAMP_RETRY, "", "{\"code\":200,\"events_ingested\":10}" },
     { 204, SGAMP_RETRY, "", "" },
     { 400, SGAMP_REFUSE, "", "{\"error\":\"Invalid API key: 0000\"}" },
+    { 400, SGAMP_REFUSE, "", "{\"error\":\"Invalid API key\"}" },
+    { 400, SGAMP_HALVE, "", "{\"error\":\"Invalid API ke\"}" },
+    { 400, SGAMP_HALVE, "", "{\"error\":\"invalid API key\"}" },
+    { 400, SGAMP_HALVE, "", "{\"error\":\"Invalid API kez\"}" },
+    { 400, SGAMP_HALVE, "", "{\"other\":\"Invalid API key\"}" },
     { 400, SGAMP_REFUSE, "", "{\"missing_field\":\"api_key\"}" },
     { 400, SGAMP_REFUSE, "...r......",
       "{\"missing_field\":\"api_key\","
@@ -100,6 +115,17 @@ static const sgamp_test_answer_t sgamp_test_table[] = {
       "\"silenced_events\":[9]}" },
     { 400, SGAMP_REJECT, "...tt.r...",
       "{\"throttled_events\":[3,4],\"silenced_events\":[6]}" },
+    { 400, SGAMP_REJECT, "...bt.b...",
+      "{\"throttled_events\":[3,4],\"silenced_events\":[3,6],"
+      "\"throttled_events\":[6]}" },
+    { 400, SGAMP_HALVE, "..........", "{\"silenced_events\":[1\v" },
+    { 400, SGAMP_HALVE, "..........", "{\"silenced_events\":[1\f]}" },
+    { 400, SGAMP_REJECT, ".........r", "{\"silenced_events\":[9,10]}" },
+    { 400, SGAMP_HALVE, "..........", "{\"silenced_events\":9}" },
+    { 400, SGAMP_HALVE, "..........", "{\"events_with_\":[9]}" },
+    { 400, SGAMP_REJECT, ".........r", "{\"events_with_a\":[9]}" },
+    { 400, SGAMP_HALVE, "..........", "{\"events_without\":[9]}" },
+    { 400, SGAMP_HALVE, "..........", "{\"a\":{\"silenced_events\":[9]}}" },
     { 400, SGAMP_HALVE, "",
       "{\"events_with_invalid_fields\":{\"time\":[10,-1,4294967296]}}" },
     { 400, SGAMP_HALVE, "", "{\"events_with_invalid_fields\":{\"time\":[]}}" },
@@ -151,6 +177,10 @@ main(void)
     sgamp_test_answers(&t);
     sgamp_test_statuses(&t);
     sgamp_test_incomplete(&t);
+    sgamp_test_fields(&t);
+    sgamp_test_field_lengths(&t);
+    sgamp_test_many_fields(&t);
+    sgamp_test_ingested(&t);
 
     sgamp_test_batch_stop(&t);
 
@@ -198,6 +228,7 @@ sgamp_test_answer(sgamp_test_batcher_t *t, const sgamp_test_answer_t *answer,
 
     part = sgamp_part_all(&t->heap.grow, t->b.closed);
 
+    sgamp_test_poison(&rs, sizeof(sgamp_response_t));
     sgamp_response_init(&rs, part->n, &t->heap.grow, &reserve);
 
     n = strlen(answer->body);
@@ -220,9 +251,9 @@ sgamp_test_answer(sgamp_test_batcher_t *t, const sgamp_test_answer_t *answer,
         mark = (rs.marks != NULL) ? rs.marks[i] : 0;
 
         if (((mark & SGAMP_RESPONSE_REJECTED) != 0)
-                != (answer->marks[i] == 'r')
+                != (answer->marks[i] == 'r' || answer->marks[i] == 'b')
             || ((mark & SGAMP_RESPONSE_THROTTLED) != 0)
-                   != (answer->marks[i] == 't'))
+                   != (answer->marks[i] == 't' || answer->marks[i] == 'b'))
         {
             tap_diag("portions of %zu: event %u has mark %02x", portion, i,
                      mark);
@@ -292,6 +323,7 @@ sgamp_test_incomplete(sgamp_test_batcher_t *t)
 
     memset(&reserve, 0, sizeof(sgamp_str_t));
 
+    sgamp_test_poison(&rs, sizeof(sgamp_response_t));
     sgamp_response_init(&rs, SGAMP_TEST_EVENTS, &t->heap.grow, &reserve);
     sgamp_response_feed(&rs, (u_char *) body, sizeof(body) - 1);
 
@@ -303,4 +335,167 @@ sgamp_test_incomplete(sgamp_test_batcher_t *t)
     sgamp_response_done(&rs);
 
     t->heap.grow.free(&t->heap, reserve.data);
+}
+
+
+static void
+sgamp_test_fields(sgamp_test_batcher_t *t)
+{
+    size_t            i;
+    sgamp_str_t       field, reserve;
+    sgamp_response_t  rs;
+
+    static const char body[] =
+        "{\"events_with_invalid_fields\":{\"time\":[0,1],\"ip\":[1,2]},"
+        "\"throttled_events\":[3],\"silenced_events\":[4,0],"
+        "\"events_with_missing_fields\":[5],"
+        "\"events_with_missing_fields\":{\"a\":[6]}}";
+
+    static const char *fields[] = {
+        "time", "time", "ip", "", "silenced_events",
+        "events_with_missing_fields", "a", "", "", ""
+    };
+
+    sgamp_test_read_answer(t, &rs, &reserve, body);
+
+    for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
+        field = sgamp_response_field(&rs, i);
+
+        tap_bytes(field.data, field.len, fields[i], strlen(fields[i]),
+                  "event %zu is rejected for \"%s\"", i, fields[i]);
+    }
+
+    sgamp_test_release(t, &rs, &reserve);
+
+    sgamp_test_read_answer(t, &rs, &reserve, "{}");
+
+    tap_is(sgamp_response_field(&rs, 0).len, 0, "no event is rejected");
+
+    sgamp_test_release(t, &rs, &reserve);
+}
+
+
+static void
+sgamp_test_field_lengths(sgamp_test_batcher_t *t)
+{
+    char              name[2 * SGAMP_RESPONSE_FIELD_LEN], body[512];
+    size_t            n, want;
+    sgamp_str_t       field, reserve;
+    sgamp_response_t  rs;
+
+    memset(name, 'x', sizeof(name));
+
+    for (n = SGAMP_RESPONSE_FIELD_LEN - 1; n <= SGAMP_RESPONSE_FIELD_LEN + 1;
+         n++)
+    {
+        snprintf(body, sizeof(body), "{\"events_with_a\":{\"%.*s\":[7]}}",
+                 (int) n, name);
+
+        sgamp_test_read_answer(t, &rs, &reserve, body);
+
+        field = sgamp_response_field(&rs, 7);
+        want = (n < 64) ? n : 64;
+
+        tap_bytes(field.data, field.len, name, want, "a field of %zu bytes",
+                  n);
+
+        sgamp_test_release(t, &rs, &reserve);
+    }
+}
+
+
+static void
+sgamp_test_many_fields(sgamp_test_batcher_t *t)
+{
+    char              name[16];
+    size_t            i;
+    sgamp_str_t       field, reserve;
+    sgamp_response_t  rs;
+    sgamp_test_buf_t  body;
+
+    /* fields 14 to 19 share the last place; "events_with_a" has the first */
+
+    static const char *names[] = {
+        "f2", "f11", "f12", "f13", "f19", "f19", "f19", "f19", "f19", "f19"
+    };
+
+    memset(&body, 0, sizeof(sgamp_test_buf_t));
+    sgamp_test_puts(&body, "{\"events_with_a\":{\"x\":[]");
+
+    for (i = 2; i < 20; i++) {
+        snprintf(name, sizeof(name), ",\"f%zu\":[%zu]", i,
+                 (i < 10) ? 0 : i - 10);
+        sgamp_test_puts(&body, name);
+    }
+
+    sgamp_test_puts(&body, "}}");
+
+    sgamp_test_read_answer(t, &rs, &reserve, (char *) body.data);
+
+    for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
+        field = sgamp_response_field(&rs, i);
+
+        tap_bytes(field.data, field.len, names[i], strlen(names[i]),
+                  "event %zu is rejected for \"%s\"", i, names[i]);
+    }
+
+    sgamp_test_release(t, &rs, &reserve);
+    sgamp_test_free(&body);
+}
+
+
+static void
+sgamp_test_ingested(sgamp_test_batcher_t *t)
+{
+    size_t            i;
+    sgamp_str_t       reserve;
+    sgamp_response_t  rs;
+
+    static const struct {
+        const char  *body;
+        int64_t      n;
+    } bodies[] = {
+        { "{\"code\":200}", -1 },
+        { "{\"events_ingested\":0}", 0 },
+        { "{\"events_ingested\":10}", 10 },
+        { "{\"events_ingested\":3,\"events_ingested\":4,\"a\":5}", 4 },
+        { "{\"a\":{\"events_ingested\":3}}", -1 },
+        { "{\"events_ingested\":[3]}", -1 },
+        { "{\"events_ingested\":\"3\"}", -1 },
+        { "{\"events_ingested\":-3}", -1 },
+        { "{\"events_ingested\":1.5}", -1 },
+        { "{\"events_ingested\":999999999999999999}", 999999999999999999 },
+        { "{\"events_ingested\":1000000000000000000}", INT64_MAX },
+        { "{\"events_ingested\":18446744073709551617}", INT64_MAX }
+    };
+
+    for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        sgamp_test_read_answer(t, &rs, &reserve, bodies[i].body);
+
+        tap_is(rs.ingested, bodies[i].n, "events of %s", bodies[i].body);
+
+        sgamp_test_release(t, &rs, &reserve);
+    }
+}
+
+
+static void
+sgamp_test_read_answer(sgamp_test_batcher_t *t, sgamp_response_t *rs,
+    sgamp_str_t *reserve, const char *body)
+{
+    memset(reserve, 0, sizeof(sgamp_str_t));
+
+    sgamp_test_poison(rs, sizeof(sgamp_response_t));
+    sgamp_response_init(rs, SGAMP_TEST_EVENTS, &t->heap.grow, reserve);
+    sgamp_response_feed(rs, (u_char *) body, strlen(body));
+}
+
+
+static void
+sgamp_test_release(sgamp_test_batcher_t *t, sgamp_response_t *rs,
+    sgamp_str_t *reserve)
+{
+    sgamp_response_done(rs);
+
+    t->heap.grow.free(&t->heap, reserve->data);
 }

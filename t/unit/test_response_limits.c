@@ -299,6 +299,7 @@ sgamp_test_read_answer(sgamp_test_answer_t *a, unsigned status, size_t first,
     uint32_t          i;
     sgamp_response_t  rs;
 
+    sgamp_test_poison(&rs, sizeof(sgamp_response_t));
     sgamp_response_init(&rs, a->part->n, &a->t.heap.grow, &a->reserve);
 
     p = a->body.data;

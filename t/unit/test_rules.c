@@ -50,6 +50,8 @@ sgamp_test_names(void)
 
     /* of all lengths, in an order that is none */
 
+    sgamp_test_poison(room, sizeof(room));
+    sgamp_test_poison(&names, sizeof(sgamp_names_t));
     sgamp_names_init(&names, room, SGAMP_TEST_TABLE);
 
     bad = 0;
@@ -129,6 +131,8 @@ sgamp_test_decoded(void)
         "a\n\t/\"b", NULL
     };
 
+    sgamp_test_poison(room, sizeof(room));
+    sgamp_test_poison(&names, sizeof(sgamp_names_t));
     sgamp_names_init(&names, room, 4);
 
     for (i = 0; keys[i] != NULL; i += 2) {
@@ -286,6 +290,7 @@ sgamp_test_properties(void)
         snprintf(text[i], sizeof(text[i]), "p%u", i);
     }
 
+    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
     sgamp_rules_init(&rules);
 
     for (i = 0; i < SGAMP_MAX_KEYS; i++) {
@@ -300,6 +305,7 @@ sgamp_test_properties(void)
 
     /* keys for user_id may have taken the room */
 
+    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
     sgamp_rules_init(&rules);
 
     for (i = 0; i < SGAMP_MAX_USER_KEYS; i++) {
