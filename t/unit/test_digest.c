@@ -20,6 +20,8 @@ static void sgamp_test_addresses(const char *format);
 static void sgamp_test_text(sgamp_hash_text_t text, const u_char *p,
     size_t len);
 static void sgamp_test_remembered(const sgamp_str_t *key, unsigned room);
+static void sgamp_test_entries(void);
+static void sgamp_test_spread(const sgamp_hash_t *hash);
 static void sgamp_test_hmac(const sgamp_str_t *key, const sgamp_str_t *text,
     const char *want, const char *name);
 
@@ -29,6 +31,7 @@ main(void)
 {
     sgamp_test_digests();
     sgamp_test_hmacs();
+    sgamp_test_entries();
 
     return tap_done();
 }
@@ -286,4 +289,103 @@ sgamp_test_text(sgamp_hash_text_t text, const u_char *p, size_t len)
     memset(text, 0, SGAMP_HASH_TEXT);
     memcpy(text, p, len);
     text[SGAMP_HASH_TEXT - 1] = (u_char) len;
+}
+
+
+static void
+sgamp_test_entries(void)
+{
+    u_char               hex[SGAMP_SHA256_HEX_LEN];
+    unsigned             i;
+    sgamp_hash_t         hash;
+    sgamp_hash_text_t    text[3], none;
+    sgamp_hash_entry_t   entry[2];
+
+    static const char *names[] = { "newest", "older", "another" };
+
+    /* a remembered hash is not computed again: here no hash is right */
+
+    memset(&hash, 0, sizeof(sgamp_hash_t));
+    memset(entry, 0, sizeof(entry));
+
+    if (sgamp_hash_init(&hash, NULL) != SGAMP_OK) {
+        tap_bail("no SHA-256");
+    }
+
+    for (i = 0; i < 3; i++) {
+        sgamp_test_text(text[i], (u_char *) names[i], strlen(names[i]));
+    }
+
+    for (i = 0; i < 2; i++) {
+        memcpy(entry[i].text, text[i], sizeof(text[i]));
+        memset(entry[i].hex, '0' + i, sizeof(hex));
+    }
+
+    for (i = 0; i < 2; i++) {
+        tap_is(sgamp_hash_text(&hash, entry, text[i], hex), SGAMP_OK,
+               "the hash of the %s text", names[i]);
+        tap_bytes(hex, sizeof(hex), entry[i].hex, sizeof(hex),
+                  "is the one that is remembered");
+    }
+
+    (void) sgamp_hash_text(&hash, entry, text[2], hex);
+
+    tap_bytes(entry[0].text, sizeof(text[2]), text[2], sizeof(text[2]),
+              "a text that is not remembered becomes the newest");
+    tap_bytes(entry[0].hex, sizeof(hex), hex, sizeof(hex), "with its hash");
+    tap_bytes(entry[1].text, sizeof(text[0]), text[0], sizeof(text[0]),
+              "and the newest one becomes the older");
+    tap_is(entry[1].hex[0], '0', "with the hash of before");
+
+    /* the first and the last entries are used as well as others */
+
+    memset(none, 0, sizeof(none));
+    tap_ok(sgamp_hash_entry(&hash, text[0]) == NULL, "no entries, no entry");
+
+    hash.entries = calloc(SGAMP_HASH_ENTRIES, sizeof(sgamp_hash_entry_t));
+    tap_ok(sgamp_hash_entry(&hash, none) == NULL, "an empty text has none");
+
+    sgamp_test_spread(&hash);
+
+    free(hash.entries);
+    sgamp_hash_done(&hash);
+}
+
+
+static void
+sgamp_test_spread(const sgamp_hash_t *hash)
+{
+    char                 name[32];
+    size_t               at;
+    u_char              *used;
+    unsigned             i, n;
+    sgamp_hash_text_t    text;
+    sgamp_hash_entry_t  *entry;
+
+    used = calloc(SGAMP_HASH_ENTRIES, 1);
+    if (used == NULL) {
+        tap_bail("no memory");
+    }
+
+    for (i = 0; i < 8 * SGAMP_HASH_ENTRIES; i++) {
+        (void) snprintf(name, sizeof(name), "user%u@example.com", i);
+        sgamp_test_text(text, (u_char *) name, strlen(name));
+
+        entry = sgamp_hash_entry(hash, text);
+        at = (size_t) (entry - hash->entries);
+
+        if (at + 1 < SGAMP_HASH_ENTRIES) {
+            used[at]++;
+        }
+    }
+
+    n = 0;
+
+    for (i = 0; i < SGAMP_HASH_ENTRIES; i += 2) {
+        n += (used[i] != 0);
+    }
+
+    tap_is(n, SGAMP_HASH_ENTRIES / 2, "all pairs of entries are used");
+
+    free(used);
 }

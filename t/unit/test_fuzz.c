@@ -4,18 +4,23 @@
  */
 
 
+#include <stdlib.h>
 #include <time.h>
 
 #include "sgamp_test_gold.h"
 
 
-#define SGAMP_TEST_ROUNDS    2000 /* of each webhook */
+#define SGAMP_TEST_ROUNDS    1000 /* of each webhook, ... */
+#define SGAMP_TEST_LEAST     200  /* ... and on a slow machine */
 #define SGAMP_TEST_ELEMENTS  512
 #define SGAMP_TEST_MAX_SIZE  3000
-#define SGAMP_TEST_SECONDS   15
+#define SGAMP_TEST_SECONDS   10
+#define SGAMP_TEST_SEED      7
 
 
-static void sgamp_test_fuzz(sgamp_test_gold_t *gold, clock_t until);
+static unsigned sgamp_test_seed(void);
+static unsigned sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned seed,
+    clock_t until);
 static void sgamp_test_mutate(sgamp_test_buf_t *buf,
     const sgamp_test_buf_t *json, sgamp_test_random_t *random);
 static unsigned sgamp_test_compare(sgamp_test_gold_t *gold,
@@ -31,9 +36,14 @@ main(void)
     size_t             i;
     glob_t             names;
     clock_t            until;
+    unsigned           n, rounds, least, seed;
     sgamp_test_gold_t  gold;
 
     /* the same on each machine, unless it is a slow one */
+
+    seed = sgamp_test_seed();
+    rounds = 0;
+    least = SGAMP_TEST_ROUNDS;
 
     until = clock() + SGAMP_TEST_SECONDS * CLOCKS_PER_SEC;
 
@@ -41,9 +51,18 @@ main(void)
 
     for (i = 0; i < names.gl_pathc; i++) {
         sgamp_test_gold_init(&gold, names.gl_pathv[i]);
-        sgamp_test_fuzz(&gold, until);
+        n = sgamp_test_fuzz(&gold, seed, until);
         sgamp_test_gold_done(&gold);
+
+        rounds += n;
+        least = (n < least) ? n : least;
     }
+
+    tap_diag("%u rounds with the seed %u (FUZZ_SEED=%u), %u or more of each "
+             "webhook",
+             rounds, seed, seed, least);
+    tap_ok(least >= SGAMP_TEST_LEAST, "each webhook was changed %d times",
+           SGAMP_TEST_LEAST);
 
     globfree(&names);
 
@@ -51,8 +70,20 @@ main(void)
 }
 
 
-static void
-sgamp_test_fuzz(sgamp_test_gold_t *gold, clock_t until)
+static unsigned
+sgamp_test_seed(void)
+{
+    const char  *text;
+
+    text = getenv("FUZZ_SEED");
+
+    return (text != NULL) ? (unsigned) strtoul(text, NULL, 10)
+                          : SGAMP_TEST_SEED;
+}
+
+
+static unsigned
+sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned seed, clock_t until)
 {
     unsigned             i, bad;
     sgamp_test_buf_t     buf;
@@ -64,14 +95,18 @@ sgamp_test_fuzz(sgamp_test_gold_t *gold, clock_t until)
     whole = gold->run;
     whole.heap.grow.data = &whole.heap;
 
-    random.state = 7;
+    random.state = seed;
     bad = 0;
 
-    for (i = 0; i < SGAMP_TEST_ROUNDS && clock() < until; i++) {
+    for (i = 0;
+         i < SGAMP_TEST_LEAST || (i < SGAMP_TEST_ROUNDS && clock() < until);
+         i++)
+    {
         sgamp_test_mutate(&buf, &gold->json, &random);
         bad += sgamp_test_compare(gold, &buf, &whole, &random);
 
         if (bad != 0) {
+            tap_diag("round %u", i);
             tap_diag_bytes("text", buf.data, buf.len);
             break;
         }
@@ -81,6 +116,8 @@ sgamp_test_fuzz(sgamp_test_gold_t *gold, clock_t until)
 
     sgamp_test_free(&buf);
     sgamp_test_run_done(&whole);
+
+    return i;
 }
 
 
