@@ -16,6 +16,8 @@
 
 
 #define SGAMP_TEST_MAX_CALLS  2000
+#define SGAMP_TEST_MOST       20000 /* more than any call allocates */
+#define SGAMP_TEST_DENSE      100   /* that fail one by one */
 #define SGAMP_TEST_STALE      77 /* reason of an error by another module */
 
 
@@ -48,16 +50,38 @@ static int sgamp_test_call_noise(sgamp_test_vector_t *v, EVP_PKEY **key);
 static int sgamp_test_call_digest(sgamp_test_vector_t *v, EVP_PKEY **key);
 static int sgamp_test_call_hash(sgamp_test_vector_t *v, EVP_PKEY **key);
 static int sgamp_test_call_text(sgamp_test_vector_t *v, EVP_PKEY **key);
+static int sgamp_test_call_event(sgamp_test_vector_t *v, EVP_PKEY **key);
+static void sgamp_test_short(sgamp_hash_text_t text);
+static int sgamp_test_right(int rc, const u_char hex[SGAMP_SHA256_HEX_LEN],
+    const char *want);
 
 
 static sgamp_test_calls_t  sgamp_test_calls;
 static sgamp_hash_t        sgamp_test_hash;
+static sgamp_test_run_t    sgamp_test_events;
+static sgamp_test_buf_t    sgamp_test_want; /* what the events become */
+
+/* longer than a block: such a key is hashed */
+
+static const char sgamp_test_long_key[] =
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";
+
+/* of "abc", by another library: without and with this key */
+
+static const char sgamp_test_sha256[] =
+    "ba7816bf8f01cfea414140de5dae2223"
+    "b00361a396177a9cb410ff61f20015ad";
+static const char sgamp_test_hmac[] =
+    "ed378e5dfa30dc98814ba09b2e610d9b"
+    "6af66054922ceef9480da094a3f11b2d";
 
 
 int
 main(void)
 {
-    sgamp_str_t  key;
+    sgamp_str_t   key, name;
+    sgamp_name_t  names[1];
 
     if (CRYPTO_set_mem_functions(sgamp_test_malloc, sgamp_test_realloc,
                                  sgamp_test_crypto_free)
@@ -71,7 +95,7 @@ main(void)
     sgamp_test_first(0);
     sgamp_test_first(1);
 
-    sgamp_test_set(&key, "a key");
+    sgamp_test_set(&key, sgamp_test_long_key);
 
     if (sgamp_hash_init(&sgamp_test_hash, &key) != SGAMP_OK) {
         tap_bail("no SHA-256");
@@ -86,6 +110,25 @@ main(void)
     sgamp_test_queue(sgamp_test_call_mismatch, SGAMP_INVALID, 1,
                      "wrong signature");
 
+    sgamp_test_set(&name, "x");
+    sgamp_test_run_init(&sgamp_test_events);
+    sgamp_names_init(&sgamp_test_events.rules.filter.names, names, 1);
+    (void) sgamp_names_add(&sgamp_test_events.rules.filter.names, &name,
+                           SGAMP_NAMES_HASH);
+    sgamp_test_events.rules.filter.hash = &sgamp_test_hash;
+    sgamp_rules_done(&sgamp_test_events.rules);
+
+    (void) sgamp_test_call_event(NULL, NULL);
+    sgamp_test_put(&sgamp_test_want, sgamp_test_events.out.data,
+                   sgamp_test_events.out.len);
+
+    tap_ok(strstr((char *) sgamp_test_want.data, sgamp_test_hmac) != NULL,
+           "an event with a hash");
+
+    sgamp_test_queue(sgamp_test_call_event, SGAMP_OK, 0, "events");
+
+    sgamp_test_run_done(&sgamp_test_events);
+    sgamp_test_free(&sgamp_test_want);
     sgamp_hash_done(&sgamp_test_hash);
 
     return tap_done();
@@ -216,7 +259,7 @@ sgamp_test_queue(sgamp_test_call_pt call, int want, unsigned stale,
 {
     int                  rc;
     EVP_PKEY            *key;
-    unsigned             i, bad, wrong;
+    unsigned             i, bad, fail, wrong;
     const char          *found;
     sgamp_test_calls_t  *c;
     sgamp_test_vector_t  v;
@@ -229,9 +272,10 @@ sgamp_test_queue(sgamp_test_call_pt call, int want, unsigned stale,
 
     c = &sgamp_test_calls;
     bad = 0;
+    fail = 0;
     wrong = 0;
 
-    for (i = 0; i < 2 * SGAMP_TEST_MAX_CALLS; i++) {
+    for (i = 0; fail < SGAMP_TEST_MOST; i++) {
 
         ERR_clear_error();
 
@@ -240,15 +284,16 @@ sgamp_test_queue(sgamp_test_call_pt call, int want, unsigned stale,
                           __LINE__);
         }
 
-        /* the first time nothing fails */
+        /* the first time nothing fails; of very many calls, some do */
 
         c->calls = 0;
-        c->fail = (i + 1) / 2;
+        c->fail = fail;
         c->forever = i % 2;
 
         rc = call(&v, &key);
 
         wrong += rc != want && (i == 0 || rc != SGAMP_NOMEM);
+
         /* a queue is short, many failures push older errors out */
 
         bad += !sgamp_test_queue_is(stale, c->forever);
@@ -256,12 +301,17 @@ sgamp_test_queue(sgamp_test_call_pt call, int want, unsigned stale,
         if (i != 0 && c->calls < c->fail) {
             break;
         }
+
+        if (i % 2 == 0) {
+            fail += 1 + fail / SGAMP_TEST_DENSE;
+        }
     }
 
     c->fail = 0;
 
     ERR_clear_error();
 
+    tap_ok(fail < SGAMP_TEST_MOST, "%s: all allocations fail", name);
     tap_is(wrong, 0, "%s: right, or no memory", name);
     tap_is(bad, 0, "%s: the queue of errors stays as it was", name);
 
@@ -338,27 +388,45 @@ sgamp_test_call_mismatch(sgamp_test_vector_t *v, EVP_PKEY **key)
 static int
 sgamp_test_call_digest(sgamp_test_vector_t *v, EVP_PKEY **key)
 {
+    int     rc;
     u_char  hex[SGAMP_SHA256_HEX_LEN];
 
-    return sgamp_sha256_hex(hex, v->body.data, v->body.len);
+    sgamp_test_poison(hex, sizeof(hex));
+
+    rc = sgamp_sha256_hex(hex, (u_char *) "abc", 3);
+
+    return sgamp_test_right(rc, hex, sgamp_test_sha256);
 }
 
 
 static int
 sgamp_test_call_hash(sgamp_test_vector_t *v, EVP_PKEY **key)
 {
-    int           rc;
-    sgamp_str_t   secret;
-    sgamp_hash_t  hash;
+    int                rc;
+    u_char             hex[SGAMP_SHA256_HEX_LEN];
+    unsigned           fail;
+    sgamp_str_t        secret;
+    sgamp_hash_t       hash;
+    sgamp_hash_text_t  text;
 
-    /* longer than a block: such a key is hashed */
-
-    secret.data = v->body.data;
-    secret.len = v->body.len;
+    sgamp_test_set(&secret, sgamp_test_long_key);
 
     memset(&hash, 0, sizeof(sgamp_hash_t));
 
     rc = sgamp_hash_init(&hash, &secret);
+
+    /* what could be begun has to end in the right hash */
+
+    fail = sgamp_test_calls.fail;
+    sgamp_test_calls.fail = 0;
+
+    if (rc == SGAMP_OK) {
+        sgamp_test_short(text);
+        rc = sgamp_hash_text(&hash, NULL, text, hex);
+        rc = sgamp_test_right(rc, hex, sgamp_test_hmac);
+    }
+
+    sgamp_test_calls.fail = fail;
 
     sgamp_hash_done(&hash);
 
@@ -369,11 +437,64 @@ sgamp_test_call_hash(sgamp_test_vector_t *v, EVP_PKEY **key)
 static int
 sgamp_test_call_text(sgamp_test_vector_t *v, EVP_PKEY **key)
 {
+    int                rc;
     u_char             hex[SGAMP_SHA256_HEX_LEN];
     sgamp_hash_text_t  text;
 
-    memset(text, 'a', sizeof(text));
-    text[SGAMP_HASH_TEXT - 1] = SGAMP_HASH_TEXT - 1;
+    sgamp_test_poison(hex, sizeof(hex));
+    sgamp_test_short(text);
 
-    return sgamp_hash_text(&sgamp_test_hash, NULL, text, hex);
+    rc = sgamp_hash_text(&sgamp_test_hash, NULL, text, hex);
+
+    return sgamp_test_right(rc, hex, sgamp_test_hmac);
+}
+
+
+static int
+sgamp_test_call_event(sgamp_test_vector_t *v, EVP_PKEY **key)
+{
+    int                rc;
+    sgamp_test_run_t  *run;
+
+    /* an event without an id, and one with a member that is hashed */
+
+    static const char text[] =
+        "[{\"event\":\"open\",\"email\":\"a\"},"
+        "{\"event\":\"open\",\"email\":\"b\",\"sg_event_id\":\"i\","
+        "\"x\":\"abc\"}]";
+
+    run = &sgamp_test_events;
+
+    sgamp_test_run(run, (u_char *) text, sizeof(text) - 1);
+    rc = run->status;
+
+    if (rc == SGAMP_OK && sgamp_test_want.len != 0
+        && (run->out.len != sgamp_test_want.len
+            || memcmp(run->out.data, sgamp_test_want.data, run->out.len) != 0))
+    {
+        return SGAMP_INVALID;
+    }
+
+    return rc;
+}
+
+
+static void
+sgamp_test_short(sgamp_hash_text_t text)
+{
+    memset(text, 0, SGAMP_HASH_TEXT);
+    memcpy(text, "abc", 3);
+    text[SGAMP_HASH_TEXT - 1] = 3;
+}
+
+
+static int
+sgamp_test_right(int rc, const u_char hex[SGAMP_SHA256_HEX_LEN],
+    const char *want)
+{
+    if (rc == SGAMP_OK && memcmp(hex, want, SGAMP_SHA256_HEX_LEN) != 0) {
+        return SGAMP_INVALID;
+    }
+
+    return rc;
 }
