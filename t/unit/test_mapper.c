@@ -26,6 +26,7 @@ static void sgamp_test_lengths(void);
 static void sgamp_test_reasons(void);
 static void sgamp_test_order(void);
 static void sgamp_test_insert_ids(void);
+static void sgamp_test_ips(void);
 static void sgamp_test_find(const sgamp_test_run_t *run, const char *key,
     sgamp_str_t *value);
 static void sgamp_test_keys(void);
@@ -99,6 +100,7 @@ main(void)
     sgamp_test_order();
     sgamp_test_insert_ids();
     sgamp_test_keys();
+    sgamp_test_ips();
 
     return tap_done();
 }
@@ -472,6 +474,57 @@ sgamp_test_keys(void)
 
     tap_is(i, SGAMP_MAX_USER_KEYS, "keys for user_id");
     tap_is(sgamp_rules_user(&rules, &name), SGAMP_TOO_LARGE, "too many");
+}
+
+
+static void
+sgamp_test_ips(void)
+{
+    char              text[256];
+    size_t            i;
+    sgamp_str_t       got;
+    sgamp_test_run_t  run;
+
+    /* address, and whether it is sent; the longest one has 45 characters */
+
+    static const struct {
+        const char  *ip;
+        unsigned     sent;
+    } ips[] = {
+        { "1.2.3.4", 1 },
+        { "255.255.255.255", 1 },
+        { "::", 1 },
+        { "2001:DB8::1", 1 },
+        { "0000:0000:0000:0000:0000:ffff:255.255.255.255", 1 },
+        { "0000:0000:0000:0000:0000:ffff:255.255.255.2551", 0 },
+        { "0000:0000:0000:0000:0000:ffff:255.255.255.25511", 0 },
+        { "0000:0000:0000:0000:0000:ffff:255.255.255.255111", 0 },
+        { "0000:0000:0000:0000:0000:ffff:255.255.255.2551.2.3.4.5.6", 0 },
+        { "256.1.1.1", 0 },
+        { "1.2.3", 0 },
+        { "$remote", 0 },
+        { "", 0 }
+    };
+
+    sgamp_test_run_init(&run);
+    (void) sgamp_rules_client_ip(&run.rules);
+
+    for (i = 0; i < sizeof(ips) / sizeof(ips[0]); i++) {
+        snprintf(text, sizeof(text),
+                 "{\"event\":\"open\",\"email\":\"a\",\"ip\":\"%s\"}",
+                 ips[i].ip);
+
+        sgamp_test_run(&run, (u_char *) text, strlen(text));
+
+        *strstr((char *) run.out.data, "event_properties") = '\0';
+        sgamp_test_find(&run, "\"ip\":\"", &got);
+
+        tap_bytes(got.data, got.len, ips[i].ip,
+                  ips[i].sent ? strlen(ips[i].ip) : 0, "the address %s",
+                  ips[i].ip);
+    }
+
+    sgamp_test_run_done(&run);
 }
 
 

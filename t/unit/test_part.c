@@ -10,17 +10,24 @@
 
 #define SGAMP_TEST_EVENTS  400
 #define SGAMP_TEST_PARTS   40
+#define SGAMP_TEST_RANGE   30
 
 
 static void sgamp_test_parts(void);
 static void sgamp_test_part(sgamp_test_batcher_t *t,
     const sgamp_batch_t *batch, sgamp_test_random_t *random);
+static void sgamp_test_ranges(void);
+static void sgamp_test_range(sgamp_test_batcher_t *t,
+    const sgamp_part_t *part, uint32_t from, uint32_t n);
+static void sgamp_test_begins(void);
 
 
 int
 main(void)
 {
     sgamp_test_parts();
+    sgamp_test_ranges();
+    sgamp_test_begins();
 
     return tap_done();
 }
@@ -129,4 +136,119 @@ sgamp_test_part(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
     sgamp_test_free(&got);
     sgamp_test_free(&want);
     sgamp_test_free(&whole);
+}
+
+
+static void
+sgamp_test_ranges(void)
+{
+    u_char                marks[SGAMP_TEST_RANGE];
+    uint32_t              i, from, n;
+    sgamp_part_t         *all, *part;
+    sgamp_batch_t        *batch;
+    sgamp_test_batcher_t  t;
+
+    sgamp_test_batch_start(&t, 65536, SGAMP_TEST_RANGE);
+
+    for (i = 0; i < SGAMP_TEST_RANGE; i++) {
+        (void) sgamp_test_batch_add(&t, i, 10);
+        marks[i] = (i % 3 == 0) ? 0x80 : 0x0f;
+    }
+
+    batch = sgamp_batcher_take(&t.b);
+
+    all = sgamp_part_all(&t.heap.grow, batch);
+    all->attempts = 3;
+    all->rounds = 4;
+
+    /* every third event is left out, in both ways to say so */
+
+    for (i = 0; i < 2; i++) {
+        part = sgamp_part_marked(&t.heap.grow, all, marks, i ? 0x0f : 0x80, i);
+
+        tap_is(part->n, SGAMP_TEST_RANGE * 2 / 3, "events of a marked part");
+        tap_ok(part->index[0] == 1 && part->index[1] == 2
+                   && part->index[2] == 4,
+               "are those that it is made of");
+        tap_is(part->attempts, 3, "its attempts are those of the other");
+        tap_is(part->rounds, 4, "and so are its rounds");
+
+        for (from = 0; from < part->n; from++) {
+            for (n = 1; from + n <= part->n; n++) {
+                sgamp_test_range(&t, part, from, n);
+            }
+        }
+
+        sgamp_part_free(&t.heap.grow, part);
+    }
+
+    tap_is(t.bad, 0, "ranges of a part");
+
+    sgamp_part_free(&t.heap.grow, all);
+    sgamp_batch_free(&t.pieces, batch);
+    sgamp_test_batch_stop(&t);
+}
+
+
+static void
+sgamp_test_range(sgamp_test_batcher_t *t, const sgamp_part_t *part,
+    uint32_t from, uint32_t n)
+{
+    uint32_t       i;
+    sgamp_part_t  *range;
+
+    range = sgamp_part_range(&t->heap.grow, part, from, n);
+
+    t->bad += range->n != n || range->attempts != 0 || range->rounds != 0;
+
+    for (i = 0; i < n; i++) {
+        t->bad += range->index[i] != part->index[from + i];
+    }
+
+    sgamp_part_free(&t->heap.grow, range);
+}
+
+
+static void
+sgamp_test_begins(void)
+{
+    u_char                copy[40000];
+    size_t                size, len;
+    unsigned              bad;
+    sgamp_batch_t        *batch;
+    sgamp_test_buf_t      want;
+    sgamp_test_batcher_t  t;
+
+    /* no more of an event than there is room for, in one piece and in more */
+
+    memset(&want, 0, sizeof(sgamp_test_buf_t));
+
+    sgamp_test_batch_start(&t, 65536, 2);
+
+    (void) sgamp_test_batch_add(&t, 0, 10);
+    (void) sgamp_test_batch_add(&t, 1, 30000);
+
+    batch = sgamp_batcher_take(&t.b);
+
+    sgamp_test_batch_text(&want, 1, 30000, 1);
+
+    bad = 0;
+
+    for (size = 0; size < sizeof(copy) - 1; size = size * 5 / 4 + 1) {
+        sgamp_test_poison(copy, sizeof(copy));
+
+        len = sgamp_batch_event(batch, 1, copy, size);
+
+        bad += len != want.len;
+
+        len = (size < len) ? size : len;
+
+        bad += memcmp(copy, want.data, len) != 0 || copy[len] != 0xa5;
+    }
+
+    tap_is(bad, 0, "the beginning of an event");
+
+    sgamp_test_free(&want);
+    sgamp_batch_free(&t.pieces, batch);
+    sgamp_test_batch_stop(&t);
 }

@@ -32,6 +32,8 @@ static void sgamp_test_fields(sgamp_test_batcher_t *t);
 static void sgamp_test_field_lengths(sgamp_test_batcher_t *t);
 static void sgamp_test_many_fields(sgamp_test_batcher_t *t);
 static void sgamp_test_ingested(sgamp_test_batcher_t *t);
+static void sgamp_test_users(sgamp_test_batcher_t *t);
+static unsigned sgamp_test_user(sgamp_test_batcher_t *t, size_t n);
 static void sgamp_test_read_answer(sgamp_test_batcher_t *t,
     sgamp_response_t *rs, sgamp_str_t *reserve, const char *body);
 static void sgamp_test_release(sgamp_test_batcher_t *t, sgamp_response_t *rs,
@@ -181,6 +183,7 @@ main(void)
     sgamp_test_field_lengths(&t);
     sgamp_test_many_fields(&t);
     sgamp_test_ingested(&t);
+    sgamp_test_users(&t);
 
     sgamp_test_batch_stop(&t);
 
@@ -476,6 +479,66 @@ sgamp_test_ingested(sgamp_test_batcher_t *t)
 
         sgamp_test_release(t, &rs, &reserve);
     }
+}
+
+
+static void
+sgamp_test_users(sgamp_test_batcher_t *t)
+{
+    size_t    n;
+    unsigned  bad;
+
+    /* ids that are named, of which the last one is of an event */
+
+    bad = 0;
+
+    for (n = 1; n < 70; n++) {
+        bad += sgamp_test_user(t, n) != 1 << 4;
+    }
+
+    tap_is(bad, 0, "one throttled user among others");
+
+    tap_is(sgamp_test_user(t, 2000), 1 << 4, "one among 2000");
+    tap_is(sgamp_test_user(t, 2001), 0, "more than a request can have");
+}
+
+
+static unsigned
+sgamp_test_user(sgamp_test_batcher_t *t, size_t n)
+{
+    char              id[32];
+    unsigned          i, marked;
+    sgamp_str_t       reserve;
+    sgamp_part_t     *part;
+    sgamp_response_t  rs;
+    sgamp_test_buf_t  body;
+
+    memset(&body, 0, sizeof(sgamp_test_buf_t));
+    sgamp_test_puts(&body, "{\"throttled_users\":{");
+
+    while (--n != 0) {
+        (void) snprintf(id, sizeof(id), "\"other%zu\":1,", n);
+        sgamp_test_puts(&body, id);
+    }
+
+    sgamp_test_puts(&body, "\"u4\":1}}");
+
+    part = sgamp_part_all(&t->heap.grow, t->b.closed);
+
+    sgamp_test_read_answer(t, &rs, &reserve, (char *) body.data);
+    (void) sgamp_response_action(&rs, 429, 1, t->b.closed, part);
+
+    marked = 0;
+
+    for (i = 0; rs.marks != NULL && i < part->n; i++) {
+        marked |= (unsigned) (rs.marks[i] == SGAMP_RESPONSE_THROTTLED) << i;
+    }
+
+    sgamp_test_release(t, &rs, &reserve);
+    sgamp_part_free(&t->heap.grow, part);
+    sgamp_test_free(&body);
+
+    return marked;
 }
 
 
