@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include <stdlib.h>
+
 #include "sgamp_metrics.h"
 #include "sgamp_test.h"
 
@@ -22,6 +24,7 @@ static void sgamp_test_buckets(void);
 static void sgamp_test_quantiles(void);
 static void sgamp_test_prometheus(void);
 static void sgamp_test_json(void);
+static void sgamp_test_sums(void);
 static void sgamp_test_portions(sgamp_test_metrics_pt write,
     const char *name);
 static void sgamp_test_metrics(sgamp_metrics_t *m);
@@ -38,6 +41,7 @@ main(void)
     sgamp_test_quantiles();
     sgamp_test_prometheus();
     sgamp_test_json();
+    sgamp_test_sums();
     sgamp_test_portions(sgamp_metrics_prometheus, "Prometheus");
     sgamp_test_portions(sgamp_metrics_json, "JSON");
 
@@ -208,12 +212,14 @@ sgamp_test_prometheus(void)
 {
     char              *p, *last;
     size_t             lines, heads;
+    unsigned           bad;
     sgamp_metrics_t    m;
     sgamp_test_buf_t   buf;
 
     sgamp_test_metrics(&m);
     sgamp_test_render(&buf, sgamp_metrics_prometheus, &m);
 
+    bad = 0;
     lines = 0;
     heads = 0;
 
@@ -225,8 +231,15 @@ sgamp_test_prometheus(void)
 
         } else {
             lines += (strncmp(p, "sendgrid_amp_", 13) == 0);
+
+            /* counters come in their order, buckets are added up */
+
+            bad += lines <= SGAMP_METRICS_WEBHOOK_TIME
+                   && strtoul(strchr(p, ' '), NULL, 10) != lines;
         }
     }
+
+    tap_is(bad, 0, "each sample has the value of its counter");
 
     tap_is(lines, SGAMP_TEST_LINES, "samples");
     tap_is(heads, 2 * 11, "lines of help and types");
@@ -268,6 +281,15 @@ sgamp_test_prometheus(void)
                          "0.105\n");
     sgamp_test_has(&buf, "\nsendgrid_amp_webhook_duration_seconds_count "
                          "1455\n");
+
+    /* likewise from 106 to 120, and 121 */
+
+    sgamp_test_has(&buf, "\nsendgrid_amp_amplitude_duration_seconds_bucket"
+                         "{le=\"0.001\"} 106\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_amplitude_duration_seconds_sum "
+                         "0.121\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_amplitude_duration_seconds_count "
+                         "1695\n");
 
     sgamp_test_free(&buf);
 }
@@ -312,6 +334,44 @@ sgamp_test_json(void)
     sgamp_test_has(&buf, "\"retries_total\":18446744073709551615,");
 
     sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_sums(void)
+{
+    size_t            i;
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
+
+    /* milliseconds in seconds, as short as can be */
+
+    static const struct {
+        uint64_t     ms;
+        const char  *text;
+    } sums[] = {
+        { 0, "_sum 0\n" },
+        { 1, "_sum 0.001\n" },
+        { 10, "_sum 0.01\n" },
+        { 100, "_sum 0.1\n" },
+        { 999, "_sum 0.999\n" },
+        { 1000, "_sum 1\n" },
+        { 1001, "_sum 1.001\n" },
+        { 12340, "_sum 12.34\n" },
+        { 86400000, "_sum 86400\n" },
+        { 9007199254740993, "_sum 9007199254740.993\n" }
+    };
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    for (i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
+        m.values[SGAMP_METRICS_WEBHOOK_TIME + SGAMP_METRICS_BUCKETS] =
+            sums[i].ms;
+
+        sgamp_test_render(&buf, sgamp_metrics_prometheus, &m);
+        sgamp_test_has(&buf, sums[i].text);
+        sgamp_test_free(&buf);
+    }
 }
 
 

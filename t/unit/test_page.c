@@ -21,6 +21,8 @@ static void sgamp_test_bytes(void);
 static void sgamp_test_times(void);
 static void sgamp_test_durations(void);
 static void sgamp_test_rows(void);
+static void sgamp_test_meanings(void);
+static void sgamp_test_parts(void);
 static void sgamp_test_formats(void);
 static void sgamp_test_slot(const sgamp_metrics_t *m, sgamp_page_slot_e slot,
     const char *want);
@@ -37,6 +39,8 @@ main(void)
     sgamp_test_times();
     sgamp_test_durations();
     sgamp_test_rows();
+    sgamp_test_meanings();
+    sgamp_test_parts();
     sgamp_test_formats();
 
     return tap_done();
@@ -216,6 +220,33 @@ sgamp_test_durations(void)
            1, "p50 of requests to Amplitude");
 
     sgamp_test_free(&buf);
+
+    /* the bound of a bucket, and a rank that is in the middle of one */
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+    m.values[SGAMP_METRICS_WEBHOOK_TIME + 9] = 200;
+    m.values[SGAMP_METRICS_WEBHOOK_TIME + 12] = 198;
+    m.values[SGAMP_METRICS_AMPLITUDE_TIME + 9] = 2500;
+    sgamp_test_write(&buf, &m, SGAMP_PAGE_LATENCY_ROWS);
+
+    tap_is(sgamp_test_count(&buf,
+                            "webhook_duration_seconds.p50\">997.5 ms</td>"),
+           1, "less than a second");
+    tap_is(sgamp_test_count(&buf, "webhook_duration_seconds.p99\">9.8 s</td>"),
+           1, "more than a second");
+    tap_is(sgamp_test_count(&buf,
+                            "amplitude_duration_seconds.p95\">975.0 ms</td>"),
+           1, "p95 of one bucket");
+
+    sgamp_test_free(&buf);
+
+    m.values[SGAMP_METRICS_WEBHOOK_TIME + 12] = 200;
+    sgamp_test_write(&buf, &m, SGAMP_PAGE_LATENCY_ROWS);
+
+    tap_is(sgamp_test_count(&buf, "webhook_duration_seconds.p50\">1.0 s</td>"),
+           1, "a second");
+
+    sgamp_test_free(&buf);
 }
 
 
@@ -260,6 +291,97 @@ sgamp_test_rows(void)
            1, "the one that is not hidden");
 
     sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_meanings(void)
+{
+    size_t            i;
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
+
+    /* one row of each table, and how many of its rows are not hidden */
+
+    static const struct {
+        sgamp_page_slot_e  slot;
+        unsigned           first;
+        unsigned           n;
+        unsigned           row;
+        const char        *text;
+    } tables[] = {
+        { SGAMP_PAGE_STATUS_ROWS, SGAMP_METRICS_WEBHOOKS,
+          SGAMP_METRICS_STATUSES, 9,
+          "<tr><th scope=\"row\">499</th><td class=\"m\">sender gone</td>"
+          "<td data-v=\"webhooks_total.499\">1,009</td></tr>\n" },
+        { SGAMP_PAGE_CODE_ROWS, SGAMP_METRICS_RESPONSES, SGAMP_METRICS_CODES,
+          7,
+          "<tr><th scope=\"row\">429</th><td class=\"m\">throttled</td>"
+          "<td data-v=\"amplitude_responses_total.429\">1,007</td></tr>\n" },
+        { SGAMP_PAGE_REASON_ROWS, SGAMP_METRICS_REJECTED_EVENTS,
+          SGAMP_METRICS_REASONS, 1,
+          "<tr><th scope=\"row\">no_event_type</th>"
+          "<td class=\"m\">has no event name</td>"
+          "<td data-v=\"rejected_total.no_event_type\">1,001</td></tr>\n" },
+        { SGAMP_PAGE_SIGNATURE_ROWS, SGAMP_METRICS_SIGNED,
+          SGAMP_METRICS_SIGNATURES, 3,
+          "<tr><th scope=\"row\">stale</th>"
+          "<td class=\"m\">outside of the time window</td>"
+          "<td data-v=\"signatures_total.stale\">1,003</td></tr>\n" }
+    };
+
+    for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        memset(&m, 0, sizeof(sgamp_metrics_t));
+
+        m.values[tables[i].first + tables[i].row] = 1000 + tables[i].row;
+
+        sgamp_test_write(&buf, &m, tables[i].slot);
+
+        tap_is(sgamp_test_count(&buf, "<tr"), tables[i].n, "rows of table %zu",
+               i);
+        tap_is(sgamp_test_count(&buf, "<tr>"), 1, "one is not hidden");
+        tap_is(sgamp_test_count(&buf, tables[i].text), 1, "%.*s",
+               (int) strcspn(tables[i].text, "\n"), tables[i].text);
+
+        sgamp_test_free(&buf);
+    }
+}
+
+
+static void
+sgamp_test_parts(void)
+{
+    sgamp_metrics_t    m;
+    sgamp_page_part_t  parts[3];
+    sgamp_test_buf_t   json;
+    sgamp_test_sink_t  sink;
+
+    /* texts and what stands in between, in their order */
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    m.values[SGAMP_METRICS_RETRIES] = 7;
+
+    sgamp_test_set(&parts[0].text, "a ");
+    parts[0].slot = SGAMP_PAGE_RETRIES;
+    sgamp_test_set(&parts[1].text, " b ");
+    parts[1].slot = SGAMP_PAGE_IN_FLIGHT;
+    sgamp_test_set(&parts[2].text, " c");
+    parts[2].slot = SGAMP_PAGE_NOTHING;
+
+    sgamp_test_sink_init(&sink, 64, 0);
+    sgamp_page_write(parts, 3, &m, &sink.sink);
+    sgamp_test_sink_flush(&sink);
+
+    tap_bytes(sink.buf.data, sink.buf.len, "a 7 b 0 c", 9, "parts of a page");
+
+    sgamp_test_free(&sink.buf);
+
+    sgamp_test_write(&json, &m, SGAMP_PAGE_JSON);
+    tap_is(sgamp_test_count(&json, "\"retries_total\":7,"), 1,
+           "the figures for the script");
+
+    sgamp_test_free(&json);
 }
 
 
