@@ -13,7 +13,9 @@ use List::Util qw(first);
 use MIME::Base64 qw(encode_base64);
 
 use Amplitude;
+use Faults;
 use Gateway;
+use Metrics qw(get);
 use Sign;
 use Webhook;
 
@@ -157,6 +159,15 @@ ok($r->{interim}, 'Expect and mirror: 100');
 $r = post($port, $body, uri => '/mirror/small', expect => 1, chunked => 100);
 is($r->{status}, 413, 'Expect, mirror and a large body: status');
 is($r->{json}{error}, 'too_large', 'Expect, mirror and a large body: keyword');
+
+# mirror finds the fault of a body before the module is asked
+
+$r = post($port, '', raw => head(uri => '/mirror', chunked => 1) . "x\r\n");
+is("$r->{status} $r->{json}{error}", '400 bad_request', 'mirror, a broken body');
+
+$r = post($port, '', raw => "HEAD /sendgrid HTTP/1.0\r\n\r\n");
+like($r->{body}, qr!^HTTP/1\.1 405 Not Allowed\r\n.*\r\n\r\n\z!s,
+	'HEAD: no body');
 
 # HTTP/1.0 and HTTP/0.9
 
@@ -334,6 +345,73 @@ SKIP: {
 
 is_deeply([ $amp->violations() ], [], 'the contract is kept');
 $ngx->done();
+
+# what the error log says if there is no memory, wherever it is missed
+
+subtest('no memory' => sub {
+	plan(skip_all => Faults::missing()) if Faults::missing();
+
+	my $faults = Faults->new();
+	my $key = Sign->new();
+	my @signed = (uri => '/signed', headers => [ $key->headers($body) ]);
+
+	$ngx = Gateway->new(amplitude => $amp, env => { $faults->env() },
+		http => 'sendgrid_amp_zone figures:64k;', server => '
+			location = /status { sendgrid_amp_status; }
+
+			location = /signed {
+				sendgrid_amp us;
+				sendgrid_amp_public_key "' . $key->base64() . '";
+			}
+		')->start();
+
+	# a worker takes some memory for its first webhook
+
+	post($port, $body, @signed);
+
+	my %said;
+
+	for my $case ([ signed => malloc => 20 ], [ plain => malloc => 12 ],
+		[ plain => posix_memalign => 8 ], [ status => malloc => 6 ])
+	{
+		my ($what, $call, $max) = @$case;
+
+		for my $nth (1 .. $max) {
+			my $from = length $ngx->log();
+
+			$faults->arm($call, $nth);
+
+			my $answer = $what eq 'signed' ? post($port, $body, @signed)
+				: $what eq 'plain' ? post($port, $body)
+				: get($port, '/status');
+
+			$faults->disarm();
+			$ngx->wait_for(sub { !$amp->in_flight() });
+
+			my $log = $ngx->log($from);
+
+			$said{"$1 $2"}{ $answer->{status} } = 1 while $log
+				=~ /(\[\w+\]) \d+#\d+: \*\d+ ("sendgrid_amp\w*" [^\n,]*)/g;
+		}
+	}
+
+	my $failed = '[error] "sendgrid_amp" failed:';
+
+	for my $text ("$failed credentials cannot be checked",
+		"$failed OpenSSL cannot hash the body",
+		"$failed OpenSSL cannot verify a signature while verifying SendGrid "
+			. 'events',
+		"$failed no memory to parse events",
+		"$failed no memory to map events while reading SendGrid events",
+		"$failed no memory to send a batch while verifying SendGrid events",
+		'[error] "sendgrid_amp_status" has no memory for the figures')
+	{
+		is(join(' ', sort keys %{ $said{$text} || {} }), 500, $text);
+	}
+
+	$ngx->done(qr/\[emerg\].*(?:malloc|posix_memalign)/);
+});
+
 done_testing();
 
 ###############################################################################

@@ -738,6 +738,13 @@ subtest('methods' => sub {
 
 	is(post($port, 'body', method => 'GET', uri => '/json',
 		key => undef)->{status}, 200, 'GET with a body');
+
+	my $client = Webhook->new($port, 'body', method => 'GET', uri => '/json',
+		key => undef, keepalive => 1);
+
+	Webhook::run($client);
+	is(post($port, '[]', after => $client)->{status}, 200,
+		'the body is not the next request');
 });
 
 subtest('the same figures in both formats' => sub {
@@ -995,12 +1002,22 @@ subtest('parts of a location' => sub {
 				deny all;
 			}
 		}
+
+		location = /allowed {
+			sendgrid_amp_status;
+
+			limit_except GET {
+				allow all;
+			}
+		}
 	')->start();
 
 	is(figures($ngx->port(), '/status')->{retries_total}, 0, 'location');
 	is(figures($ngx->port(), '/status?x=1')->{retries_total}, 0, 'if');
 	is(post($ngx->port(), '', uri => '/status')->{status}, 403,
 		'limit_except');
+	is(post($ngx->port(), '', uri => '/allowed')->{headers}{allow},
+		'GET, HEAD', 'limit_except that allows');
 
 	$ngx->done();
 });
