@@ -567,6 +567,7 @@ my @good = (
 	'sendgrid_amp_drop a; sendgrid_amp_keep all;', 'sendgrid_amp_drop all;',
 	'sendgrid_amp_keep ALL;', 'sendgrid_amp_keep all a;',
 	'sendgrid_amp_hash key keys;', 'sendgrid_amp_hash key=k a;',
+	'sendgrid_amp_hash useragent email events timestamps;',
 	'sendgrid_amp_hash all;', 'sendgrid_amp_hash a key==;',
 	'sendgrid_amp_hash "" key=k;', 'sendgrid_amp_property "" "";',
 	'sendgrid_amp_property a 1; sendgrid_amp_property b 1;
@@ -609,6 +610,7 @@ my @odd = (
 	[ 'name 1 of "%" is not sent at all',
 		'sendgrid_amp_hash reason; sendgrid_amp_drop reason;',
 		'sendgrid_amp_hash sg_event_ix; sendgrid_amp_drop sg_event_ix;',
+		'sendgrid_amp_hash sg_event_ids; sendgrid_amp_drop sg_event_ids;',
 		'sendgrid_amp_hash emai; sendgrid_amp_drop emai;' ],
 	[ 'name 2 of "%" is not sent at all',
 		'sendgrid_amp_hash email reason; sendgrid_amp_keep email;',
