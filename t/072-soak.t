@@ -20,7 +20,8 @@ use constant {
 	SENDERS => 30,
 	WEBHOOKS => 600,
 	EVENTS => 30,
-	SECONDS => 60,
+	FAULTS => 80,
+	SECONDS => 600,
 };
 
 # the stand-in has its random numbers from here as well
@@ -65,12 +66,14 @@ my @webhooks = map { my $i = $_; [ events(EVENTS, "$i-") ] } 1 .. WEBHOOKS;
 my @todo = map { webhook(@$_) } @webhooks;
 my %status;
 
-# kills a worker or reloads, in turn
+# kills a worker or reloads, in turn, and not forever on a slow machine
 
 my $n = 0;
-my @which = map { rand() } 1 .. 2 * SECONDS;
+my @which = map { rand() } 1 .. FAULTS;
 
 $SIG{ALRM} = sub {
+	setitimer(ITIMER_REAL, 0) if $n + 1 == FAULTS;
+
 	if ($n++ % 2) {
 		kill HUP => $ngx->{pid};
 		return;
@@ -78,7 +81,7 @@ $SIG{ALRM} = sub {
 
 	my @workers = $ngx->workers();
 
-	kill KILL => $workers[$which[$n % @which] * @workers] if @workers;
+	kill KILL => $workers[$which[$n - 1] * @workers] if @workers;
 };
 
 setitimer(ITIMER_REAL, 0.3, 0.3);
