@@ -8,6 +8,8 @@ use strict;
 
 use Test::More;
 
+use Time::HiRes qw(time);
+
 use Amplitude;
 use Gateway;
 use Webhook;
@@ -218,6 +220,23 @@ subtest('events leave while the body still arrives' => sub {
 	stored(@events);
 });
 
+subtest('a file that somebody cuts while it is read' => sub {
+	$amp->clear();
+	$amp->script({ delay => 0.2, times => 0 });
+
+	my $client = Webhook->new($ngx->port(), webhook(events(1000)),
+		uri => $uri{'mirror, file kept'}, keepalive => 1);
+
+	ok($ngx->wait_for(sub { run_for($client, 0.05); $amp->in_flight() }),
+		'a batch is on its way');
+	truncate($_, 0) for glob Gateway::root() . '/client_body/*';
+	run_for($client, Gateway->patience(30));
+
+	is($client->{response}{status}, 500, 'status');
+	is($client->{response}{json}{error}, 'internal', 'error');
+	$amp->script();
+});
+
 subtest('a body that stops' => sub {
 	for my $n (0, 5, 15, 24) {
 		my $logged = logged();
@@ -349,7 +368,7 @@ subtest('clients that hang up' => sub {
 });
 
 is_deeply([ $amp->violations() ], [], 'the contract is kept');
-$ngx->done();
+$ngx->done(qr/the request body in ".*" was cut/);
 done_testing();
 
 ###############################################################################
@@ -386,6 +405,17 @@ sub stored {
 	ok(!@differ, 'events') or diag($expected[$differ[0]] . "\n"
 		. ($stored[$differ[0]] // ''));
 	is_deeply([ $amp->violations() ], [], 'contract');
+}
+
+
+# lets a client go on for so many seconds
+
+sub run_for {
+	my ($client, $seconds) = @_;
+
+	delete $client->{response};
+	@$client{qw(start timeout)} = (time(), $seconds);
+	Webhook::run($client);
 }
 
 
