@@ -26,6 +26,8 @@ static void sgamp_test_lengths(void);
 static void sgamp_test_reasons(void);
 static void sgamp_test_order(void);
 static void sgamp_test_insert_ids(void);
+static void sgamp_test_lenient(void);
+static void sgamp_test_lenient_run(sgamp_test_run_t *run, const char *key);
 static void sgamp_test_ips(void);
 static void sgamp_test_find(const sgamp_test_run_t *run, const char *key,
     sgamp_str_t *value);
@@ -100,6 +102,7 @@ main(void)
     sgamp_test_order();
     sgamp_test_insert_ids();
     sgamp_test_keys();
+    sgamp_test_lenient();
     sgamp_test_ips();
 
     return tap_done();
@@ -474,6 +477,55 @@ sgamp_test_keys(void)
 
     tap_is(i, SGAMP_MAX_USER_KEYS, "keys for user_id");
     tap_is(sgamp_rules_user(&rules, &name), SGAMP_TOO_LARGE, "too many");
+}
+
+
+static void
+sgamp_test_lenient(void)
+{
+    size_t            i;
+    sgamp_str_t       name, got;
+    sgamp_test_run_t  run;
+
+    /* a name that yajl takes a half of a surrogate pair for, and the key */
+
+    static const char *keys[] = {
+        "a?", "a\\ud800", "?a", "\\ud800a", "b\xed\xb0\x80", "b\\udc00",
+        "c\xed\xbf\xbf", "c\\udfff", "\xf0\x90\x80\x80", "\\ud800\\u0000",
+        "\xef\xbf\xbd", "?", NULL
+    };
+
+    for (i = 0; keys[i] != NULL; i += 2) {
+        sgamp_test_run_init(&run);
+        run.rules.nusers = 0;
+
+        sgamp_test_set(&name, keys[i]);
+        (void) sgamp_rules_user(&run.rules, &name);
+        sgamp_test_set(&name, "email");
+        (void) sgamp_rules_user(&run.rules, &name);
+
+        sgamp_test_lenient_run(&run, keys[i + 1]);
+        sgamp_test_find(&run, "\"user_id\":\"", &got);
+
+        tap_bytes(got.data, got.len, "right", 5, "\"%s\" is another name",
+                  keys[i + 1]);
+
+        sgamp_test_run_done(&run);
+    }
+}
+
+
+static void
+sgamp_test_lenient_run(sgamp_test_run_t *run, const char *key)
+{
+    char  text[128];
+
+    (void) snprintf(text, sizeof(text),
+                    "{\"event\":\"open\",\"%s\":\"wrong\","
+                    "\"email\":\"right\"}",
+                    key);
+
+    sgamp_test_run(run, (u_char *) text, strlen(text));
 }
 
 

@@ -4,6 +4,8 @@
  */
 
 
+#include <stdio.h>
+
 #include "sgamp_test.h"
 
 
@@ -36,6 +38,7 @@ static void sgamp_test_endless_feed(const char *name, const char *head,
     const char *body, size_t portion);
 static void sgamp_test_handler(void);
 static void sgamp_test_ends(void);
+static void sgamp_test_slots(void);
 static void sgamp_test_carry(void);
 static void sgamp_test_states(void);
 static void sgamp_test_reserved(void);
@@ -50,6 +53,7 @@ main(void)
     sgamp_test_endless();
     sgamp_test_handler();
     sgamp_test_ends();
+    sgamp_test_slots();
     sgamp_test_carry();
     sgamp_test_states();
     sgamp_test_reserved();
@@ -246,6 +250,55 @@ sgamp_test_ends(void)
     tap_is(sgamp_parser_feed(&t.parser, (u_char *) "}]", 2), SGAMP_OK, "end");
     tap_is(sgamp_parser_finish(&t.parser), SGAMP_OK, "of the text");
 
+    sgamp_test_stop(&t);
+}
+
+
+static void
+sgamp_test_slots(void)
+{
+    char                 text[SGAMP_MAX_KEYS][8];
+    unsigned             i, bad;
+    sgamp_str_t          name;
+    sgamp_event_t       *event;
+    sgamp_test_buf_t     buf;
+    sgamp_test_parser_t  t;
+
+    /* names of three slots in turn: all but their middle is the same */
+
+    memset(&buf, 0, sizeof(sgamp_test_buf_t));
+    sgamp_test_start(&t, 1000);
+    sgamp_test_puts(&buf, "{\"k\":0");
+
+    for (i = 0; i < SGAMP_MAX_KEYS; i++) {
+        (void) snprintf(text[i], sizeof(text[i]), "k%02ux%u", i, i % 3);
+
+        sgamp_test_puts(&buf, ",\"");
+        sgamp_test_puts(&buf, text[i]);
+        sgamp_test_puts(&buf, "\":");
+        sgamp_test_put(&buf, &"0123456789"[i % 10], 1);
+
+        sgamp_test_set(&name, text[i]);
+
+        tap_is(sgamp_keys_add(&t.keys, &name), i, "key %u is another", i);
+    }
+
+    (void) sgamp_parser_feed(&t.parser, buf.data, buf.len);
+
+    event = &t.parser.event;
+    bad = 0;
+
+    for (i = 0; i < SGAMP_MAX_KEYS; i++) {
+        sgamp_test_set(&name, text[i]);
+
+        bad += sgamp_keys_add(&t.keys, &name) != (int) i;
+        bad += (event->seen & ((uint32_t) 1 << i)) == 0
+               || buf.data[event->ends[i]] != ':'
+               || buf.data[event->ends[i] + 1] != '0' + i % 10;
+    }
+
+    tap_is(bad, 0, "keys of the same slot are found");
+    sgamp_test_free(&buf);
     sgamp_test_stop(&t);
 }
 
