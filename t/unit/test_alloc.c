@@ -11,7 +11,7 @@
 
 #define SGAMP_TEST_MAX_FAILS  5000
 #define SGAMP_TEST_LONG       5000 /* bytes that are not fed one by one */
-#define SGAMP_TEST_TOKEN      7000 /* bytes of a string in an answer */
+#define SGAMP_TEST_TOKEN      16000 /* bytes of a string in an answer */
 
 
 static void sgamp_test_webhooks(void);

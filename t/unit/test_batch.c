@@ -18,6 +18,7 @@ static void sgamp_test_alone(void);
 static void sgamp_test_rejected(void);
 static void sgamp_test_pieces(void);
 static void sgamp_test_after_done(void);
+static void sgamp_test_allocations(void);
 
 
 int
@@ -29,6 +30,7 @@ main(void)
     sgamp_test_rejected();
     sgamp_test_pieces();
     sgamp_test_after_done();
+    sgamp_test_allocations();
 
     return tap_done();
 }
@@ -327,4 +329,30 @@ sgamp_test_after_done(void)
 
         sgamp_test_batch_stop(&t);
     }
+}
+
+
+static void
+sgamp_test_allocations(void)
+{
+    size_t                i, size;
+    sgamp_batch_t        *batch;
+    sgamp_test_batcher_t  t;
+
+    /* 16 ends of events at first, which double, and the pieces */
+
+    sgamp_test_batch_start(&t, 20 * 1024 * 1024, 1000);
+
+    for (i = 0; i < 1000; i++) {
+        t.bad += sgamp_test_batch_add(&t, i, 10) != SGAMP_OK;
+    }
+
+    batch = sgamp_batcher_take(&t.b);
+    size = (batch->offset + batch->size) / SGAMP_PIECE_DATA + 1;
+
+    tap_is(t.bad, 0, "1000 events in a batch");
+    tap_is(t.heap.calls, 1 + size + 7, "cost few allocations");
+
+    sgamp_batch_free(&t.pieces, batch);
+    sgamp_test_batch_stop(&t);
 }

@@ -42,6 +42,7 @@ static void sgamp_test_slots(void);
 static void sgamp_test_carry(void);
 static void sgamp_test_states(void);
 static void sgamp_test_reserved(void);
+static void sgamp_test_no_memory(void);
 static void sgamp_test_start(sgamp_test_parser_t *t, size_t max_size);
 static int sgamp_test_see(void *data, const sgamp_event_t *event);
 static void sgamp_test_stop(sgamp_test_parser_t *t);
@@ -57,6 +58,7 @@ main(void)
     sgamp_test_carry();
     sgamp_test_states();
     sgamp_test_reserved();
+    sgamp_test_no_memory();
 
     return tap_done();
 }
@@ -449,6 +451,16 @@ sgamp_test_reserved(void)
         "1,", "null,", "true,", "\"a\",", "[],", "{},", "{\"a\":1},",
         "[[]],", "[{\"a\":{}}],", NULL
     };
+    static const char *brackets[] = {
+        "[[\"", "\",[\"",
+        "[[\"", "\",{\"a\":\"",
+        "[[[\"", "\"],\"",
+        "[[{\"a\":\"", "\"},\"",
+        "[[\"", "\"],\"",
+        "[\"", "\",\"",
+        "[{\"", "\":\"",
+        NULL
+    };
 
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
 
@@ -469,7 +481,40 @@ sgamp_test_reserved(void)
         sgamp_test_stop(&t);
     }
 
+    /* nor does a bracket between two long strings leave the first pending */
+
+    for (i = 0; brackets[i] != NULL; i += 2) {
+        buf.len = 0;
+
+        sgamp_test_puts(&buf, brackets[i]);
+
+        for (k = 0; k < 500; k++) {
+            sgamp_test_puts(&buf, "0123456789");
+        }
+
+        sgamp_test_puts(&buf, brackets[i + 1]);
+
+        for (k = 0; k < 500; k++) {
+            sgamp_test_puts(&buf, "0123456789");
+        }
+
+        sgamp_test_start(&t, 20000);
+
+        for (k = 0; k < buf.len; k += n) {
+            n = (buf.len - k < 100) ? buf.len - k : 100;
+            (void) sgamp_parser_feed(&t.parser, buf.data + k, n);
+        }
+
+        tap_ok(t.reserve.len < 14004 + 9 * 7000,
+               "\"%s\" between two strings: %zu bytes", brackets[i + 1],
+               t.reserve.len);
+
+        sgamp_test_stop(&t);
+    }
+
     /* what is reserved is for the bytes of one feed of yajl, and no more */
+
+    buf.len = 0;
 
     while (buf.len < 200000) {
         sgamp_test_puts(&buf, buf.len ? ",1" : "[1");
@@ -482,6 +527,41 @@ sgamp_test_reserved(void)
            "reserves %zu bytes", t.reserve.len);
     sgamp_test_stop(&t);
 
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_no_memory(void)
+{
+    size_t               i;
+    sgamp_test_buf_t     buf;
+    sgamp_test_parser_t  t;
+
+    /* an element that cannot be kept is the last that is read */
+
+    memset(&buf, 0, sizeof(sgamp_test_buf_t));
+    sgamp_test_start(&t, 100000);
+
+    (void) sgamp_arena_reserve(&t.parser.arena, 20000, 20000);
+
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[{\"a\":\"b", 8), SGAMP_OK,
+           "the beginning of an element");
+
+    for (i = 0; i < 500; i++) {
+        sgamp_test_puts(&buf, "0123456789");
+    }
+
+    sgamp_test_puts(&buf, "\"},{\"c\":1},2,[3]]");
+
+    t.heap.fail = t.heap.calls + 1;
+    t.heap.forever = 1;
+
+    tap_is(sgamp_parser_feed(&t.parser, buf.data, buf.len), SGAMP_NOMEM,
+           "no memory for the rest");
+    tap_is(t.seen.n, 0, "no element that follows is read");
+
+    sgamp_test_stop(&t);
     sgamp_test_free(&buf);
 }
 

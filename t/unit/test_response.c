@@ -368,6 +368,9 @@ sgamp_test_fields(sgamp_test_batcher_t *t)
                   "event %zu is rejected for \"%s\"", i, fields[i]);
     }
 
+    tap_ok(reserve.len <= 14004 + 9 * sizeof(body), "%zu bytes are reserved",
+           reserve.len);
+
     sgamp_test_release(t, &rs, &reserve);
 
     sgamp_test_read_answer(t, &rs, &reserve, "{}");
@@ -550,7 +553,10 @@ sgamp_test_read_answer(sgamp_test_batcher_t *t, sgamp_response_t *rs,
 
     sgamp_test_poison(rs, sizeof(sgamp_response_t));
     sgamp_response_init(rs, SGAMP_TEST_EVENTS, &t->heap.grow, reserve);
-    sgamp_response_feed(rs, (u_char *) body, strlen(body));
+
+    for ( /* void */ ; *body != '\0'; body++) {
+        sgamp_response_feed(rs, (u_char *) body, 1);
+    }
 }
 
 
