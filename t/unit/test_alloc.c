@@ -199,6 +199,7 @@ sgamp_test_batches(void)
 
         for (i = 0; i < 100 && rc == SGAMP_OK; i++) {
             rc = sgamp_test_batch_add(&t, i, i * 7919 % 20000);
+            bad += rc != t.b.sink.status;
         }
 
         if (rc == SGAMP_OK) {

@@ -172,6 +172,14 @@ sgamp_test_classes(void)
     tap_is(bad, 0, "freed blocks are used again");
     tap_ok(heap.live > 12, "large ones are not freed before");
 
+    /* a large one has memory of its own, and leaves the rest of a small one */
+
+    (void) arena.funcs.malloc(&arena, 32);
+    (void) arena.funcs.malloc(&arena, 4 * SGAMP_TEST_LARGE);
+    calls = heap.calls;
+    (void) arena.funcs.malloc(&arena, 32);
+    tap_is(heap.calls, calls, "a small one has room behind a large one");
+
     /* one that is outgrown */
 
     p = arena.funcs.malloc(&arena, SGAMP_TEST_LARGE + 1);

@@ -426,9 +426,12 @@ sgamp_test_states(void)
     /* the fault of before is kept */
 
     sgamp_test_start(&t, 3);
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[12345", 6),
-           SGAMP_TOO_LARGE, "a long number");
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[12", 3), SGAMP_OK,
+           "the beginning of a number");
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "345", 3),
+           SGAMP_TOO_LARGE, "which is too long");
     sgamp_parser_done(&t.parser);
+    tap_is(t.heap.live, 1, "nothing is kept but what is reserved");
     tap_is(sgamp_parser_finish(&t.parser), SGAMP_TOO_LARGE,
            "is still too long after the end");
     sgamp_test_stop(&t);

@@ -20,6 +20,7 @@ static void sgamp_test_members(void);
 static void sgamp_test_cut_members(void);
 static void sgamp_test_encode(void);
 static void sgamp_test_properties(void);
+static void sgamp_test_hashed(void);
 static void sgamp_test_parts(void);
 
 
@@ -32,6 +33,7 @@ main(void)
     sgamp_test_cut_members();
     sgamp_test_encode();
     sgamp_test_properties();
+    sgamp_test_hashed();
     sgamp_test_parts();
 
     return tap_done();
@@ -326,6 +328,61 @@ sgamp_test_properties(void)
     tap_is(i, SGAMP_MAX_KEYS - SGAMP_KEY_COMMON - SGAMP_MAX_USER_KEYS - 1,
            "properties besides");
     tap_is(sgamp_rules_client_ip(&rules), SGAMP_OK, "which is there already");
+
+    /* properties may have taken the room before the address */
+
+    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
+    sgamp_rules_init(&rules);
+
+    for (i = 0; i < SGAMP_MAX_USER_KEYS; i++) {
+        sgamp_test_set(&name, text[i]);
+        (void) sgamp_rules_user(&rules, &name);
+    }
+
+    while (sgamp_rules_property(&rules, &name) == SGAMP_OK) {
+        sgamp_test_set(&name, text[i < SGAMP_MAX_KEYS ? i++ : 0]);
+    }
+
+    tap_is(sgamp_rules_client_ip(&rules), SGAMP_TOO_LARGE,
+           "no room for the address");
+    tap_is(rules.client_ip, 0, "which is not sent then");
+}
+
+
+static void
+sgamp_test_hashed(void)
+{
+    sgamp_str_t     name;
+    sgamp_name_t    room[4];
+    sgamp_rules_t   rules;
+    sgamp_names_t  *names;
+
+    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
+    sgamp_rules_init(&rules);
+    (void) sgamp_rules_client_ip(&rules);
+
+    names = &rules.filter.names;
+    sgamp_names_init(names, room, 4);
+
+    /* a name that no key has: keys that are not used have none */
+
+    sgamp_test_set(&name, "");
+    (void) sgamp_names_add(names, &name, SGAMP_NAMES_HASH);
+    sgamp_rules_done(&rules);
+    tap_is(rules.hashed, 0, "no key is hashed");
+    tap_is(rules.client_ip, 1, "and the address is sent");
+
+    sgamp_test_set(&name, "sg_event_id");
+    (void) sgamp_names_add(names, &name, SGAMP_NAMES_HASH);
+    sgamp_test_set(&name, "email");
+    (void) sgamp_names_add(names, &name, SGAMP_NAMES_DROP);
+    sgamp_rules_done(&rules);
+    tap_is(rules.hashed, 1 << SGAMP_KEY_EVENT_ID, "one key is hashed");
+
+    sgamp_test_set(&name, "ip");
+    (void) sgamp_names_add(names, &name, SGAMP_NAMES_HASH);
+    sgamp_rules_done(&rules);
+    tap_is(rules.client_ip, 0, "an address that is hashed is not sent");
 }
 
 
