@@ -221,7 +221,6 @@ for my $case (@bad) {
 my ($name) = $pem =~ m!([^/]+)$!;
 
 check();
-mkdir "$root/conf" or die "$root/conf: $!\n";
 system('cp', $pem, "$root/conf/$name");
 spew("$root/conf/nginx.conf", Gateway->new(sendgrid =>
 	"sendgrid_amp_public_key $name;")->conf());
