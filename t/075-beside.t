@@ -406,6 +406,10 @@ subtest('a cache is updated in the background' => sub {
 
 	is($r->{status}, 200, 'status');
 	is($r->{json}{batches}, 30, 'batches');
+
+	# the update may be on its way still
+
+	$ngx->wait_for(sub { scalar $amp->requests() });
 	is_deeply([ map { $_->{events} } $amp->requests() ], [ 1 ],
 		'one request, of the update');
 });
