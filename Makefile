@@ -184,6 +184,7 @@ sanitize: units
 
 style: packages
 	@.ci/style
+	@.ci/layers
 
 
 # an existing configuration file is kept, the shipped one put beside it
@@ -221,7 +222,7 @@ targets:
   mutants   makes small changes in src, and shows which no test notices
   bench     measures the module beside proxy_pass, Lua and njs
   sanitize  the same tests with an nginx built with sanitizers
-  style     checks the C sources
+  style     checks the C sources, and that calls between files run downward
   install   installs the module and its configuration files
   clean     removes what was built
 

@@ -19,215 +19,6 @@ static void ngx_http_sendgrid_amp_free(void *data, void *p);
 static void ngx_http_sendgrid_amp_cleanup_worker(void *data);
 
 
-static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
-
-    { ngx_string("sendgrid_amp"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_auth"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp_auth,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_secret"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_sendgrid_amp_secret,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_api_key"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp_api_key,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, api_key),
-      NULL },
-
-    { ngx_string("sendgrid_amp_public_key"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_sendgrid_amp_public_key,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_signature"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp_signature,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_signature_window"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_sec_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, signature_window),
-      NULL },
-
-    { ngx_string("sendgrid_amp_user_id"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_sendgrid_amp_users,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, users),
-      NULL },
-
-    { ngx_string("sendgrid_amp_lowercase"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, lowercase),
-      NULL },
-
-    { ngx_string("sendgrid_amp_event_prefix"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, event_prefix),
-      &ngx_http_sendgrid_amp_event_prefix_post },
-
-    { ngx_string("sendgrid_amp_event_name"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
-      ngx_http_sendgrid_amp_event_name,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_events"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_sendgrid_amp_events,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.events),
-      (void *) "all" },
-
-    { ngx_string("sendgrid_amp_ignore"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_sendgrid_amp_events,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.ignore),
-      NULL },
-
-    { ngx_string("sendgrid_amp_drop"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_sendgrid_amp_names,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.drop),
-      NULL },
-
-    { ngx_string("sendgrid_amp_keep"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_sendgrid_amp_names,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.keep),
-      (void *) "all" },
-
-    { ngx_string("sendgrid_amp_hash"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_sendgrid_amp_hash,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_property"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
-      ngx_http_sendgrid_amp_property,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_client_ip"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.client_ip),
-      NULL },
-
-    { ngx_string("sendgrid_amp_batch_events"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, batch_events),
-      &ngx_http_sendgrid_amp_batch_events_post },
-
-    { ngx_string("sendgrid_amp_batch_size"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, batch_size),
-      &ngx_http_sendgrid_amp_batch_size_post },
-
-    { ngx_string("sendgrid_amp_concurrency"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, concurrency),
-      &ngx_http_sendgrid_amp_concurrency_post },
-
-    { ngx_string("sendgrid_amp_max_event_size"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, max_event_size),
-      &ngx_http_sendgrid_amp_event_size_post },
-
-    { ngx_string("sendgrid_amp_retries"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, retries),
-      &ngx_http_sendgrid_amp_retries_post },
-
-    { ngx_string("sendgrid_amp_retry_delay"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, retry_delay),
-      &ngx_http_sendgrid_amp_msec_post },
-
-    { ngx_string("sendgrid_amp_timeout"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, timeout),
-      &ngx_http_sendgrid_amp_msec_post },
-
-    { ngx_string("sendgrid_amp_dead_letter"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp_dead_letter,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_dry_run"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.dry_run),
-      NULL },
-
-    { ngx_string("sendgrid_amp_zone"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp_zone,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_status"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp_status,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-      ngx_null_command
-};
-
-
 static ngx_http_module_t  ngx_http_sendgrid_amp_module_ctx = {
     ngx_http_sendgrid_amp_add_variables,    /* preconfiguration */
     ngx_http_sendgrid_amp_init,             /* postconfiguration */
@@ -262,9 +53,8 @@ ngx_module_t  ngx_http_sendgrid_amp_module = {
 static ngx_int_t
 ngx_http_sendgrid_amp_init(ngx_conf_t *cf)
 {
-    if (ngx_http_sendgrid_amp_filter_init(cf) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    ngx_http_sendgrid_amp_reply_filter_init();
+    ngx_http_sendgrid_amp_call_filter_init();
 
     if (ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
                                        ngx_http_sendgrid_amp_preaccess_handler)
@@ -326,6 +116,8 @@ ngx_http_sendgrid_amp_create_main_conf(ngx_conf_t *cf)
     amcf->grow.alloc = ngx_http_sendgrid_amp_alloc;
     amcf->grow.free = ngx_http_sendgrid_amp_free;
     amcf->grow.data = cf->cycle->log;
+
+    amcf->handler = ngx_http_sendgrid_amp_handler;
 
     amcf->pieces.grow = &amcf->grow;
     amcf->pieces.max = NGX_HTTP_SENDGRID_AMP_FREE_PIECES;

@@ -29,6 +29,10 @@ typedef struct {
 } sgamp_json_value_t;
 
 
+#define sgamp_json_is_space(c)                                                \
+    ((c) == ' ' || (c) == '\t' || (c) == '\n' || (c) == '\r')
+
+
 /* a sink into size bytes at p and no more: SGAMP_NOMEM if they do not do */
 void sgamp_sink_init(sgamp_sink_t *sink, u_char *p, size_t size);
 

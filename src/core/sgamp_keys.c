@@ -5,7 +5,7 @@
 
 
 #include "sgamp_member.h"
-#include "sgamp_tokens.h"
+#include "sgamp_parser.h"
 
 
 /* lead bytes of U+FFFD, of surrogates and of what is made of pairs */
@@ -16,8 +16,6 @@
 static int sgamp_keys_is_doubtful(const sgamp_str_t *name);
 static void sgamp_keys_member(sgamp_event_t *event, const sgamp_keys_t *keys,
     const sgamp_member_t *member);
-static void sgamp_keys_mark(sgamp_parser_t *p, const sgamp_name_t *name,
-    uint32_t start, uint32_t end);
 
 
 int
@@ -77,53 +75,11 @@ sgamp_keys_mark_names(sgamp_keys_t *keys, const sgamp_names_t *names)
 }
 
 
-int
-sgamp_keys_note(void *ctx, const u_char *key, size_t len)
+void
+sgamp_keys_mark(const sgamp_keys_t *keys, sgamp_event_t *event,
+    const sgamp_name_t *name, uint32_t start, uint32_t end)
 {
-    sgamp_parser_t  *p = ctx;
-
-    unsigned             i, slot;
-    uint32_t             end;
-    const sgamp_keys_t  *keys;
-
-    /* most keys are not asked for, nor do they follow one that is marked */
-
-    p->touched = 1;
-
-    keys = p->keys;
-    slot = sgamp_names_slot(key, len);
-
-    if (!keys->used[slot] && !p->event.follow) {
-        return 1;
-    }
-
-    end = (uint32_t) (sgamp_tokens_consumed(p) - p->element);
-
-    for (i = keys->first[slot]; i != 0; i = keys->next[i - 1]) {
-        if (sgamp_same(&keys->names[i - 1], key, len)) {
-            p->event.seen |= (uint32_t) 1 << (i - 1);
-            p->event.ends[i - 1] = end;
-            break;
-        }
-    }
-
-    if (keys->marked != NULL) {
-        sgamp_keys_mark(p, sgamp_names_find(keys->marked, slot, key, len),
-                        end - (uint32_t) len - 2, end);
-    }
-
-    return 1;
-}
-
-
-static void
-sgamp_keys_mark(sgamp_parser_t *p, const sgamp_name_t *name, uint32_t start,
-    uint32_t end)
-{
-    sgamp_mark_t   *mark;
-    sgamp_event_t  *event;
-
-    event = &p->event;
+    sgamp_mark_t  *mark;
 
     if (event->follow) {
         event->marks[event->nmarks - 1].next = start;
@@ -139,7 +95,7 @@ sgamp_keys_mark(sgamp_parser_t *p, const sgamp_name_t *name, uint32_t start,
         mark->start = start;
         mark->end = end;
         mark->next = 0;
-        mark->name = (uint32_t) (name - p->keys->marked->names);
+        mark->name = (uint32_t) (name - keys->marked->names);
 
         event->follow = 1;
     }
@@ -149,18 +105,18 @@ sgamp_keys_mark(sgamp_parser_t *p, const sgamp_name_t *name, uint32_t start,
 
 
 void
-sgamp_keys_verify(sgamp_parser_t *p)
+sgamp_keys_verify(const sgamp_keys_t *keys, sgamp_event_t *event)
 {
     const u_char    *s, *last;
     sgamp_member_t   member;
 
-    s = p->event.raw.data + 1;
-    last = p->event.raw.data + p->event.raw.len;
+    s = event->raw.data + 1;
+    last = event->raw.data + event->raw.len;
 
-    p->event.seen = 0;
+    event->seen = 0;
 
     while (sgamp_member_next(&s, last, &member)) {
-        sgamp_keys_member(&p->event, p->keys, &member);
+        sgamp_keys_member(event, keys, &member);
     }
 }
 

@@ -8,10 +8,6 @@
 #include "sgamp_member.h"
 
 
-#define sgamp_member_is_space(ch)                                             \
-    ((ch) == ' ' || (ch) == '\n' || (ch) == '\r' || (ch) == '\t')
-
-
 static inline const u_char *sgamp_member_quote(const u_char *p,
     const u_char *last);
 static const u_char *sgamp_member_nested(const u_char *p,
@@ -26,7 +22,7 @@ sgamp_member_next(const u_char **p, const u_char *last,
 
     s = *p;
 
-    while (s < last && (*s == ',' || sgamp_member_is_space(*s))) {
+    while (s < last && (*s == ',' || sgamp_json_is_space(*s))) {
         s++;
     }
 
@@ -54,7 +50,7 @@ sgamp_member_next(const u_char **p, const u_char *last,
 void
 sgamp_member_value(sgamp_member_t *member, const u_char *p, const u_char *last)
 {
-    while (p < last && (*p == ':' || sgamp_member_is_space(*p))) {
+    while (p < last && (*p == ':' || sgamp_json_is_space(*p))) {
         p++;
     }
 
@@ -72,7 +68,7 @@ sgamp_member_value(sgamp_member_t *member, const u_char *p, const u_char *last)
     } else {
 
         while (p < last && *p != ',' && *p != '}'
-               && !sgamp_member_is_space(*p))
+               && !sgamp_json_is_space(*p))
         {
             p++;
         }

@@ -4,8 +4,9 @@
  */
 
 
+#include "sgamp_fault.h"
+#include "sgamp_json.h"
 #include "sgamp_parser.h"
-#include "sgamp_tokens.h"
 
 
 #define SGAMP_PARSER_CARRY_SIZE  1024 /* bytes at first */
@@ -19,10 +20,10 @@
 #define SGAMP_PARSER_HOLD_PART   16   /* of its length */
 
 
+static void sgamp_parser_scalars(sgamp_parser_t *p, unsigned on);
 static int sgamp_parser_prologue(sgamp_parser_t *p, const u_char **data,
     size_t *n);
-static int sgamp_parser_parse(sgamp_parser_t *p, const u_char *data,
-    size_t n);
+static int sgamp_parser_parse(sgamp_parser_t *p, const u_char *data, size_t n);
 static int sgamp_parser_trailer(sgamp_parser_t *p, const u_char *data,
     size_t n);
 static int sgamp_parser_fault(sgamp_parser_t *p, size_t n);
@@ -30,6 +31,23 @@ static int sgamp_parser_misplaced(sgamp_parser_t *p, size_t n, uint64_t *at,
     uint64_t *end);
 static int sgamp_parser_is_over(sgamp_parser_t *p, uint64_t end);
 static int sgamp_parser_keep(sgamp_parser_t *p, uint64_t end);
+static int sgamp_parser_append(sgamp_parser_t *p, const u_char *data,
+    size_t n);
+static int sgamp_parser_null(void *ctx);
+static int sgamp_parser_boolean(void *ctx, int value);
+static int sgamp_parser_number(void *ctx, const char *value, size_t len);
+static int sgamp_parser_string(void *ctx, const u_char *value, size_t len);
+static int sgamp_parser_start_map(void *ctx);
+static int sgamp_parser_start_array(void *ctx);
+static int sgamp_parser_key(void *ctx, const u_char *key, size_t len);
+static int sgamp_parser_end(void *ctx);
+static int sgamp_parser_begin(sgamp_parser_t *p, unsigned object);
+static int sgamp_parser_deeper(sgamp_parser_t *p);
+static int sgamp_parser_scalar(sgamp_parser_t *p);
+static int sgamp_parser_element(sgamp_parser_t *p);
+static uint64_t sgamp_parser_gap(sgamp_parser_t *p, uint64_t end);
+static uint64_t sgamp_parser_consumed(sgamp_parser_t *p);
+static int sgamp_parser_fail(sgamp_parser_t *p, int status, uint64_t at);
 
 
 int
@@ -45,7 +63,12 @@ sgamp_parser_init(sgamp_parser_t *p, const sgamp_keys_t *keys,
     p->handler = handler;
     p->data = data;
 
-    sgamp_tokens_init(p);
+    p->callbacks.yajl_start_map = sgamp_parser_start_map;
+    p->callbacks.yajl_end_map = sgamp_parser_end;
+    p->callbacks.yajl_start_array = sgamp_parser_start_array;
+    p->callbacks.yajl_end_array = sgamp_parser_end;
+
+    sgamp_parser_scalars(p, 1);
 
     sgamp_arena_init(&p->arena, grow, reserve);
 
@@ -62,6 +85,16 @@ sgamp_parser_init(sgamp_parser_t *p, const sgamp_keys_t *keys,
     (void) yajl_config(p->yajl, yajl_dont_validate_strings, 1);
 
     return SGAMP_OK;
+}
+
+
+static void
+sgamp_parser_scalars(sgamp_parser_t *p, unsigned on)
+{
+    p->callbacks.yajl_null = on ? sgamp_parser_null : NULL;
+    p->callbacks.yajl_boolean = on ? sgamp_parser_boolean : NULL;
+    p->callbacks.yajl_number = on ? sgamp_parser_number : NULL;
+    p->callbacks.yajl_string = on ? sgamp_parser_string : NULL;
 }
 
 
@@ -183,7 +216,7 @@ sgamp_parser_prologue(sgamp_parser_t *p, const u_char **data, size_t *n)
             return SGAMP_OK;
         }
 
-        if (!sgamp_parser_is_space(ch)) {
+        if (!sgamp_json_is_space(ch)) {
             return sgamp_parser_fail(p, SGAMP_INVALID, p->offset);
         }
 
@@ -271,7 +304,7 @@ sgamp_parser_trailer(sgamp_parser_t *p, const u_char *data, size_t n)
 
     i = (p->mark > p->offset) ? p->mark - p->offset : 0;
 
-    while (i < n && sgamp_parser_is_space(data[i])) {
+    while (i < n && sgamp_json_is_space(data[i])) {
         i++;
     }
 
@@ -315,7 +348,7 @@ sgamp_parser_fault(sgamp_parser_t *p, size_t n)
 
     message = (const char *) text;
 
-    end = sgamp_tokens_consumed(p);
+    end = sgamp_parser_consumed(p);
     at = end;
 
     if (strncmp(message, lexical, sizeof(lexical) - 1) != 0) {
@@ -338,14 +371,14 @@ static int
 sgamp_parser_misplaced(sgamp_parser_t *p, size_t n, uint64_t *at,
     uint64_t *end)
 {
-    size_t         size;
+    size_t         size, first, next;
     const u_char  *data;
 
     if (p->depth == 0) {
 
         /* between two elements; a second comma is taken for a gap */
 
-        *at = p->open ? p->element : sgamp_tokens_gap(p, *end);
+        *at = p->open ? p->element : sgamp_parser_gap(p, *end);
 
         if (*at == *end) {
             (*at)--;
@@ -370,7 +403,10 @@ sgamp_parser_misplaced(sgamp_parser_t *p, size_t n, uint64_t *at,
         data = p->carry.data;
     }
 
-    (void) sgamp_tokens_misplaced(p, data, data + size, at, end);
+    if (sgamp_fault_find(data, data + size, &first, &next)) {
+        *at = p->element + first;
+        *end = p->element + next;
+    }
 
     return SGAMP_OK;
 }
@@ -384,7 +420,7 @@ sgamp_parser_is_over(sgamp_parser_t *p, uint64_t end)
     /* the gap before an element does not count as a part of the element */
 
     if (!p->open && p->state == SGAMP_PARSER_ARRAY) {
-        from = sgamp_tokens_gap(p, end);
+        from = sgamp_parser_gap(p, end);
 
         if (from - p->mark > p->max_size) {
             return 1;
@@ -430,7 +466,7 @@ sgamp_parser_keep(sgamp_parser_t *p, uint64_t end)
 }
 
 
-int
+static int
 sgamp_parser_append(sgamp_parser_t *p, const u_char *data, size_t n)
 {
     size_t   size;
@@ -466,7 +502,312 @@ sgamp_parser_append(sgamp_parser_t *p, const u_char *data, size_t n)
 }
 
 
-int
+static int
+sgamp_parser_null(void *ctx)
+{
+    return sgamp_parser_scalar(ctx);
+}
+
+
+static int
+sgamp_parser_boolean(void *ctx, int value)
+{
+    return sgamp_parser_scalar(ctx);
+}
+
+
+static int
+sgamp_parser_number(void *ctx, const char *value, size_t len)
+{
+    return sgamp_parser_scalar(ctx);
+}
+
+
+static int
+sgamp_parser_string(void *ctx, const u_char *value, size_t len)
+{
+    return sgamp_parser_scalar(ctx);
+}
+
+
+static int
+sgamp_parser_start_map(void *ctx)
+{
+    sgamp_parser_t  *p = ctx;
+
+    p->touched = 1;
+
+    if (p->depth != 0) {
+        return sgamp_parser_deeper(p);
+    }
+
+    if (p->state == SGAMP_PARSER_FIRST) {
+        p->state = SGAMP_PARSER_SINGLE;
+    }
+
+    return sgamp_parser_begin(p, 1);
+}
+
+
+static int
+sgamp_parser_start_array(void *ctx)
+{
+    sgamp_parser_t  *p = ctx;
+
+    p->touched = 1;
+
+    if (p->depth != 0) {
+        return sgamp_parser_deeper(p);
+    }
+
+    if (p->state == SGAMP_PARSER_FIRST) {
+        p->state = SGAMP_PARSER_ARRAY;
+        p->mark = sgamp_parser_consumed(p);
+        return 1;
+    }
+
+    return sgamp_parser_begin(p, 0);
+}
+
+
+static int
+sgamp_parser_key(void *ctx, const u_char *key, size_t len)
+{
+    sgamp_parser_t  *p = ctx;
+
+    unsigned             i, slot;
+    uint32_t             end;
+    const sgamp_keys_t  *keys;
+
+    /* most keys are not asked for, nor do they follow one that is marked */
+
+    p->touched = 1;
+
+    keys = p->keys;
+    slot = sgamp_names_slot(key, len);
+
+    if (!keys->used[slot] && !p->event.follow) {
+        return 1;
+    }
+
+    end = (uint32_t) (sgamp_parser_consumed(p) - p->element);
+
+    for (i = keys->first[slot]; i != 0; i = keys->next[i - 1]) {
+        if (sgamp_same(&keys->names[i - 1], key, len)) {
+            p->event.seen |= (uint32_t) 1 << (i - 1);
+            p->event.ends[i - 1] = end;
+            break;
+        }
+    }
+
+    if (keys->marked != NULL) {
+        sgamp_keys_mark(keys, &p->event,
+                        sgamp_names_find(keys->marked, slot, key, len),
+                        end - (uint32_t) len - 2, end);
+    }
+
+    return 1;
+}
+
+
+static int
+sgamp_parser_end(void *ctx)
+{
+    sgamp_parser_t  *p = ctx;
+
+    uint64_t  end;
+
+    /* the end of an object and of an array: yajl has matched the brackets */
+
+    p->touched = 1;
+
+    if (p->depth == 0) {
+        end = sgamp_parser_consumed(p);
+
+        if (end - 1 - p->mark > p->max_size) {
+            (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, end - 1);
+            return 0;
+        }
+
+        p->state = SGAMP_PARSER_DONE;
+        p->mark = end;
+
+        return 1;
+    }
+
+    p->depth--;
+
+    if (p->depth == 0) {
+        return sgamp_parser_element(p);
+    }
+
+    if (p->depth == 1 && p->event.object) {
+        p->callbacks.yajl_map_key = sgamp_parser_key;
+    }
+
+    return 1;
+}
+
+
+static int
+sgamp_parser_begin(sgamp_parser_t *p, unsigned object)
+{
+    p->element = sgamp_parser_consumed(p) - 1;
+
+    if (p->element - p->mark > p->max_size) {
+        (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, p->element);
+        return 0;
+    }
+
+    p->mark = p->element;
+    p->open = 1;
+    p->depth = 1;
+
+    p->event.seen = 0;
+    p->event.nmarks = 0;
+    p->event.follow = 0;
+    p->event.object = object;
+
+    /* what is not asked for costs no call, and strings are not decoded */
+
+    sgamp_parser_scalars(p, 0);
+
+    p->callbacks.yajl_map_key = object ? sgamp_parser_key : NULL;
+
+    return 1;
+}
+
+
+static int
+sgamp_parser_deeper(sgamp_parser_t *p)
+{
+    p->callbacks.yajl_map_key = NULL;
+
+    if (p->depth == SGAMP_MAX_DEPTH) {
+        (void) sgamp_parser_fail(p, SGAMP_INVALID,
+                                 sgamp_parser_consumed(p) - 1);
+        return 0;
+    }
+
+    p->depth++;
+
+    return 1;
+}
+
+
+static int
+sgamp_parser_scalar(sgamp_parser_t *p)
+{
+    /* an element that is neither an object nor an array has just ended */
+
+    p->touched = 1;
+
+    if (p->state != SGAMP_PARSER_ARRAY) {
+        return 1;
+    }
+
+    if (!p->open) {
+        p->element = sgamp_parser_gap(p, sgamp_parser_consumed(p));
+
+        if (p->element - p->mark > p->max_size) {
+            (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, p->element);
+            return 0;
+        }
+
+        p->mark = p->element;
+        p->open = 1;
+    }
+
+    p->event.seen = 0;
+    p->event.object = 0;
+
+    return sgamp_parser_element(p);
+}
+
+
+static int
+sgamp_parser_element(sgamp_parser_t *p)
+{
+    int       rc;
+    uint64_t  end;
+
+    end = sgamp_parser_consumed(p);
+
+    if (end - p->mark > p->max_size) {
+        (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, end);
+        return 0;
+    }
+
+    if (p->element >= p->base) {
+        p->event.raw.data = (u_char *) p->src + (p->element - p->base);
+
+    } else {
+
+        if (sgamp_parser_append(p, p->src, end - p->base) != SGAMP_OK) {
+            return 0;
+        }
+
+        p->event.raw.data = p->carry.data;
+    }
+
+    p->event.raw.len = end - p->element;
+
+    if (p->keys->doubtful && p->event.object) {
+        sgamp_keys_verify(p->keys, &p->event);
+    }
+
+    rc = p->handler(p->data, &p->event);
+
+    if (rc != SGAMP_OK) {
+        (void) sgamp_parser_fail(p, rc, end);
+        return 0;
+    }
+
+    if (p->src != p->carry.data) {
+        p->carry.len = 0;
+    }
+
+    p->open = 0;
+    p->mark = end;
+    p->event.seen = 0;
+
+    if (p->state == SGAMP_PARSER_SINGLE) {
+        p->state = SGAMP_PARSER_DONE;
+    }
+
+    sgamp_parser_scalars(p, 1);
+
+    return 1;
+}
+
+
+static uint64_t
+sgamp_parser_gap(sgamp_parser_t *p, uint64_t end)
+{
+    uint64_t       from;
+    const u_char  *s, *last;
+
+    from = (p->mark > p->base) ? p->mark : p->base;
+
+    s = p->src + (from - p->base);
+    last = p->src + (end - p->base);
+
+    while (s < last && (sgamp_json_is_space(*s) || *s == ',')) {
+        s++;
+    }
+
+    return p->base + (s - p->src);
+}
+
+
+static uint64_t
+sgamp_parser_consumed(sgamp_parser_t *p)
+{
+    return p->offset + yajl_get_bytes_consumed(p->yajl);
+}
+
+
+static int
 sgamp_parser_fail(sgamp_parser_t *p, int status, uint64_t at)
 {
     p->status = status;

@@ -92,6 +92,20 @@ typedef struct {
 /* returns the number of the key, or -1 when there are too many */
 int sgamp_keys_add(sgamp_keys_t *keys, const sgamp_str_t *name);
 
+/*
+ * Marks a member of an event whose key begins at start, if the key has no
+ * escape, and ends before end; NULL: its name is not to be marked.
+ */
+void sgamp_keys_mark(const sgamp_keys_t *keys, sgamp_event_t *event,
+    const sgamp_name_t *name, uint32_t start, uint32_t end);
+
+/*
+ * Reads the keys of an event, an object, once more, if that is needed: yajl
+ * takes half of a surrogate pair for a question mark, or for a part of another
+ * character, and everything else here takes it for U+FFFD.
+ */
+void sgamp_keys_verify(const sgamp_keys_t *keys, sgamp_event_t *event);
+
 /* the members of an event that have one of these names are marked */
 void sgamp_keys_mark_names(sgamp_keys_t *keys, const sgamp_names_t *names);
 

@@ -4,6 +4,7 @@
  */
 
 
+#include "sgamp_json.h"
 #include "sgamp_response.h"
 #include "sgamp_users.h"
 
@@ -21,10 +22,6 @@
 #define SGAMP_RESPONSE_REFUSES    0x02
 #define SGAMP_RESPONSE_REJECTS    0x04
 #define SGAMP_RESPONSE_THROTTLES  0x08
-
-
-#define sgamp_response_is_space(c)                                            \
-    ((c) == ' ' || (c) == '\t' || (c) == '\n' || (c) == '\r')
 
 
 typedef struct {
@@ -156,7 +153,7 @@ sgamp_response_feed(sgamp_response_t *rs, const u_char *data, size_t n)
 
         /* before the object and behind the object */
 
-        if (!sgamp_response_is_space(*p)) {
+        if (!sgamp_json_is_space(*p)) {
             rs->body = SGAMP_RESPONSE_OTHER;
             return;
         }
@@ -322,7 +319,7 @@ sgamp_response_byte(sgamp_response_place_t *place, u_char ch)
 
         return SGAMP_RESPONSE_BROKEN;
 
-    } else if (sgamp_response_is_space(ch) || ch == ',' || ch == ':') {
+    } else if (sgamp_json_is_space(ch) || ch == ',' || ch == ':') {
         place->token = 0;
 
     } else if (ch == '{' || ch == '[') {

@@ -16,12 +16,11 @@
 #include "sgamp_digest.h"
 #include "sgamp_held.h"
 #include "sgamp_mapper.h"
+#include "sgamp_metrics.h"
 #include "sgamp_parser.h"
 #include "sgamp_part.h"
 #include "sgamp_response.h"
 #include "sgamp_signature.h"
-
-#include "ngx_http_sendgrid_amp_rules.h"
 
 
 /* what differs between versions of nginx */
@@ -39,13 +38,21 @@
 #define NGX_HTTP_SENDGRID_AMP_SIGNATURE_ON      0
 #define NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT  1
 
-#define NGX_HTTP_SENDGRID_AMP_FEED_SIZE   16384  /* bytes between two looks */
-#define NGX_HTTP_SENDGRID_AMP_TURN_SIZE   131072  /* bytes of work in a turn */
+#define NGX_HTTP_SENDGRID_AMP_FEED_SIZE   16384  /* bytes of a portion */
+
+
+typedef struct ngx_http_sendgrid_amp_ctx_s  ngx_http_sendgrid_amp_ctx_t;
+typedef struct ngx_http_sendgrid_amp_job_s  ngx_http_sendgrid_amp_job_t;
+typedef struct ngx_http_sendgrid_amp_call_s  ngx_http_sendgrid_amp_call_t;
+typedef struct ngx_http_sendgrid_amp_pool_s  ngx_http_sendgrid_amp_pool_t;
+typedef struct ngx_http_sendgrid_amp_lines_s  ngx_http_sendgrid_amp_lines_t;
+typedef struct ngx_http_sendgrid_amp_rejected_s
+    ngx_http_sendgrid_amp_rejected_t;
 
 
 /*
  * Why a webhook is not answered with 200; of several reasons the last one in
- * this order counts.  From REFUSED on nothing more is sent to Amplitude.
+ * this order counts.  From REFUSED on nothing more is sent to the peer.
  */
 
 typedef enum {
@@ -85,11 +92,9 @@ typedef enum {
 } ngx_http_sendgrid_amp_signature_e;
 
 
-typedef struct ngx_http_sendgrid_amp_shared_s  ngx_http_sendgrid_amp_shared_t;
-typedef struct ngx_http_sendgrid_amp_lines_s  ngx_http_sendgrid_amp_lines_t;
+/* configuration */
 
-
-/* a file of rejected events, and what a worker knows of it */
+/* a file of rejected elements, and what a worker knows of the file */
 
 typedef struct {
     ngx_open_file_t  *file;
@@ -98,13 +103,36 @@ typedef struct {
 } ngx_http_sendgrid_amp_file_t;
 
 
-/* batches that Amplitude has accepted */
+/* batches that the peer has accepted */
 
 typedef struct {
     ngx_uint_t  n;
     ngx_msec_t  last;  /* when the last batch was accepted, ngx_current_msec */
     ngx_uint_t  way;   /* hash of the URI that this batch was sent to */
 } ngx_http_sendgrid_amp_evidence_t;
+
+
+/* webhooks in flight in the process that has this entry */
+
+typedef struct {
+    ngx_pid_t   pid;
+    ngx_uint_t  n;
+} ngx_http_sendgrid_amp_flight_t;
+
+
+/*
+ * What all workers count, in shared memory.  Each process has an entry for its
+ * webhooks in flight, by its number in nginx's table of processes, and writes
+ * to no other entry.
+ */
+
+typedef struct {
+    uint64_t                        magic;
+    size_t                          size;    /* of this struct */
+    time_t                          since;
+    ngx_atomic_t                    values[SGAMP_METRICS];
+    ngx_http_sendgrid_amp_flight_t  flights[NGX_MAX_PROCESSES];
+} ngx_http_sendgrid_amp_shared_t;
 
 
 /* of a worker: the configuration is its own copy after the fork */
@@ -114,6 +142,7 @@ typedef struct {
     sgamp_pieces_t                    pieces;
     sgamp_str_t                       reserve;
     ngx_uint_t                        used;      /* by a location */
+    ngx_http_handler_pt               handler;   /* of webhooks */
     ngx_http_log_handler_pt           log_handler;     /* nginx's own */
     ngx_http_handler_pt               rewrite_handler; /* nginx's, or NULL */
     ngx_uint_t                        remote_user;     /* variable's index */
@@ -132,9 +161,39 @@ typedef struct {
 } ngx_http_sendgrid_amp_secret_t;
 
 
+/* the directives of the flow of events */
+
 typedef struct {
+    ngx_str_t    event;  /* in lower case */
+    sgamp_str_t  type;   /* JSON */
+} ngx_http_sendgrid_amp_event_name_t;
+
+
+typedef struct {
+    sgamp_str_t               name;
+    sgamp_str_t               head;  /* JSON up to the value */
+    ngx_http_complex_value_t  value;
+} ngx_http_sendgrid_amp_property_t;
+
+
+typedef struct {
+    ngx_array_t  *event_names;  /* ..._event_name_t */
+    ngx_array_t  *events;       /* ngx_str_t; NULL: all */
+    ngx_array_t  *ignore;       /* ngx_str_t, and so on */
+    ngx_array_t  *drop;
+    ngx_array_t  *keep;
+    ngx_array_t  *hash;
+    ngx_str_t     hash_key;     /* belongs to hash */
+    ngx_array_t  *properties;   /* ..._property_t */
+    ngx_flag_t    client_ip;
+} ngx_http_sendgrid_amp_rules_conf_t;
+
+
+typedef struct {
+    const struct ngx_http_sendgrid_amp_flow_s  *flow;  /* NULL: none */
     ngx_http_complex_value_t            *region;
     ngx_http_complex_value_t            *api_key;
+    ngx_http_complex_value_t            *dry_run;
     ngx_uint_t                           auth;
     ngx_array_t                         *secrets;      /* ..._secret_t */
     ngx_array_t                         *public_keys;  /* EVP_PKEY *, or NULL */
@@ -161,10 +220,107 @@ typedef struct {
 } ngx_http_sendgrid_amp_loc_conf_t;
 
 
-typedef struct ngx_http_sendgrid_amp_ctx_s  ngx_http_sendgrid_amp_ctx_t;
+/*
+ * A flow: how the elements of a webhook become requests to a peer, and what
+ * the peer's answers mean.  All files but those of the flow serve any flow.
+ */
 
-typedef struct ngx_http_sendgrid_amp_suspect_s
-    ngx_http_sendgrid_amp_suspect_t;
+typedef struct ngx_http_sendgrid_amp_flow_s  ngx_http_sendgrid_amp_flow_t;
+
+struct ngx_http_sendgrid_amp_flow_s {
+    const char      *name;         /* of the directive; all are for logs */
+    const char      *peer;
+    const char      *noun;         /* and the member of a dead letter */
+    const char      *nouns;
+    const char      *id;           /* the member that tells elements apart */
+
+    size_t           answer_size;  /* bytes of job->answer */
+
+    /* NGX_OK, NGX_DECLINED: the credentials are refused, or NGX_ERROR */
+    ngx_int_t      (*authorize)(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+    /* sets ctx->route; NGX_OK or, logged, NGX_ERROR */
+    ngx_int_t      (*route)(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+    /*
+     * Makes the batcher ready, and returns the names of members that elements
+     * are searched for; NULL: a failure, for which the webhook has failed.
+     */
+    const sgamp_keys_t  *(*start)(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+    /* takes an element, data is ctx */
+    sgamp_event_pt   element;
+
+    /* rejects what ngx_http_sendgrid_amp_hold_rejected() has kept */
+    void           (*held)(ngx_http_sendgrid_amp_ctx_t *ctx,
+                           sgamp_held_event_t *element);
+
+    /* sets the method, URI, arguments and kind of body of job->call */
+    ngx_int_t      (*request)(ngx_http_sendgrid_amp_job_t *job);
+
+    /* begins to read an answer into job->answer, reads, and frees the answer */
+    void           (*listen)(ngx_http_sendgrid_amp_job_t *job);
+    void           (*read)(ngx_http_sendgrid_amp_job_t *job, u_char *p,
+                           size_t n);
+    void           (*unlisten)(ngx_http_sendgrid_amp_job_t *job);
+
+    /*
+     * What the answer in job->answer and job->call leads to; sets job->marks
+     * for SGAMP_REJECT and SGAMP_THROTTLE, job->call->kind for SGAMP_HALVE.
+     */
+    sgamp_action_e (*judge)(ngx_http_sendgrid_amp_job_t *job);
+
+    /* counts an answer, status 0: there was none */
+    void           (*answered)(ngx_http_sendgrid_amp_job_t *job,
+                               ngx_uint_t status);
+
+    /* counts what was accepted */
+    void           (*accepted)(ngx_http_sendgrid_amp_job_t *job,
+                               sgamp_part_t *part);
+
+    /*
+     * The record of the i-th element of a part, which the peer refuses; freed
+     * by ctx->worker->grow; NULL: no memory.
+     */
+    ngx_http_sendgrid_amp_rejected_t  *(*rejected)(
+                               ngx_http_sendgrid_amp_job_t *job,
+                               sgamp_part_t *part, uint32_t i);
+
+    /* counts the rest when the webhook ends, however it ends */
+    void           (*finish)(ngx_http_sendgrid_amp_ctx_t *ctx);
+};
+
+
+/*
+ * A transport takes the parts of batches: calls to the peer, or a dry run to
+ * the client.
+ */
+
+typedef struct {
+    ngx_int_t      (*init)(ngx_http_sendgrid_amp_ctx_t *ctx,
+                           ngx_http_sendgrid_amp_job_t *jobs, ngx_uint_t n);
+
+    /* begins to send job->part; NGX_ERROR: the webhook has failed */
+    ngx_int_t      (*send)(ngx_http_sendgrid_amp_job_t *job);
+
+    /* whether job->part has its answer; sets what the answer leads to */
+    ngx_uint_t     (*take)(ngx_http_sendgrid_amp_job_t *job,
+                           sgamp_action_e *action);
+
+    /* whether job is worth waiting for; NULL: always */
+    ngx_uint_t     (*busy)(ngx_http_sendgrid_amp_job_t *job);
+
+    /* frees what send() took; NULL: nothing */
+    void           (*close)(ngx_http_sendgrid_amp_job_t *job);
+
+    unsigned         live;  /* the peer gets it: counted, retried, in time */
+} ngx_http_sendgrid_amp_transport_ops_t;
+
+
+typedef struct {
+    const ngx_http_sendgrid_amp_transport_ops_t  *ops;
+    void                                         *data;  /* the transport's */
+} ngx_http_sendgrid_amp_transport_t;
 
 
 /* the log of a pool, which notes that the pool found no memory */
@@ -177,50 +333,50 @@ typedef struct {
 
 
 /*
- * The pool of one subrequest.  The cleanup handlers of the webhook's pool
- * follow those of the subrequest's pool in the same list: modules that keep
- * data there, as realip does, find the data.  They are cut off before the
- * subrequest's pool is destroyed.
+ * A job is a batch on its way.  The parts of the batch wait in a list: one is
+ * sent at a time, at once or, after an answer that may pass, when its time has
+ * come.
  */
 
-typedef struct ngx_http_sendgrid_amp_pool_s  ngx_http_sendgrid_amp_pool_t;
-
-struct ngx_http_sendgrid_amp_pool_s {
-    ngx_http_sendgrid_amp_pool_t  *next;
-    ngx_pool_t                    *pool;
-    ngx_pool_cleanup_t            *shared;     /* the webhook's handlers */
-    void                         **contexts;   /* of modules in the webhook */
-    ngx_http_sendgrid_amp_log_t    log;        /* pool->log */
+struct ngx_http_sendgrid_amp_job_s {
+    ngx_http_sendgrid_amp_ctx_t   *ctx;
+    sgamp_batch_t                 *batch;   /* NULL: the job is free */
+    sgamp_part_t                  *parts;   /* to be sent */
+    sgamp_part_t                  *part;    /* being sent */
+    ngx_http_sendgrid_amp_call_t  *call;    /* NULL: a dry run */
+    void                          *answer;  /* the flow's */
+    const u_char                  *marks;   /* of the elements of part */
+    ngx_event_t                    timer;   /* of a retry */
 };
 
 
-/*
- * A place for one batch in flight.  Its parts wait in a list: one is sent at
- * a time, at once or, after an answer that may pass, when its time has come.
- * A subrequest lives in a pool of its own and is freed after it is done.
- */
+/* a call is one request to the peer, a subrequest in a pool of its own */
 
-typedef struct {
+struct ngx_http_sendgrid_amp_call_s {
     ngx_http_sendgrid_amp_ctx_t   *ctx;
-    sgamp_batch_t                 *batch;      /* NULL: the place is free */
-    sgamp_part_t                  *parts;      /* to be sent */
-    sgamp_part_t                  *part;       /* being sent */
+    ngx_http_sendgrid_amp_job_t   *job;
+
+    ngx_uint_t                     method;       /* set by the flow */
+    ngx_str_t                      method_name;
+    ngx_str_t                      uri;          /* an internal location */
+    ngx_str_t                      args;
 
     ngx_http_sendgrid_amp_pool_t  *pool;
     ngx_http_request_t            *request;
     ngx_http_post_subrequest_t     post;
-    sgamp_response_t               response;
-    off_t                          received;   /* bytes of the answer */
-    ngx_uint_t                     status;     /* its status line, 0: none */
-    ngx_http_upstream_t           *failed;     /* nginx gave up */
+    ngx_http_upstream_t           *failed;       /* nginx gave up */
+    ngx_event_t                    timer;        /* of a limit's delay */
 
-    ngx_event_t                    timer;      /* of a retry or a limit */
+    ngx_msec_t                     start;        /* of the request */
+    off_t                          received;     /* bytes of the answer */
+    ngx_uint_t                     status;       /* of the answer, 0: none */
+    const char                    *kind;         /* of the answer's body */
 
-    ngx_msec_t                     start;      /* of the request */
-
-    unsigned                       answered:1; /* response is in use */
+    unsigned                       no_body:1;    /* set by the flow */
+    unsigned                       answered:1;   /* the flow listens */
     unsigned                       last:1; /* the answer was read to its end */
-} ngx_http_sendgrid_amp_slot_t;
+    unsigned                       local:1;      /* nginx itself has answered */
+};
 
 
 /*
@@ -252,83 +408,117 @@ typedef enum {
 } ngx_http_sendgrid_amp_state_e;
 
 
-struct ngx_http_sendgrid_amp_ctx_s {
-    ngx_http_request_t                 *request;
-    ngx_http_sendgrid_amp_loc_conf_t   *conf;
-    ngx_http_sendgrid_amp_main_conf_t  *worker;
-    ngx_http_sendgrid_amp_state_e       state;
-    ngx_http_sendgrid_amp_error_e       error;
+/* numbers of a webhook */
 
-    ngx_str_t                           api_key;
-    ngx_str_t                           region;
-    ngx_str_t                           location;  /* where batches are sent */
+typedef struct {
+    ngx_uint_t     received;   /* elements */
+    ngx_uint_t     forwarded;
+    ngx_uint_t     ignored;
+    ngx_uint_t     rejected;
+    ngx_uint_t     batches;    /* requests, less retries */
+    ngx_uint_t     retries;
+    uint64_t       bytes;      /* of the body */
+    uint64_t       at;         /* byte of the fault that is told */
+    ngx_atomic_t  *shared;     /* counters, NULL: not counted */
+    ngx_uint_t     flying;     /* counted as in flight */
+} ngx_http_sendgrid_amp_counts_t;
 
-    sgamp_parser_t                      parser;
-    sgamp_batcher_t                     batcher;
-    sgamp_signature_t                   hash;         /* of what has come */
-    sgamp_held_t                        held;         /* while hold is set */
-    sgamp_held_cursor_t                 cursor;       /* in held */
-    ngx_http_sendgrid_amp_signature_e   signature;
-    ngx_http_sendgrid_amp_slot_t       *slots;        /* conf->concurrency */
-    ngx_http_sendgrid_amp_slot_t       *probe;        /* the only sender */
-    ngx_http_sendgrid_amp_pool_t       *pools;        /* to be destroyed */
-    ngx_http_sendgrid_amp_pool_t       *kept;         /* until the end */
-    ngx_http_sendgrid_amp_loc_conf_t   *way;          /* that has refused */
-    ngx_http_sendgrid_amp_suspect_t    *suspects;
-    ngx_uint_t                          nsuspects;
-    ngx_uint_t                          refusals;     /* without evidence */
-    ngx_uint_t                          refusal;      /* status of the last */
-    const char                         *refused_by;   /* its kind of body */
-    struct sockaddr                    *sockaddr;     /* of the client */
-    socklen_t                           socklen;
-    ngx_str_t                           addr_text;
+
+/* each of these belongs to the file that is named, and nobody else looks in */
+
+typedef struct {                               /* ctx.c */
     ngx_http_posted_request_t           posted;
     ngx_event_t                         turn;         /* to go on */
     size_t                              work;         /* bytes, in this turn */
     ngx_http_sendgrid_amp_log_t         log;          /* of request->pool */
-    ngx_http_sendgrid_amp_dry_run_t    *dry_run;      /* NULL: it is none */
+} ngx_http_sendgrid_amp_own_t;
 
-    ngx_chain_t                        *in;           /* body to be parsed */
+
+typedef struct {                               /* webhook.c */
+    sgamp_parser_t                      parser;
+    uint64_t                            at;           /* byte of the fault */
+    int                                 fault;        /* or SGAMP_OK */
+    unsigned                            parsing:1;
+} ngx_http_sendgrid_amp_input_t;
+
+
+typedef struct {                               /* body.c */
+    ngx_chain_t                        *in;           /* not taken yet */
     ngx_buf_t                           buf;          /* a copy of in->buf */
     ngx_buf_t                          *file;  /* what is read from a file */
-    ngx_buf_t                          *replacement;  /* of nginx's answer */
     ngx_msec_t                          read_until;
-    ngx_msec_t                          deadline;     /* of the last attempt */
-
-    ngx_uint_t                          received;     /* events */
-    ngx_uint_t                          forwarded;
-    ngx_uint_t                          ignored;
-    ngx_uint_t                          rejected;
-    ngx_array_t                        *reasons;      /* that were logged */
-    ngx_uint_t                          ignored_kinds[SGAMP_KINDS];
-    ngx_uint_t                          batches;  /* requests, less retries */
-    ngx_uint_t                          retries;
-    uint64_t                            bytes;        /* of the body */
-    uint64_t                            at;           /* byte of the fault */
-    int                                 fault;        /* why it is one, or OK */
-
-    unsigned                            parsing:1;
     unsigned                            readable:1;
     unsigned                            unbuffered:1;
-    unsigned                            drained:1;    /* deadline is set */
+} ngx_http_sendgrid_amp_body_t;
+
+
+typedef struct {                               /* access.c */
+    sgamp_signature_t                   hash;         /* of what has come */
+    ngx_http_sendgrid_amp_signature_e   signature;
     unsigned                            hashing:1;
-    unsigned                            flying:1;  /* counted as in flight */
-    unsigned                            accepted:1;   /* by Amplitude */
-    unsigned                            gone:1;       /* the client is */
-    unsigned                            unwritten:1;  /* in the dead letter */
-    unsigned                            hold:1;       /* nothing may leave */
+} ngx_http_sendgrid_amp_access_t;
+
+
+typedef struct {                               /* delivery.c */
+    sgamp_batcher_t                     batcher;
+    ngx_http_sendgrid_amp_job_t        *jobs;
+    ngx_uint_t                          n;            /* jobs */
+    ngx_http_sendgrid_amp_job_t        *probe;        /* the only sender */
+    ngx_http_sendgrid_amp_loc_conf_t   *way;          /* that has refused */
+    ngx_http_sendgrid_amp_rejected_t   *suspects;
+    ngx_uint_t                          nsuspects;
+    ngx_uint_t                          refusals;     /* without evidence */
+    ngx_uint_t                          refusal;      /* status of the last */
+    const char                         *refused_by;   /* its kind of body */
+    ngx_msec_t                          deadline;     /* of the last attempt */
+    unsigned                            drained:1;    /* deadline is set */
+    unsigned                            accepted:1;   /* by the peer */
+} ngx_http_sendgrid_amp_delivery_t;
+
+
+typedef struct {                               /* reject.c */
+    ngx_array_t                        *reasons;      /* that were logged */
+    sgamp_held_t                        held;         /* while hold is set */
+    sgamp_held_cursor_t                 cursor;       /* in held */
+    unsigned                            unwritten:1;
+} ngx_http_sendgrid_amp_reject_t;
+
+
+/* where the requests of a webhook are sent */
+
+typedef struct {
+    ngx_str_t  region;
+    ngx_str_t  uri;      /* an internal location */
+} ngx_http_sendgrid_amp_route_t;
+
+
+struct ngx_http_sendgrid_amp_ctx_s {
+    ngx_http_request_t                  *request;
+    ngx_http_sendgrid_amp_loc_conf_t    *conf;
+    ngx_http_sendgrid_amp_main_conf_t   *worker;
+    const ngx_http_sendgrid_amp_flow_t  *flow;
+    void                                *data;     /* of the flow */
+    ngx_http_sendgrid_amp_state_e        state;
+    ngx_http_sendgrid_amp_error_e        error;
+    ngx_http_sendgrid_amp_counts_t       counts;
+    ngx_http_sendgrid_amp_route_t        route;
+    ngx_http_sendgrid_amp_own_t          own;
+    ngx_http_sendgrid_amp_input_t        input;
+    ngx_http_sendgrid_amp_body_t         body;
+    ngx_http_sendgrid_amp_access_t       access;
+    ngx_http_sendgrid_amp_delivery_t     delivery;
+    ngx_http_sendgrid_amp_transport_t    transport;
+    ngx_http_sendgrid_amp_reject_t       reject;
+    ngx_buf_t                           *replacement;  /* of nginx's answer */
+    unsigned                             hold:1;   /* nothing may be sent */
+    unsigned                             gone:1;   /* the client is */
 };
 
 
 extern ngx_module_t  ngx_http_sendgrid_amp_module;
 
 
-/* request */
-
-ngx_int_t ngx_http_sendgrid_amp_handler(ngx_http_request_t *r);
-
-/* looks at the head of a webhook, before a module such as mirror reads more */
-ngx_int_t ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r);
+/* ctx */
 
 /* returns NULL if there is no memory; freed with the request */
 ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_create_ctx(
@@ -338,27 +528,9 @@ ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_create_ctx(
 ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_find_ctx(
     ngx_http_request_t *r);
 
-/* does all that can be done now; nothing may touch the request after it */
-void ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* does so in the handler of an event that is not the connection's */
-void ngx_http_sendgrid_amp_run_event(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* lets nginx call ngx_http_sendgrid_amp_run() soon */
-void ngx_http_sendgrid_amp_wake(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/*
- * Notes that the client has left.  The error of its connection is taken back
- * until the end: nginx would terminate the webhook, and with it the batches
- * on their way, as soon as one of them is answered.
- */
-void ngx_http_sendgrid_amp_check_client(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/*
- * Whether the webhook has done so much that it is the turn of the worker's
- * other connections; ngx_http_sendgrid_amp_run() is called after them.
- */
-ngx_uint_t ngx_http_sendgrid_amp_turn(ngx_http_sendgrid_amp_ctx_t *ctx);
+/* lets a handler free what a file has, with the request */
+ngx_int_t ngx_http_sendgrid_amp_add_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_pool_cleanup_pt handler);
 
 /* notes why the webhook fails, unless there is a stronger reason already */
 void ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
@@ -368,66 +540,31 @@ void ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
 void ngx_http_sendgrid_amp_internal(ngx_http_sendgrid_amp_ctx_t *ctx,
     char *why);
 
+/*
+ * Notes that the client has left.  The error of its connection is taken back
+ * until the end: nginx would terminate the webhook, and with it the batches
+ * on their way, as soon as one of them is answered.
+ */
+void ngx_http_sendgrid_amp_check_client(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* accept */
+/* lets nginx run the webhook soon */
+void ngx_http_sendgrid_amp_wake(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /*
- * Looks at all but the body.  NGX_OK, or NGX_DECLINED and the webhook has
- * failed.
+ * Runs the webhook at the end of the handler of an event that is not the
+ * connection's; nothing may touch the request after it.
  */
-ngx_int_t ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx);
+void ngx_http_sendgrid_amp_wake_event(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* where a search among the client's headers is, zeroed at first */
-
-typedef struct {
-    ngx_list_part_t  *part;
-    ngx_uint_t        i;
-} ngx_http_sendgrid_amp_search_t;
-
-/* the value of the next header of this name in any letter case, or NULL */
-ngx_str_t *ngx_http_sendgrid_amp_next_header(ngx_http_request_t *r,
-    ngx_http_sendgrid_amp_search_t *search, char *name);
-
-
-/* body */
+/* adds to what the webhook has done in this turn, in bytes */
+void ngx_http_sendgrid_amp_work(ngx_http_sendgrid_amp_ctx_t *ctx, size_t size);
 
 /*
- * Looks whether the body can still be read as a whole, by whomever it was
- * read so far.  NGX_OK, or NGX_DECLINED and the webhook has failed.
+ * Whether the webhook has done so much that it is the turn of the worker's
+ * other connections; the webhook is run again after them.
  */
-ngx_int_t ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/*
- * Starts to read; the first bytes are taken from what nginx has read.
- */
-void ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/*
- * Parses what has come.  NGX_OK after the last byte, NGX_AGAIN if more has to
- * come, NGX_BUSY if there is no place for a batch or the turn is over,
- * NGX_ERROR if the webhook has failed.
- */
-ngx_int_t ngx_http_sendgrid_amp_body_read(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* reads no more, until ngx_http_sendgrid_amp_body_resume() */
-void ngx_http_sendgrid_amp_body_stop(ngx_http_sendgrid_amp_ctx_t *ctx);
-void ngx_http_sendgrid_amp_body_resume(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* logs why a webhook cannot be parsed, and notes it */
-void ngx_http_sendgrid_amp_body_fault(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* the error that stands for a status of nginx's; 500 is logged */
-ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_body_error(
-    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_int_t rc);
-
-
-/* auth */
-
-/* NGX_OK with the API key set, NGX_DECLINED without, or NGX_ERROR */
-ngx_int_t ngx_http_sendgrid_amp_authorize(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-
-/* memory */
+ngx_uint_t ngx_http_sendgrid_amp_turn_is_over(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* makes a log for a pool of "next", which has to stay */
 void ngx_http_sendgrid_amp_pool_log(ngx_http_sendgrid_amp_log_t *log,
@@ -440,116 +577,220 @@ void ngx_http_sendgrid_amp_pool_log(ngx_http_sendgrid_amp_log_t *log,
 ngx_int_t ngx_http_sendgrid_amp_value(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_complex_value_t *cv, ngx_str_t *value);
 
+/* where a search among the client's headers is, zeroed at first */
 
-/* delivery */
+typedef struct {
+    ngx_list_part_t  *part;
+    ngx_uint_t        i;
+} ngx_http_sendgrid_amp_search_t;
 
-/* sends batches that are closed, as far as there are places for them */
-void ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx);
+/* the value of the next header of this name in any letter case, or NULL */
+ngx_str_t *ngx_http_sendgrid_amp_next_header(ngx_http_request_t *r,
+    ngx_http_sendgrid_amp_search_t *search, char *name);
 
-/* takes in the answers that have come and sends parts whose time has come */
-void ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* the number of places in use */
-ngx_uint_t ngx_http_sendgrid_amp_in_flight(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* makes the places for batches, and the handler that frees all of them */
-ngx_int_t ngx_http_sendgrid_amp_delivery_init(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* runs the webhook after a time, in ms, and ends what delays a subrequest */
-void ngx_http_sendgrid_amp_set_timer(ngx_http_sendgrid_amp_slot_t *slot,
-    ngx_msec_t wait);
-
-/* adds a part to those of a batch, to be sent when its time has come, in ms */
-void ngx_http_sendgrid_amp_push(ngx_http_sendgrid_amp_slot_t *slot,
-    sgamp_part_t *part, ngx_msec_t due);
-
-/* frees a part that is not delivered */
-void ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_slot_t *slot,
-    sgamp_part_t *part);
+/* returns NULL if there is no memory; the strings have to stay */
+ngx_table_elt_t *ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r,
+    char *name, char *value);
 
 
-/* outcome */
-
-/* does what the answer to slot->part leads to */
-void ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_slot_t *slot);
+/* body */
 
 /*
- * Whether Amplitude has accepted a batch that was sent to the same URI; a
- * worker remembers the last batch that was accepted.
+ * Looks whether the body can still be read as a whole, by whomever it was
+ * read so far.  NGX_OK, or NGX_DECLINED and the webhook has failed.
  */
-ngx_uint_t ngx_http_sendgrid_amp_has_accepted(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
+ngx_int_t ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* starts to read; the first bytes are taken from what nginx has read */
+void ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /*
- * Decides about the events that were refused without evidence, after all
- * other events were dealt with.
+ * The next portion, valid until the next call.  NGX_OK, NGX_DONE after the
+ * last one, NGX_AGAIN if more has to come, NGX_ERROR if the webhook has
+ * failed.
  */
-void ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx);
+ngx_int_t ngx_http_sendgrid_amp_body_next(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *portion);
 
-void ngx_http_sendgrid_amp_free_suspects(ngx_http_sendgrid_amp_ctx_t *ctx);
+/* reads no more, until ngx_http_sendgrid_amp_body_resume() */
+void ngx_http_sendgrid_amp_body_stop(ngx_http_sendgrid_amp_ctx_t *ctx);
+void ngx_http_sendgrid_amp_body_resume(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* the error that stands for a status of nginx's; 500 is logged */
+ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_body_error(
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_int_t rc);
 
 
-/* subrequest */
+/* access */
 
-/* sends slot->part */
-ngx_int_t ngx_http_sendgrid_amp_send(ngx_http_sendgrid_amp_slot_t *slot);
+/*
+ * Looks at all but the body.  NGX_OK, or NGX_DECLINED and the webhook has
+ * failed.
+ */
+ngx_int_t ngx_http_sendgrid_amp_access(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* resumes subrequests that wait for an event of the client's connection */
-void ngx_http_sendgrid_amp_pass_event(ngx_http_sendgrid_amp_ctx_t *ctx);
+/* Basic credentials: NGX_OK, NGX_DECLINED or NGX_ERROR */
+ngx_int_t ngx_http_sendgrid_amp_access_basic(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* sets a timer of our own for a subrequest that a limit delays */
+/* takes the next bytes of the body for the signature */
+ngx_int_t ngx_http_sendgrid_amp_access_update(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *portion);
+
+/*
+ * To be called after the last byte.  NGX_OK if the webhook may be processed,
+ * NGX_ERROR if the webhook has failed.
+ */
+ngx_int_t ngx_http_sendgrid_amp_access_verify(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* what is known about the signature, and the name of that */
+ngx_http_sendgrid_amp_signature_e ngx_http_sendgrid_amp_access_signature(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+ngx_str_t *ngx_http_sendgrid_amp_signature_name(
+    ngx_http_sendgrid_amp_signature_e signature);
+
+
+/* call */
+
+extern const ngx_http_sendgrid_amp_transport_ops_t
+    ngx_http_sendgrid_amp_calling;
+
+/* resumes calls that a limit delays, and watches the time of the delay */
 void ngx_http_sendgrid_amp_watch_delay(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* ends the delay */
 void ngx_http_sendgrid_amp_end_delay(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* destroys the pools of subrequests, as far as or whether they are in use */
-void ngx_http_sendgrid_amp_destroy_pools(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_uint_t all);
-
-/* lets batches go to internal locations only */
+/* lets calls go to internal locations only */
 ngx_int_t ngx_http_sendgrid_amp_preaccess_handler(ngx_http_request_t *r);
 
-/* whether the answer to slot->part is there, as whole as it will be */
-ngx_uint_t ngx_http_sendgrid_amp_answered(ngx_http_sendgrid_amp_slot_t *slot);
-
-/* closes the connection after the answer to a request that is not whole */
-void ngx_http_sendgrid_amp_answer_header(ngx_http_sendgrid_amp_slot_t *slot,
-    ngx_http_request_t *sr);
-
-void ngx_http_sendgrid_amp_free_subrequest(ngx_http_sendgrid_amp_slot_t *slot);
-
-/* the place that a subrequest belongs to, or NULL */
-ngx_http_sendgrid_amp_slot_t *ngx_http_sendgrid_amp_slot(ngx_http_request_t *r);
-
-/* takes the body of an answer */
-void ngx_http_sendgrid_amp_receive(ngx_http_sendgrid_amp_slot_t *slot,
-    ngx_chain_t *in);
+void ngx_http_sendgrid_amp_call_filter_init(void);
 
 
-/* verify */
+/* dry run */
 
-/*
- * Looks at the headers of a signature, if one is asked for: NGX_OK if the body
- * is to be read, NGX_DECLINED if the webhook has to be refused, or NGX_ERROR.
- */
-ngx_int_t ngx_http_sendgrid_amp_verify_headers(
+/* makes the dry run the transport of the webhook, if the webhook is one */
+ngx_int_t ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* ends the answer, returns what the request is finalized with */
+ngx_int_t ngx_http_sendgrid_amp_dry_run_reply(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* takes the next bytes of the body */
-ngx_int_t ngx_http_sendgrid_amp_verify_update(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_str_t *part);
+/* whether a value of the directive turns it on */
+ngx_uint_t ngx_http_sendgrid_amp_dry_run_is_on(ngx_str_t *value);
+
+
+/* delivery */
+
+/* makes the jobs, and the handler that frees all of them */
+ngx_int_t ngx_http_sendgrid_amp_delivery_init(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* what elements are added to; belongs to the delivery */
+sgamp_batcher_t *ngx_http_sendgrid_amp_batcher(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /*
- * To be called after the last byte.  NGX_OK if what was held may leave,
- * NGX_AGAIN if the turn is over, NGX_ERROR if the webhook has failed.
+ * Takes in the answers that have come, and sends all that can be sent now.
+ * NGX_OK if nothing is on its way, NGX_AGAIN if something is, NGX_BUSY if a
+ * batch waits for a job, too.
  */
-ngx_int_t ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx);
+ngx_int_t ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* the name of a result, for logs */
-ngx_str_t *ngx_http_sendgrid_amp_signature_name(
-    ngx_http_sendgrid_amp_signature_e signature);
+/* to be called after the last element: the deadline begins */
+void ngx_http_sendgrid_amp_drain(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/*
+ * Decides about the elements that were refused without evidence, after all
+ * other elements were dealt with.
+ */
+void ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
+/* reject */
+
+#define NGX_HTTP_SENDGRID_AMP_REJECTED_COUNTERS  2
+
+/* an element that cannot be delivered */
+
+struct ngx_http_sendgrid_amp_rejected_s {
+    ngx_http_sendgrid_amp_rejected_t  *next;
+    sgamp_str_t                        reason;
+    sgamp_str_t                        detail;   /* the field, or empty */
+    sgamp_str_t                        id;       /* or empty */
+    sgamp_str_t                        element;  /* JSON */
+    sgamp_str_t                        sent;  /* JSON: an object with what was
+                                                 sent besides, without its
+                                                 closing bracket; or empty */
+
+    /* of sgamp_metrics.h */
+    unsigned  counters[NGX_HTTP_SENDGRID_AMP_REJECTED_COUNTERS];
+};
+
+
+/*
+ * The element is logged and counted, or a line is made, which waits in the
+ * worker for ngx_http_sendgrid_amp_write_rejected().
+ */
+void ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const ngx_http_sendgrid_amp_rejected_t *rejected);
+
+/*
+ * To be called after elements may have been rejected, before anything else is
+ * waited for.  Elements count as rejected once their lines are written; if the
+ * lines cannot be written the webhook fails.
+ */
+void ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/*
+ * Keeps an element that is to be rejected once the webhook may be processed;
+ * SGAMP_OK or SGAMP_NOMEM.
+ */
+int ngx_http_sendgrid_amp_hold_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_event_t *event, sgamp_reason_e reason);
+
+/* rejects what was held; NGX_OK, or NGX_AGAIN if the turn is over */
+ngx_int_t ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* forgets what was held */
+void ngx_http_sendgrid_amp_drop_held(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* logs how many elements were rejected that have no line in the error log */
+void ngx_http_sendgrid_amp_log_more(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+char *ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* keeps other users from reading dead letters, as far as the process may */
+ngx_int_t ngx_http_sendgrid_amp_init_dead_letters(ngx_cycle_t *cycle);
+
+
+/* metrics */
+
+/* begins and ends to count a webhook as in flight */
+void ngx_http_sendgrid_amp_enter(ngx_http_sendgrid_amp_ctx_t *ctx);
+void ngx_http_sendgrid_amp_leave(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* adds to a counter of sgamp_metrics.h */
+void ngx_http_sendgrid_amp_count(ngx_http_sendgrid_amp_ctx_t *ctx,
+    unsigned metric, uint64_t n);
+
+/* adds the time since start, ngx_current_msec, to a histogram */
+void ngx_http_sendgrid_amp_count_time(ngx_http_sendgrid_amp_ctx_t *ctx,
+    unsigned histogram, ngx_msec_t start);
+
+/* all figures of now; there has to be a zone */
+void ngx_http_sendgrid_amp_snapshot(ngx_http_sendgrid_amp_main_conf_t *amcf,
+    sgamp_metrics_t *m);
+
+ngx_int_t ngx_http_sendgrid_amp_count_init(ngx_conf_t *cf);
+char *ngx_http_sendgrid_amp_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+/* status */
+
+ngx_int_t ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r);
 
 
 /* reply */
@@ -561,19 +802,10 @@ const ngx_str_t *ngx_http_sendgrid_amp_keyword(
 /* the status of the answer */
 ngx_uint_t ngx_http_sendgrid_amp_status_of(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* sends the answer to SendGrid, returns what the request is finalized with */
+/* sends the answer to the client, returns what the request is finalized with */
 ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* returns NULL if there is no memory; the strings have to stay */
-ngx_table_elt_t *ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r,
-    char *name, char *value);
-
-ngx_int_t ngx_http_sendgrid_amp_filter_init(ngx_conf_t *cf);
-
-
-/* variables */
-
-ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf);
+void ngx_http_sendgrid_amp_reply_filter_init(void);
 
 
 /* log */
@@ -595,61 +827,81 @@ void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide);
 ngx_uint_t ngx_http_sendgrid_amp_seen(ngx_http_request_t *r);
 
 
-/* conf */
+/* variables */
 
-extern ngx_conf_post_t  ngx_http_sendgrid_amp_event_prefix_post;
-extern ngx_conf_post_t  ngx_http_sendgrid_amp_batch_events_post;
-extern ngx_conf_post_t  ngx_http_sendgrid_amp_batch_size_post;
-extern ngx_conf_post_t  ngx_http_sendgrid_amp_concurrency_post;
-extern ngx_conf_post_t  ngx_http_sendgrid_amp_event_size_post;
-extern ngx_conf_post_t  ngx_http_sendgrid_amp_retries_post;
-extern ngx_conf_post_t  ngx_http_sendgrid_amp_msec_post;
+ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf);
 
-char *ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 
-/* makes a location answer by this handler, unless there is another already */
-char *ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf,
-    ngx_http_handler_pt handler);
+/* event */
 
-/* NGX_ERROR if another directive than the named answers in this location */
-ngx_int_t ngx_http_sendgrid_amp_check_handler(ngx_conf_t *cf,
-    ngx_http_handler_pt handler, ngx_str_t *name);
+extern const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow;
+
+/* a text as the inside of a JSON string, between two other texts */
+ngx_int_t ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
+    const sgamp_str_t *before, const ngx_str_t *text, const char *after);
+
+
+/* event rules */
+
+/* makes conf->rules of the directives */
+ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+
+#define ngx_http_sendgrid_amp_count_names(names)                              \
+    (((names) != NULL) ? (names)->nelts : 0)
+
+/* frees the table of remembered hashes, too */
+#define NGX_HTTP_SENDGRID_AMP_HASHES                                          \
+    (SGAMP_HASH_ENTRIES * sizeof(sgamp_hash_entry_t))
+
+
+/* event conf */
 
 /* warns of a parameter with a variable, where variables are not evaluated */
 void ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i);
 
-/* adds the public key that a parameter of the directive is, or names */
-ngx_int_t ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf, ngx_array_t *keys,
-    ngx_uint_t i);
+void ngx_http_sendgrid_amp_init_rules(ngx_http_sendgrid_amp_rules_conf_t *rcf);
+void ngx_http_sendgrid_amp_merge_rules(
+    ngx_http_sendgrid_amp_rules_conf_t *prev,
+    ngx_http_sendgrid_amp_rules_conf_t *rcf);
 
-/* adds an accepted password */
-ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf,
-    ngx_array_t *secrets, ngx_str_t *secret);
+char *ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_events(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_hash(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sendgrid_amp_property(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
-/* merge */
+/* key file */
+
+char *ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+/* conf */
+
+extern ngx_command_t  ngx_http_sendgrid_amp_commands[];
 
 void *ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
 
-#include "ngx_http_sendgrid_amp_edge.h"
-#include "ngx_http_sendgrid_amp_metrics.h"
+/* webhook */
+
+ngx_int_t ngx_http_sendgrid_amp_handler(ngx_http_request_t *r);
+
+/* looks at the head of a webhook, before a module such as mirror reads more */
+ngx_int_t ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_SENDGRID_AMP_H_INCLUDED_ */

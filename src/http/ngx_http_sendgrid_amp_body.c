@@ -13,17 +13,12 @@ static ngx_uint_t ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_readable(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_block_reading(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_take(ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_next(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_str_t *part);
+static ngx_int_t ngx_http_sendgrid_amp_taken(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *portion);
 static size_t ngx_http_sendgrid_amp_portion(u_char *p, u_char *last);
 static ngx_int_t ngx_http_sendgrid_amp_read_file(
-    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *part);
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *portion);
 static void ngx_http_sendgrid_amp_release(ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_finish(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_parsed(
-    ngx_http_sendgrid_amp_ctx_t *ctx, int status);
 static void ngx_http_sendgrid_amp_body_timer(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_body_postpone(
     ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -113,7 +108,7 @@ ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx)
      * read it, too
      */
 
-    ctx->unbuffered = ctx->request->reading_body;
+    ctx->body.unbuffered = ctx->request->reading_body;
 
     ctx->request->read_event_handler = ngx_http_sendgrid_amp_block_reading;
 
@@ -143,7 +138,7 @@ ngx_http_sendgrid_amp_body_resume(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     /* the event may have come and gone meanwhile */
-    ctx->readable = 1;
+    ctx->body.readable = 1;
 
     ngx_http_sendgrid_amp_body_postpone(ctx);
 }
@@ -181,7 +176,7 @@ ngx_http_sendgrid_amp_block_reading(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
 
-    ngx_http_sendgrid_amp_run(ctx);
+    ngx_http_sendgrid_amp_wake(ctx);
 }
 
 
@@ -195,13 +190,14 @@ ngx_http_sendgrid_amp_readable(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
 
-    ctx->readable = 1;
-    ngx_http_sendgrid_amp_run(ctx);
+    ctx->body.readable = 1;
+    ngx_http_sendgrid_amp_wake(ctx);
 }
 
 
 ngx_int_t
-ngx_http_sendgrid_amp_body_read(ngx_http_sendgrid_amp_ctx_t *ctx)
+ngx_http_sendgrid_amp_body_next(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *portion)
 {
     ngx_int_t            rc;
     ngx_http_request_t  *r;
@@ -209,17 +205,17 @@ ngx_http_sendgrid_amp_body_read(ngx_http_sendgrid_amp_ctx_t *ctx)
     r = ctx->request;
 
     for ( ;; ) {
-        rc = ngx_http_sendgrid_amp_parse(ctx);
+        rc = ngx_http_sendgrid_amp_taken(ctx, portion);
 
-        if (rc != NGX_OK) {
+        if (rc == NGX_ERROR) {
+            ngx_http_sendgrid_amp_internal(ctx, "the body cannot be read");
+        }
+
+        if (rc != NGX_DONE || !r->reading_body) {
             return rc;
         }
 
-        if (!r->reading_body) {
-            return ngx_http_sendgrid_amp_finish(ctx);
-        }
-
-        if (!ctx->readable) {
+        if (!ctx->body.readable) {
             ngx_http_sendgrid_amp_body_timer(ctx);
             return NGX_AGAIN;
         }
@@ -235,8 +231,8 @@ ngx_http_sendgrid_amp_body_read(ngx_http_sendgrid_amp_ctx_t *ctx)
 
         ngx_http_sendgrid_amp_take(ctx);
 
-        if (ctx->in == NULL) {
-            ctx->readable = 0;
+        if (ctx->body.in == NULL) {
+            ctx->body.readable = 0;
 
         } else {
             ngx_http_sendgrid_amp_body_postpone(ctx);
@@ -252,87 +248,33 @@ ngx_http_sendgrid_amp_take(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     rb = ctx->request->request_body;
 
-    ctx->in = rb->bufs;
+    ctx->body.in = rb->bufs;
 
-    if (ctx->unbuffered) {
+    if (ctx->body.unbuffered) {
         rb->bufs = NULL;
     }
 
-    if (ctx->in != NULL) {
-        ctx->buf = *ctx->in->buf;
+    if (ctx->body.in != NULL) {
+        ctx->body.buf = *ctx->body.in->buf;
     }
 }
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_parse(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    int        status;
-    ngx_int_t  rc;
-    ngx_str_t  part;
-
-    for ( ;; ) {
-
-        if ((ctx->batcher.closed != NULL && !ctx->hold)
-            || ngx_http_sendgrid_amp_turn(ctx))
-        {
-            return NGX_BUSY;
-        }
-
-        rc = ngx_http_sendgrid_amp_next(ctx, &part);
-
-        if (rc == NGX_DONE) {
-            return NGX_OK;
-        }
-
-        if (rc != NGX_OK
-            || ngx_http_sendgrid_amp_verify_update(ctx, &part) != NGX_OK)
-        {
-            ngx_http_sendgrid_amp_internal(ctx, "the body cannot be read");
-            return NGX_ERROR;
-        }
-
-        ctx->bytes += part.len;
-        ctx->work += part.len;
-
-        if (ctx->fault != SGAMP_OK) {
-            /* the rest is read for its signature */
-            continue;
-        }
-
-        status = sgamp_parser_feed(&ctx->parser, part.data, part.len);
-
-        ngx_http_sendgrid_amp_write_rejected(ctx);
-
-        if (status != SGAMP_OK
-            && ngx_http_sendgrid_amp_parsed(ctx, status) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        ngx_http_sendgrid_amp_emit(ctx);
-
-        if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
-            return NGX_ERROR;
-        }
-    }
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_next(ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *part)
+ngx_http_sendgrid_amp_taken(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *portion)
 {
     ngx_buf_t  *b;
 
-    b = &ctx->buf;
+    b = &ctx->body.buf;
 
-    while (ctx->in != NULL) {
+    while (ctx->body.in != NULL) {
 
         if (ngx_buf_in_memory(b) && b->pos != b->last) {
 
-            part->data = b->pos;
-            part->len = ngx_http_sendgrid_amp_portion(b->pos, b->last);
-            b->pos += part->len;
+            portion->data = b->pos;
+            portion->len = ngx_http_sendgrid_amp_portion(b->pos, b->last);
+            b->pos += portion->len;
 
             return NGX_OK;
         }
@@ -340,7 +282,7 @@ ngx_http_sendgrid_amp_next(ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *part)
         if (!ngx_buf_in_memory(b) && b->in_file
             && b->file_pos < b->file_last)
         {
-            return ngx_http_sendgrid_amp_read_file(ctx, part);
+            return ngx_http_sendgrid_amp_read_file(ctx, portion);
         }
 
         ngx_http_sendgrid_amp_release(ctx);
@@ -375,18 +317,18 @@ ngx_http_sendgrid_amp_portion(u_char *p, u_char *last)
 
 static ngx_int_t
 ngx_http_sendgrid_amp_read_file(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_str_t *part)
+    ngx_str_t *portion)
 {
     size_t      size;
     ssize_t     n;
     ngx_buf_t  *b;
 
-    b = &ctx->buf;
+    b = &ctx->body.buf;
 
-    if (ctx->file == NULL) {
-        ctx->file = ngx_create_temp_buf(ctx->request->pool,
+    if (ctx->body.file == NULL) {
+        ctx->body.file = ngx_create_temp_buf(ctx->request->pool,
                                         NGX_HTTP_SENDGRID_AMP_FEED_SIZE);
-        if (ctx->file == NULL) {
+        if (ctx->body.file == NULL) {
             return NGX_ERROR;
         }
     }
@@ -394,7 +336,7 @@ ngx_http_sendgrid_amp_read_file(ngx_http_sendgrid_amp_ctx_t *ctx,
     size = (size_t) ngx_min(b->file_last - b->file_pos,
                             NGX_HTTP_SENDGRID_AMP_FEED_SIZE);
 
-    n = ngx_read_file(b->file, ctx->file->start, size, b->file_pos);
+    n = ngx_read_file(b->file, ctx->body.file->start, size, b->file_pos);
 
     if (n == NGX_ERROR) {
         return NGX_ERROR;
@@ -408,8 +350,8 @@ ngx_http_sendgrid_amp_read_file(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     b->file_pos += n;
 
-    part->data = ctx->file->start;
-    part->len = n;
+    portion->data = ctx->body.file->start;
+    portion->len = n;
 
     return NGX_OK;
 }
@@ -420,101 +362,17 @@ ngx_http_sendgrid_amp_release(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_chain_t  *cl;
 
-    cl = ctx->in;
-    ctx->in = cl->next;
+    cl = ctx->body.in;
+    ctx->body.in = cl->next;
 
-    if (ctx->in != NULL) {
-        ctx->buf = *ctx->in->buf;
+    if (ctx->body.in != NULL) {
+        ctx->body.buf = *ctx->body.in->buf;
     }
 
-    if (ctx->unbuffered) {
+    if (ctx->body.unbuffered) {
         /* nginx reads into the buffer again */
         cl->buf->pos = cl->buf->last;
         ngx_free_chain(ctx->request->pool, cl);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    int  status;
-
-    if (ctx->fault != SGAMP_OK) {
-        return NGX_OK;
-    }
-
-    status = sgamp_parser_finish(&ctx->parser);
-
-    ngx_http_sendgrid_amp_write_rejected(ctx);
-
-    if (status == SGAMP_OK) {
-        status = sgamp_batcher_close(&ctx->batcher);
-    }
-
-    if (status != SGAMP_OK) {
-        return ngx_http_sendgrid_amp_parsed(ctx, status);
-    }
-
-    sgamp_parser_done(&ctx->parser);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_parsed(ngx_http_sendgrid_amp_ctx_t *ctx, int status)
-{
-    ctx->fault = status;
-    ctx->at = ctx->parser.at;
-
-    if (ctx->hold && status != SGAMP_NOMEM) {
-
-        /*
-         * a sender is told what is wrong with a webhook if it was SendGrid
-         * only; nothing of it will leave
-         */
-
-        sgamp_parser_done(&ctx->parser);
-        sgamp_batcher_done(&ctx->batcher);
-        sgamp_held_done(&ctx->held);
-
-        return NGX_OK;
-    }
-
-    ngx_http_sendgrid_amp_body_fault(ctx);
-
-    return NGX_ERROR;
-}
-
-
-void
-ngx_http_sendgrid_amp_body_fault(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_log_t  *log;
-
-    log = ctx->request->connection->log;
-
-    switch (ctx->fault) {
-
-    case SGAMP_INVALID:
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "client sent an invalid webhook, at byte %uL", ctx->at);
-
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INVALID_JSON);
-        break;
-
-    case SGAMP_TOO_LARGE:
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "client sent an event that is too large, at byte %uL",
-                      ctx->at);
-
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
-        break;
-
-    default: /* SGAMP_NOMEM */
-        ngx_http_sendgrid_amp_internal(ctx, "no memory to map events");
-        break;
     }
 }
 
@@ -533,7 +391,7 @@ ngx_http_sendgrid_amp_body_timer(ngx_http_sendgrid_amp_ctx_t *ctx)
         return;
     }
 
-    left = (ngx_msec_int_t) (ctx->read_until - ngx_current_msec);
+    left = (ngx_msec_int_t) (ctx->body.read_until - ngx_current_msec);
 
     ngx_add_timer(rev, (ngx_msec_t) ngx_max(left, 1));
 }
@@ -546,7 +404,7 @@ ngx_http_sendgrid_amp_body_postpone(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     clcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_core_module);
 
-    ctx->read_until = ngx_current_msec + clcf->client_body_timeout;
+    ctx->body.read_until = ngx_current_msec + clcf->client_body_timeout;
 }
 
 

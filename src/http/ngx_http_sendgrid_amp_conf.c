@@ -6,6 +6,8 @@
 
 #include "ngx_http_sendgrid_amp.h"
 
+#include "sgamp_format.h"
+
 
 #define NGX_HTTP_SENDGRID_AMP_MAX_EVENTS       2000
 #define NGX_HTTP_SENDGRID_AMP_MIN_BATCH        65536
@@ -14,8 +16,22 @@
 #define NGX_HTTP_SENDGRID_AMP_MAX_RETRIES      100
 
 
-static char *ngx_http_sendgrid_amp_check_file(ngx_conf_t *cf,
-    ngx_str_t *value);
+static char *ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf,
+    ngx_http_handler_pt handler);
+static ngx_int_t ngx_http_sendgrid_amp_check_handler(ngx_conf_t *cf,
+    ngx_http_handler_pt handler, ngx_str_t *name);
+static char *ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf,
+    ngx_array_t *secrets, ngx_str_t *secret);
+static char *ngx_http_sendgrid_amp_signature(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_sendgrid_amp_check_prefix(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_sendgrid_amp_check_events(ngx_conf_t *cf, void *post,
@@ -24,44 +40,269 @@ static char *ngx_http_sendgrid_amp_check_size(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_sendgrid_amp_check_concurrency(ngx_conf_t *cf,
     void *post, void *data);
-static char *ngx_http_sendgrid_amp_check_event_size(ngx_conf_t *cf,
-    void *post, void *data);
+static char *ngx_http_sendgrid_amp_check_event_size(ngx_conf_t *cf, void *post,
+    void *data);
 static char *ngx_http_sendgrid_amp_check_retries(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_sendgrid_amp_check_msec(ngx_conf_t *cf, void *post,
     void *data);
+static ngx_int_t ngx_http_sendgrid_amp_merge_keys(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+static ngx_int_t ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+static ngx_int_t ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+static ngx_int_t ngx_http_sendgrid_amp_merge_status(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
 
 
-ngx_conf_post_t  ngx_http_sendgrid_amp_event_prefix_post = {
+/* Amplitude documents it for everyone */
+
+static ngx_str_t  ngx_http_sendgrid_amp_public_secret =
+    ngx_string("CJdAK9fWEn4dH2UzKht37sAM");
+
+
+static ngx_conf_post_t  ngx_http_sendgrid_amp_event_prefix_post = {
     ngx_http_sendgrid_amp_check_prefix
 };
 
-ngx_conf_post_t  ngx_http_sendgrid_amp_batch_events_post = {
+static ngx_conf_post_t  ngx_http_sendgrid_amp_batch_events_post = {
     ngx_http_sendgrid_amp_check_events
 };
 
-ngx_conf_post_t  ngx_http_sendgrid_amp_batch_size_post = {
+static ngx_conf_post_t  ngx_http_sendgrid_amp_batch_size_post = {
     ngx_http_sendgrid_amp_check_size
 };
 
-ngx_conf_post_t  ngx_http_sendgrid_amp_concurrency_post = {
+static ngx_conf_post_t  ngx_http_sendgrid_amp_concurrency_post = {
     ngx_http_sendgrid_amp_check_concurrency
 };
 
-ngx_conf_post_t  ngx_http_sendgrid_amp_event_size_post = {
+static ngx_conf_post_t  ngx_http_sendgrid_amp_event_size_post = {
     ngx_http_sendgrid_amp_check_event_size
 };
 
-ngx_conf_post_t  ngx_http_sendgrid_amp_retries_post = {
+static ngx_conf_post_t  ngx_http_sendgrid_amp_retries_post = {
     ngx_http_sendgrid_amp_check_retries
 };
 
-ngx_conf_post_t  ngx_http_sendgrid_amp_msec_post = {
+static ngx_conf_post_t  ngx_http_sendgrid_amp_msec_post = {
     ngx_http_sendgrid_amp_check_msec
 };
 
 
-char *
+ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
+
+    { ngx_string("sendgrid_amp"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_auth"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_auth,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_secret,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_api_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_api_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, api_key),
+      NULL },
+
+    { ngx_string("sendgrid_amp_public_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_public_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_signature"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_signature,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_signature_window"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, signature_window),
+      NULL },
+
+    { ngx_string("sendgrid_amp_user_id"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_users,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, users),
+      NULL },
+
+    { ngx_string("sendgrid_amp_lowercase"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, lowercase),
+      NULL },
+
+    { ngx_string("sendgrid_amp_event_prefix"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, event_prefix),
+      &ngx_http_sendgrid_amp_event_prefix_post },
+
+    { ngx_string("sendgrid_amp_event_name"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_sendgrid_amp_event_name,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_events"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_events,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.events),
+      (void *) "all" },
+
+    { ngx_string("sendgrid_amp_ignore"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_events,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.ignore),
+      NULL },
+
+    { ngx_string("sendgrid_amp_drop"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_names,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.drop),
+      NULL },
+
+    { ngx_string("sendgrid_amp_keep"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_names,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.keep),
+      (void *) "all" },
+
+    { ngx_string("sendgrid_amp_hash"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_hash,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_property"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_sendgrid_amp_property,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_client_ip"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, set.client_ip),
+      NULL },
+
+    { ngx_string("sendgrid_amp_batch_events"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, batch_events),
+      &ngx_http_sendgrid_amp_batch_events_post },
+
+    { ngx_string("sendgrid_amp_batch_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, batch_size),
+      &ngx_http_sendgrid_amp_batch_size_post },
+
+    { ngx_string("sendgrid_amp_concurrency"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, concurrency),
+      &ngx_http_sendgrid_amp_concurrency_post },
+
+    { ngx_string("sendgrid_amp_max_event_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, max_event_size),
+      &ngx_http_sendgrid_amp_event_size_post },
+
+    { ngx_string("sendgrid_amp_retries"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, retries),
+      &ngx_http_sendgrid_amp_retries_post },
+
+    { ngx_string("sendgrid_amp_retry_delay"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, retry_delay),
+      &ngx_http_sendgrid_amp_msec_post },
+
+    { ngx_string("sendgrid_amp_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, timeout),
+      &ngx_http_sendgrid_amp_msec_post },
+
+    { ngx_string("sendgrid_amp_dead_letter"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_dead_letter,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_dry_run"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, dry_run),
+      NULL },
+
+    { ngx_string("sendgrid_amp_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static char *
 ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
@@ -104,12 +345,14 @@ ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    alcf->flow = &ngx_http_sendgrid_amp_events_flow;
+
     return ngx_http_sendgrid_amp_set_handler(cf,
                                              ngx_http_sendgrid_amp_handler);
 }
 
 
-char *
+static char *
 ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf, ngx_http_handler_pt handler)
 {
     ngx_str_t                 *value;
@@ -132,7 +375,7 @@ ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf, ngx_http_handler_pt handler)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_sendgrid_amp_check_handler(ngx_conf_t *cf,
     ngx_http_handler_pt handler, ngx_str_t *name)
 {
@@ -156,7 +399,7 @@ ngx_http_sendgrid_amp_check_handler(ngx_conf_t *cf,
 }
 
 
-char *
+static char *
 ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
@@ -187,7 +430,7 @@ ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-char *
+static char *
 ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
@@ -226,7 +469,7 @@ ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf, ngx_array_t *secrets,
     ngx_str_t *secret)
 {
@@ -250,50 +493,7 @@ ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf, ngx_array_t *secrets,
 }
 
 
-char *
-ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
-
-    ngx_str_t  *value;
-    ngx_uint_t  i;
-
-    if (alcf->public_keys != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        alcf->public_keys = NULL;
-        return NGX_CONF_OK;
-    }
-
-    alcf->public_keys = ngx_array_create(cf->pool, cf->args->nelts - 1,
-                                         sizeof(EVP_PKEY *));
-    if (alcf->public_keys == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (ngx_strcmp(value[i].data, "off") == 0) {
-            return "has \"off\" among its keys";
-        }
-
-        if (ngx_http_sendgrid_amp_add_key(cf, alcf->public_keys, i)
-            != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-char *
+static char *
 ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
@@ -325,173 +525,35 @@ ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-char *
-ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_str_t   *value;
-    ngx_uint_t   i;
-
-    if (cf->args->nelts - 1 > SGAMP_MAX_USER_KEYS) {
-        return "has more than 16 names";
-    }
-
-    value = cf->args->elts;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-        if (value[i].len == 0) {
-            return "has an empty name";
-        }
-    }
-
-    return ngx_http_sendgrid_amp_names(cf, cmd, conf);
-}
-
-
-char *
-ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
+static char *
+ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
 
-    char                               *rv;
-    ngx_str_t                          *value;
-    ngx_uint_t                          i;
-    ngx_open_file_t                    *file;
-    ngx_http_sendgrid_amp_file_t      **dead;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_str_t  *value;
 
-    if (alcf->dead_letter != NGX_CONF_UNSET_PTR) {
+    if (alcf->status != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
-    value = cf->args->elts;
+    alcf->status = SGAMP_FORMATS;
 
-    if (ngx_strcmp(value[1].data, "off") == 0) {
-        alcf->dead_letter = NULL;
-        return NGX_CONF_OK;
-    }
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
 
-    rv = ngx_http_sendgrid_amp_check_file(cf, &value[1]);
+        alcf->status = sgamp_format_lookup(value[1].data, value[1].len);
 
-    if (rv != NGX_CONF_OK) {
-        return rv;
-    }
-
-    file = ngx_conf_open_file(cf->cycle, &value[1]);
-    if (file == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    amcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_sendgrid_amp_module);
-
-    if (amcf->dead_letters == NULL) {
-        amcf->dead_letters = ngx_array_create(cf->pool, 1,
-                                       sizeof(ngx_http_sendgrid_amp_file_t *));
-        if (amcf->dead_letters == NULL) {
+        if (alcf->status == SGAMP_FORMATS) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"%V\" directive, it "
+                               "must be \"html\", \"json\" or \"prometheus\"",
+                               &value[1], &cmd->name);
             return NGX_CONF_ERROR;
         }
     }
 
-    dead = amcf->dead_letters->elts;
-
-    for (i = 0; i < amcf->dead_letters->nelts; i++) {
-        if (dead[i]->file == file) {
-            alcf->dead_letter = dead[i];
-            return NGX_CONF_OK;
-        }
-    }
-
-    dead = ngx_array_push(amcf->dead_letters);
-    if (dead == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    *dead = ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_file_t));
-    if (*dead == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    (*dead)->file = file;
-    alcf->dead_letter = *dead;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_sendgrid_amp_check_file(ngx_conf_t *cf, ngx_str_t *value)
-{
-    size_t            i;
-    ngx_str_t         name;
-    ngx_uint_t        n;
-    ngx_file_info_t   fi;
-
-    static const char *words[] = {
-        "off", "on", "no", "yes", "none", "null", "all", "stdout", "stderr",
-        "syslog", "memory", NULL
-    };
-
-    if (value->len == 0) {
-        return "must name a file, or be \"off\"";
-    }
-
-    /* what other directives take would be the name of a file here */
-
-    for (n = 0; words[n] != NULL; n++) {
-        if (ngx_strcasecmp(value->data, (u_char *) words[n]) == 0) {
-            return "must name a file, such as \"/dev/stderr\", or be \"off\"";
-        }
-    }
-
-    if (value->data[0] == '|') {
-        return "must name a file, not a command";
-    }
-
-    for (i = 0; i < value->len && value->data[i] != '/'; i++) {
-        if (value->data[i] == ':') {
-            return "must name a file, and takes no prefix such as \"syslog:\" "
-                   "or \"memory:\"";
-        }
-    }
-
-    if (ngx_strlchr(value->data, value->data + value->len, '$') != NULL) {
-        return "must name a file, and takes no variables";
-    }
-
-    name = *value;
-
-    if (ngx_conf_full_name(cf->cycle, &name, 0) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (value->data[value->len - 1] == '/'
-        || (ngx_file_info(name.data, &fi) != NGX_FILE_ERROR
-            && ngx_is_dir(&fi)))
-    {
-        return "must name a file, not a directory";
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    if (value[1].len == 0) {
-        return "must not be empty";
-    }
-
-    if (ngx_strncmp(value[1].data, "SG.", 3) == 0) {
-        return "must be an API key of Amplitude, not of SendGrid";
-    }
-
-    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+    return ngx_http_sendgrid_amp_set_handler(cf,
+                                        ngx_http_sendgrid_amp_status_handler);
 }
 
 
@@ -501,40 +563,6 @@ ngx_http_sendgrid_amp_check_prefix(ngx_conf_t *cf, void *post, void *data)
     ngx_http_sendgrid_amp_no_variable(cf, 1);
 
     return NGX_CONF_OK;
-}
-
-
-void
-ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i)
-{
-    u_char     *p, *last, ch;
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    p = value[i].data;
-    last = p + value[i].len;
-
-    for ( ;; ) {
-        p = ngx_strlchr(p, last, '$');
-
-        if (p == NULL || ++p == last) {
-            return;
-        }
-
-        ch = (u_char) (*p | 0x20);
-
-        if (*p == '{' || *p == '_' || (ch >= 'a' && ch <= 'z')) {
-            break;
-        }
-    }
-
-    /* the parameter may be a secret */
-
-    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                       "parameter %ui of \"%V\" directive looks as if it had "
-                       "a variable, and is taken as it is",
-                       i, &value[0]);
 }
 
 
@@ -616,4 +644,286 @@ ngx_http_sendgrid_amp_check_msec(ngx_conf_t *cf, void *post, void *data)
     }
 
     return NGX_CONF_OK;
+}
+
+
+void *
+ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->flow = NULL;
+     *     conf->region = NULL;
+     *     conf->api_key = NULL;
+     *     conf->dry_run = NULL;
+     *     conf->rules = NULL;
+     *     conf->keys = NULL;
+     */
+
+    conf->auth = NGX_CONF_UNSET_UINT;
+    conf->secrets = NGX_CONF_UNSET_PTR;
+    conf->public_keys = NGX_CONF_UNSET_PTR;
+    conf->signature = NGX_CONF_UNSET_UINT;
+    conf->signature_window = NGX_CONF_UNSET;
+    conf->users = NGX_CONF_UNSET_PTR;
+    conf->lowercase = NGX_CONF_UNSET;
+    conf->event_prefix.data = NULL;
+    conf->batch_events = NGX_CONF_UNSET_UINT;
+    conf->batch_size = NGX_CONF_UNSET_SIZE;
+    conf->concurrency = NGX_CONF_UNSET_UINT;
+    conf->max_event_size = NGX_CONF_UNSET_SIZE;
+    conf->retries = NGX_CONF_UNSET_UINT;
+    conf->retry_delay = NGX_CONF_UNSET_MSEC;
+    conf->timeout = NGX_CONF_UNSET_MSEC;
+    conf->dead_letter = NGX_CONF_UNSET_PTR;
+    conf->status = NGX_CONF_UNSET_UINT;
+
+    ngx_http_sendgrid_amp_init_rules(&conf->set);
+
+    return conf;
+}
+
+
+char *
+ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *prev = parent;
+    ngx_http_sendgrid_amp_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    static ngx_str_t  name = ngx_string("sendgrid_amp");
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* a block of "if" or "limit_except" is a part of its location */
+
+    conf->internal = clcf->noname ? prev->internal
+                                  : clcf->internal || clcf->named;
+
+    if (conf->api_key == NULL) {
+        conf->api_key = prev->api_key;
+    }
+
+    if (conf->dry_run == NULL) {
+        conf->dry_run = prev->dry_run;
+    }
+
+    ngx_conf_merge_uint_value(conf->auth, prev->auth,
+                              NGX_HTTP_SENDGRID_AMP_AUTH_BASIC);
+    ngx_conf_merge_ptr_value(conf->secrets, prev->secrets, NULL);
+    ngx_conf_merge_sec_value(conf->signature_window, prev->signature_window,
+                             0);
+    ngx_conf_merge_ptr_value(conf->users, prev->users, NULL);
+    ngx_conf_merge_value(conf->lowercase, prev->lowercase, 0);
+    ngx_conf_merge_str_value(conf->event_prefix, prev->event_prefix,
+                             "[Sendgrid] ");
+    ngx_conf_merge_uint_value(conf->batch_events, prev->batch_events, 1000);
+    ngx_conf_merge_size_value(conf->batch_size, prev->batch_size,
+                              900 * 1024);
+    ngx_conf_merge_uint_value(conf->concurrency, prev->concurrency, 2);
+    ngx_conf_merge_size_value(conf->max_event_size, prev->max_event_size,
+                              256 * 1024);
+    ngx_conf_merge_uint_value(conf->retries, prev->retries, 2);
+    ngx_conf_merge_msec_value(conf->retry_delay, prev->retry_delay, 500);
+    ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 25000);
+    ngx_conf_merge_ptr_value(conf->dead_letter, prev->dead_letter, NULL);
+
+    ngx_http_sendgrid_amp_merge_rules(&prev->set, &conf->set);
+
+    /* the blocks of "if" and "limit_except" are parts of their location */
+
+    if (clcf->noname && conf->region == NULL) {
+        conf->region = prev->region;
+        conf->flow = prev->flow;
+    }
+
+    if (ngx_http_sendgrid_amp_merge_keys(cf, prev, conf) != NGX_OK
+        || ngx_http_sendgrid_amp_merge_status(cf, prev, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->region == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+    amcf->used = 1;
+
+    if (ngx_http_sendgrid_amp_add_log(cf, clcf->error_log) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_sendgrid_amp_handler;
+    }
+
+    if (ngx_http_sendgrid_amp_check_handler(cf, ngx_http_sendgrid_amp_handler,
+                                            &name)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_sendgrid_amp_check_auth(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->secrets == NULL
+        && ngx_http_sendgrid_amp_default_secrets(cf, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_sendgrid_amp_create_rules(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_merge_keys(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_uint_t  signature;
+
+    /* what was set stays known, so that "off" is no missing key */
+
+    signature = conf->signature;
+
+    if (conf->signature == NGX_CONF_UNSET_UINT) {
+        conf->signature = prev->signature;
+    }
+
+    if (conf->public_keys == NGX_CONF_UNSET_PTR) {
+        conf->public_keys = prev->public_keys;
+    }
+
+    if (conf->public_keys != NGX_CONF_UNSET_PTR) {
+        conf->keys = conf->public_keys;
+    }
+
+    if (conf->region != NULL
+        && conf->keys == NULL
+        && (signature != NGX_CONF_UNSET_UINT
+            || (conf->signature != NGX_CONF_UNSET_UINT
+                && conf->public_keys == NGX_CONF_UNSET_PTR)))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_signature\" requires "
+                           "\"sendgrid_amp_public_key\"");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (conf->auth != NGX_HTTP_SENDGRID_AMP_AUTH_OFF) {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->api_key == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_auth off\" requires "
+                           "\"sendgrid_amp_api_key\" in location \"%V\"",
+                           &clcf->name);
+        return NGX_ERROR;
+    }
+
+    if (conf->keys == NULL) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "with \"sendgrid_amp_auth off\" and no public key "
+                           "anybody can post to location \"%V\"",
+                           &clcf->name);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    conf->secrets = ngx_array_create(cf->pool, 1,
+                                     sizeof(ngx_http_sendgrid_amp_secret_t));
+    if (conf->secrets == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sendgrid_amp_add_secret(cf, conf->secrets,
+                                         &ngx_http_sendgrid_amp_public_secret);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_merge_status(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    static ngx_str_t  name = ngx_string("sendgrid_amp_status");
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* the blocks of "if" and "limit_except" are parts of their location */
+
+    if (clcf->noname && conf->status == NGX_CONF_UNSET_UINT) {
+        conf->status = prev->status;
+    }
+
+    if (conf->status == NGX_CONF_UNSET_UINT) {
+        return NGX_OK;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_sendgrid_amp_status_handler;
+    }
+
+    if (ngx_http_sendgrid_amp_check_handler(cf,
+                                          ngx_http_sendgrid_amp_status_handler,
+                                          &name)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+
+    if (amcf->zone == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_status\" in location \"%V\" "
+                           "requires \"sendgrid_amp_zone\"",
+                           &clcf->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }

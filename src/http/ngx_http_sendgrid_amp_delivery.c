@@ -7,204 +7,112 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
-#define NGX_HTTP_SENDGRID_AMP_UNPROVEN  6  /* batches, before one is accepted */
+#define NGX_HTTP_SENDGRID_AMP_ROUNDS     10       /* answers that name some */
+#define NGX_HTTP_SENDGRID_AMP_MAX_DELAY  3600000  /* ms between two attempts */
+#define NGX_HTTP_SENDGRID_AMP_EVIDENCE   600000   /* ms after an acceptance */
+#define NGX_HTTP_SENDGRID_AMP_SUSPECTS   3        /* lone elements in a row */
+#define NGX_HTTP_SENDGRID_AMP_REFUSALS   6        /* before lone ones go */
+#define NGX_HTTP_SENDGRID_AMP_UNPROVEN   6        /* batches before evidence */
 
 
-static void ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx);
+#define ngx_http_sendgrid_amp_way(ctx)                                        \
+    ngx_hash_key((ctx)->route.uri.data, (ctx)->route.uri.len)
+
+
 static void ngx_http_sendgrid_amp_delivery_cleanup(void *data);
-static ngx_uint_t ngx_http_sendgrid_amp_may_send(
-    ngx_http_sendgrid_amp_slot_t *slot);
-static void ngx_http_sendgrid_amp_next_parts(
+static ngx_uint_t ngx_http_sendgrid_amp_collect(
     ngx_http_sendgrid_amp_ctx_t *ctx);
-static void ngx_http_sendgrid_amp_next_part(
-    ngx_http_sendgrid_amp_slot_t *slot);
+static ngx_uint_t ngx_http_sendgrid_amp_is_waiting(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_job_t *job);
+static ngx_uint_t ngx_http_sendgrid_amp_may_send(
+    ngx_http_sendgrid_amp_job_t *job);
 static sgamp_part_t *ngx_http_sendgrid_amp_first_due(
-    ngx_http_sendgrid_amp_slot_t *slot);
+    ngx_http_sendgrid_amp_job_t *job);
 static ngx_uint_t ngx_http_sendgrid_amp_too_late(
     ngx_http_sendgrid_amp_ctx_t *ctx, ngx_msec_t when);
+static void ngx_http_sendgrid_amp_set_timer(ngx_http_sendgrid_amp_job_t *job,
+    ngx_msec_t wait);
 static void ngx_http_sendgrid_amp_timer_handler(ngx_event_t *ev);
-static void ngx_http_sendgrid_amp_free_slot(
-    ngx_http_sendgrid_amp_slot_t *slot);
+static void ngx_http_sendgrid_amp_push(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, ngx_msec_t due);
+static void ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part);
+static void ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_close(ngx_http_sendgrid_amp_job_t *job);
+static void ngx_http_sendgrid_amp_free_job(ngx_http_sendgrid_amp_job_t *job);
+static void ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_action_e action);
+static ngx_int_t ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, sgamp_action_e action);
+static ngx_int_t ngx_http_sendgrid_amp_separate(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part, unsigned bits);
+static ngx_int_t ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part);
+static void ngx_http_sendgrid_amp_hold(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, unsigned throttled);
+static ngx_int_t ngx_http_sendgrid_amp_reject_one(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part, uint32_t i);
+static ngx_int_t ngx_http_sendgrid_amp_suspect(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part);
+static void ngx_http_sendgrid_amp_note_evidence(
+    ngx_http_sendgrid_amp_job_t *job);
+static ngx_uint_t ngx_http_sendgrid_amp_has_evidence(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_uint_t ngx_http_sendgrid_amp_has_accepted(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_uint_t ngx_http_sendgrid_amp_is_recent(
+    ngx_http_sendgrid_amp_evidence_t *evidence);
+static void ngx_http_sendgrid_amp_reject_suspects(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_free_suspects(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_wrong_way(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
 ngx_int_t
 ngx_http_sendgrid_amp_delivery_init(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-    ngx_pool_cleanup_t  *cln;
+    size_t                             size;
+    ngx_uint_t                         i;
+    ngx_http_sendgrid_amp_job_t       *job;
+    ngx_http_sendgrid_amp_delivery_t  *delivery;
 
-    r = ctx->request;
-    c = r->connection;
+    delivery = &ctx->delivery;
 
-    /* realip in a location to Amplitude changes the address until its end */
+    /* a dry run has one client to write to */
 
-    ctx->sockaddr = c->sockaddr;
-    ctx->socklen = c->socklen;
-    ctx->addr_text = c->addr_text;
+    delivery->n = ctx->transport.ops->live ? ctx->conf->concurrency : 1;
 
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
+    if (ngx_http_sendgrid_amp_add_cleanup(ctx,
+                                      ngx_http_sendgrid_amp_delivery_cleanup)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    cln->handler = ngx_http_sendgrid_amp_delivery_cleanup;
-    cln->data = ctx;
+    size = sizeof(ngx_http_sendgrid_amp_job_t) + ctx->flow->answer_size;
 
-    ctx->slots = ngx_pcalloc(r->pool, ctx->conf->concurrency
-                                      * sizeof(ngx_http_sendgrid_amp_slot_t));
-    if (ctx->slots == NULL) {
+    job = ngx_pcalloc(ctx->request->pool, delivery->n * size);
+    if (job == NULL) {
         return NGX_ERROR;
     }
+
+    for (i = 0; i < delivery->n; i++) {
+        job[i].ctx = ctx;
+        job[i].answer = (u_char *) (job + delivery->n)
+                        + i * ctx->flow->answer_size;
+    }
+
+    if (ctx->transport.ops->init(ctx, job, delivery->n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    delivery->jobs = job;
 
     return NGX_OK;
-}
-
-
-void
-ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_uint_t                     i;
-    ngx_http_sendgrid_amp_slot_t  *slot;
-
-    if (ctx->hold) {
-        return;
-    }
-
-    if (ctx->dry_run != NULL) {
-        ngx_http_sendgrid_amp_dry_run_emit(ctx);
-        return;
-    }
-
-    for (i = 0; i < ctx->conf->concurrency; i++) {
-
-        if (ctx->batcher.closed == NULL
-            || ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED)
-        {
-            return;
-        }
-
-        slot = &ctx->slots[i];
-
-        if (slot->batch != NULL) {
-            continue;
-        }
-
-        slot->ctx = ctx;
-        slot->batch = sgamp_batcher_take(&ctx->batcher);
-        slot->parts = sgamp_part_all(&ctx->worker->grow, slot->batch);
-
-        if (slot->parts == NULL) {
-            ngx_http_sendgrid_amp_free_slot(slot);
-            ngx_http_sendgrid_amp_internal(ctx, "no memory to send a batch");
-            return;
-        }
-
-        slot->parts->due = ngx_current_msec;
-
-        ngx_http_sendgrid_amp_next_part(slot);
-    }
-}
-
-
-void
-ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_uint_t                     i;
-    ngx_http_sendgrid_amp_slot_t  *slot;
-
-    if (ctx->slots == NULL) {
-        return;
-    }
-
-    if (ctx->dry_run != NULL) {
-        ngx_http_sendgrid_amp_dry_run_flush(ctx);
-        ngx_http_sendgrid_amp_emit(ctx);
-        return;
-    }
-
-    for (i = 0; i < ctx->conf->concurrency; i++) {
-        slot = &ctx->slots[i];
-
-        if (slot->part != NULL && ngx_http_sendgrid_amp_answered(slot)) {
-            ngx_http_sendgrid_amp_outcome(slot);
-        }
-    }
-
-    ngx_http_sendgrid_amp_next_parts(ctx);
-    ngx_http_sendgrid_amp_emit(ctx);
-
-    /* nothing would wake a part that could not be sent */
-
-    if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
-        ngx_http_sendgrid_amp_abandon(ctx);
-    }
-}
-
-
-static void
-ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_uint_t                     i;
-    ngx_http_sendgrid_amp_slot_t  *slot, *probe;
-
-    do {
-        probe = ctx->probe;
-
-        for (i = 0; i < ctx->conf->concurrency; i++) {
-            slot = &ctx->slots[i];
-
-            if (ctx->error < NGX_HTTP_SENDGRID_AMP_REFUSED
-                && slot->batch != NULL && slot->part == NULL)
-            {
-                ngx_http_sendgrid_amp_next_part(slot);
-            }
-        }
-
-        /* no answer wakes the batches that waited for the probe */
-
-    } while (probe != NULL && ctx->probe == NULL);
-}
-
-
-ngx_uint_t
-ngx_http_sendgrid_amp_in_flight(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_uint_t  i, n;
-
-    if (ctx->dry_run != NULL) {
-        return ngx_http_sendgrid_amp_dry_run_busy(ctx);
-    }
-
-    n = 0;
-
-    if (ctx->slots == NULL) {
-        return n;
-    }
-
-    for (i = 0; i < ctx->conf->concurrency; i++) {
-        n += (ctx->slots[i].batch != NULL);
-    }
-
-    return n;
-}
-
-
-static void
-ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_uint_t                     i;
-    ngx_http_sendgrid_amp_slot_t  *slot;
-
-    /* the places that wait for an answer are freed when it has come */
-
-    for (i = 0; i < ctx->conf->concurrency; i++) {
-        slot = &ctx->slots[i];
-
-        if (slot->batch != NULL && slot->part == NULL) {
-            ngx_http_sendgrid_amp_free_slot(slot);
-        }
-    }
 }
 
 
@@ -213,46 +121,198 @@ ngx_http_sendgrid_amp_delivery_cleanup(void *data)
 {
     ngx_http_sendgrid_amp_ctx_t  *ctx = data;
 
-    ngx_uint_t                     i;
-    ngx_http_sendgrid_amp_slot_t  *slot;
+    ngx_uint_t                    i;
+    ngx_http_sendgrid_amp_job_t  *job;
 
     ngx_http_sendgrid_amp_free_suspects(ctx);
 
-    if (ctx->slots == NULL) {
-        return;
-    }
+    for (i = 0; ctx->delivery.jobs != NULL && i < ctx->delivery.n; i++) {
+        job = &ctx->delivery.jobs[i];
 
-    for (i = 0; i < ctx->conf->concurrency; i++) {
-        slot = &ctx->slots[i];
-
-        if (slot->part != NULL) {
-            ngx_http_sendgrid_amp_count_answer(slot, 0);
+        if (job->part != NULL && ctx->transport.ops->live) {
+            ctx->flow->answered(job, 0);
         }
 
-        if (slot->batch != NULL) {
-            ngx_http_sendgrid_amp_free_subrequest(slot);
-            ngx_http_sendgrid_amp_free_slot(slot);
+        if (job->batch != NULL) {
+            ngx_http_sendgrid_amp_close(job);
+            ngx_http_sendgrid_amp_free_job(job);
         }
     }
 
-    ngx_http_sendgrid_amp_destroy_pools(ctx, 1);
+    sgamp_batcher_done(&ctx->delivery.batcher);
+}
+
+
+sgamp_batcher_t *
+ngx_http_sendgrid_amp_batcher(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    return &ctx->delivery.batcher;
+}
+
+
+void
+ngx_http_sendgrid_amp_drain(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    /* a dry run takes as long as its client */
+
+    ctx->delivery.drained = ctx->transport.ops->live;
+    ctx->delivery.deadline = ngx_current_msec + ctx->conf->timeout;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    if (ctx->delivery.jobs == NULL) {
+        return NGX_OK;
+    }
+
+    (void) ngx_http_sendgrid_amp_collect(ctx);
+
+    do {
+        ngx_http_sendgrid_amp_next_parts(ctx);
+        ngx_http_sendgrid_amp_emit(ctx);
+
+        /* no answer wakes a dry run whose client has taken a batch at once */
+
+    } while (!ctx->transport.ops->live && ngx_http_sendgrid_amp_collect(ctx));
+
+    /* nothing would wake a part that could not be sent */
+
+    if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
+        ngx_http_sendgrid_amp_abandon(ctx);
+
+    } else if (ctx->delivery.batcher.closed != NULL && !ctx->hold) {
+        return NGX_BUSY;
+    }
+
+    return ngx_http_sendgrid_amp_is_waiting(ctx) ? NGX_AGAIN : NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_waiting(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                    i;
+    ngx_http_sendgrid_amp_job_t  *job;
+
+    for (i = 0; i < ctx->delivery.n; i++) {
+        job = &ctx->delivery.jobs[i];
+
+        if (job->batch != NULL
+            && (ctx->transport.ops->busy == NULL
+                || ctx->transport.ops->busy(job)))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_collect(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                    i, n;
+    sgamp_action_e                action;
+    ngx_http_sendgrid_amp_job_t  *job;
+
+    n = 0;
+    action = SGAMP_RETRY;
+
+    for (i = 0; i < ctx->delivery.n; i++) {
+        job = &ctx->delivery.jobs[i];
+
+        if (job->part != NULL && ctx->transport.ops->take(job, &action)) {
+            ngx_http_sendgrid_amp_outcome(job, action);
+            n++;
+        }
+    }
+
+    return n;
 }
 
 
 static void
-ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_slot_t *slot)
+ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                     i;
+    ngx_http_sendgrid_amp_job_t  *job;
+
+    if (ctx->hold) {
+        return;
+    }
+
+    for (i = 0; i < ctx->delivery.n; i++) {
+
+        if (ctx->delivery.batcher.closed == NULL
+            || ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED)
+        {
+            return;
+        }
+
+        job = &ctx->delivery.jobs[i];
+
+        if (job->batch != NULL) {
+            continue;
+        }
+
+        job->batch = sgamp_batcher_take(&ctx->delivery.batcher);
+        job->parts = sgamp_part_all(&ctx->worker->grow, job->batch);
+
+        if (job->parts == NULL) {
+            ngx_http_sendgrid_amp_free_job(job);
+            ngx_http_sendgrid_amp_internal(ctx, "no memory to send a batch");
+            return;
+        }
+
+        job->parts->due = ngx_current_msec;
+
+        ngx_http_sendgrid_amp_next_part(job);
+    }
+}
+
+
+static void
+ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                     i;
+    ngx_http_sendgrid_amp_job_t  *job, *probe;
+
+    do {
+        probe = ctx->delivery.probe;
+
+        for (i = 0; i < ctx->delivery.n; i++) {
+            job = &ctx->delivery.jobs[i];
+
+            if (ctx->error < NGX_HTTP_SENDGRID_AMP_REFUSED
+                && job->batch != NULL && job->part == NULL)
+            {
+                ngx_http_sendgrid_amp_next_part(job);
+            }
+        }
+
+        /* no answer wakes the batches that waited for the probe */
+
+    } while (probe != NULL && ctx->delivery.probe == NULL);
+}
+
+
+static void
+ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_job_t *job)
 {
     ngx_msec_int_t                wait;
     sgamp_part_t                 *part;
     ngx_http_sendgrid_amp_ctx_t  *ctx;
 
-    ctx = slot->ctx;
+    ctx = job->ctx;
 
     for ( ;; ) {
-        part = ngx_http_sendgrid_amp_first_due(slot);
+        part = ngx_http_sendgrid_amp_first_due(job);
 
         if (part == NULL) {
-            ngx_http_sendgrid_amp_free_slot(slot);
+            ngx_http_sendgrid_amp_free_job(job);
             return;
         }
 
@@ -261,38 +321,36 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_slot_t *slot)
         if (ngx_http_sendgrid_amp_too_late(ctx, ngx_current_msec
                                                 + ngx_max(wait, 0)))
         {
-            ngx_http_sendgrid_amp_give_up(slot, part);
+            ngx_http_sendgrid_amp_give_up(job, part);
             continue;
         }
 
         if (wait > 0) {
-            ngx_http_sendgrid_amp_push(slot, part, (ngx_msec_t) part->due);
+            ngx_http_sendgrid_amp_push(job, part, (ngx_msec_t) part->due);
 
-            ngx_http_sendgrid_amp_set_timer(slot, (ngx_msec_t) wait);
+            ngx_http_sendgrid_amp_set_timer(job, (ngx_msec_t) wait);
             return;
         }
 
-        if (!ngx_http_sendgrid_amp_may_send(slot)) {
-            ngx_http_sendgrid_amp_push(slot, part, (ngx_msec_t) part->due);
+        if (!ngx_http_sendgrid_amp_may_send(job)) {
+            ngx_http_sendgrid_amp_push(job, part, (ngx_msec_t) part->due);
             return;
         }
 
-        slot->part = part;
+        job->part = part;
 
-        if (ngx_http_sendgrid_amp_send(slot) != NGX_OK) {
-            ngx_http_sendgrid_amp_internal(ctx, "a batch cannot be sent");
-
-            slot->part = NULL;
-            ngx_http_sendgrid_amp_push(slot, part, ngx_current_msec);
+        if (ctx->transport.ops->send(job) != NGX_OK) {
+            job->part = NULL;
+            ngx_http_sendgrid_amp_push(job, part, ngx_current_msec);
             return;
         }
 
         if (part->sent) {
-            ctx->retries++;
+            ctx->counts.retries++;
             ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_RETRIES, 1);
 
         } else {
-            ctx->batches++;
+            ctx->counts.batches += ctx->transport.ops->live;
         }
 
         part->sent = 1;
@@ -303,21 +361,21 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_slot_t *slot)
 
 
 static ngx_uint_t
-ngx_http_sendgrid_amp_may_send(ngx_http_sendgrid_amp_slot_t *slot)
+ngx_http_sendgrid_amp_may_send(ngx_http_sendgrid_amp_job_t *job)
 {
     ngx_uint_t                    i, n;
     ngx_http_sendgrid_amp_ctx_t  *ctx;
 
-    ctx = slot->ctx;
+    ctx = job->ctx;
 
     /*
      * after a refusal without evidence, a single batch finds out whether
      * Amplitude takes anything; each answer wakes the others
      */
 
-    if (ctx->refusals == 0) {
+    if (ctx->delivery.refusals == 0) {
 
-        if (ctx->conf->concurrency <= NGX_HTTP_SENDGRID_AMP_UNPROVEN
+        if (ctx->delivery.n <= NGX_HTTP_SENDGRID_AMP_UNPROVEN
             || ngx_http_sendgrid_amp_has_accepted(ctx))
         {
             return 1;
@@ -327,29 +385,29 @@ ngx_http_sendgrid_amp_may_send(ngx_http_sendgrid_amp_slot_t *slot)
 
         n = 0;
 
-        for (i = 0; i < ctx->conf->concurrency; i++) {
-            n += (ctx->slots[i].part != NULL);
+        for (i = 0; i < ctx->delivery.n; i++) {
+            n += (ctx->delivery.jobs[i].part != NULL);
         }
 
         return n < NGX_HTTP_SENDGRID_AMP_UNPROVEN;
     }
 
-    if (ctx->probe == NULL) {
-        ctx->probe = slot;
+    if (ctx->delivery.probe == NULL) {
+        ctx->delivery.probe = job;
     }
 
-    return ctx->probe == slot;
+    return ctx->delivery.probe == job;
 }
 
 
 static sgamp_part_t *
-ngx_http_sendgrid_amp_first_due(ngx_http_sendgrid_amp_slot_t *slot)
+ngx_http_sendgrid_amp_first_due(ngx_http_sendgrid_amp_job_t *job)
 {
     sgamp_part_t  *part, **pp, **first;
 
-    first = &slot->parts;
+    first = &job->parts;
 
-    for (pp = &slot->parts; *pp != NULL; pp = &(*pp)->next) {
+    for (pp = &job->parts; *pp != NULL; pp = &(*pp)->next) {
         if ((ngx_msec_int_t) ((ngx_msec_t) (*pp)->due
                               - (ngx_msec_t) (*first)->due)
             < 0)
@@ -372,97 +430,570 @@ static ngx_uint_t
 ngx_http_sendgrid_amp_too_late(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_msec_t when)
 {
-    return ctx->drained && (ngx_msec_int_t) (when - ctx->deadline) >= 0;
+    return ctx->delivery.drained
+           && (ngx_msec_int_t) (when - ctx->delivery.deadline) >= 0;
 }
 
 
-void
-ngx_http_sendgrid_amp_set_timer(ngx_http_sendgrid_amp_slot_t *slot,
+static void
+ngx_http_sendgrid_amp_set_timer(ngx_http_sendgrid_amp_job_t *job,
     ngx_msec_t wait)
 {
-    if (slot->timer.timer_set) {
-        ngx_del_timer(&slot->timer);
+    if (job->timer.timer_set) {
+        ngx_del_timer(&job->timer);
     }
 
-    slot->timer.handler = ngx_http_sendgrid_amp_timer_handler;
-    slot->timer.data = slot;
-    slot->timer.log = slot->ctx->request->connection->log;
+    job->timer.handler = ngx_http_sendgrid_amp_timer_handler;
+    job->timer.data = job;
+    job->timer.log = job->ctx->request->connection->log;
 
-    ngx_add_timer(&slot->timer, wait);
+    ngx_add_timer(&job->timer, wait);
 }
 
 
 static void
 ngx_http_sendgrid_amp_timer_handler(ngx_event_t *ev)
 {
-    ngx_http_sendgrid_amp_slot_t  *slot = ev->data;
+    ngx_http_sendgrid_amp_job_t  *job = ev->data;
 
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, slot->ctx->request->connection->log, 0,
-                   "sendgrid_amp timer");
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0, "sendgrid_amp timer");
 
-    ngx_http_sendgrid_amp_end_delay(slot->ctx);
-
-    ngx_http_sendgrid_amp_run_event(slot->ctx);
-}
-
-
-void
-ngx_http_sendgrid_amp_push(ngx_http_sendgrid_amp_slot_t *slot,
-    sgamp_part_t *part, ngx_msec_t due)
-{
-    part->due = due;
-    part->next = slot->parts;
-    slot->parts = part;
-}
-
-
-void
-ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_slot_t *slot,
-    sgamp_part_t *part)
-{
-    ngx_log_error(NGX_LOG_ERR, slot->ctx->request->connection->log, 0,
-                  "%uD events were not delivered to the region \"%V\" "
-                  "after %ud retries: amplitude %s",
-                  part->n, &slot->ctx->region, part->attempts,
-                  part->throttled ? "throttles them" : "is unavailable");
-
-    ngx_http_sendgrid_amp_fail(slot->ctx,
-                               part->throttled
-                               ? NGX_HTTP_SENDGRID_AMP_THROTTLED
-                               : NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
-
-    sgamp_part_free(&slot->ctx->worker->grow, part);
+    ngx_http_sendgrid_amp_wake_event(job->ctx);
 }
 
 
 static void
-ngx_http_sendgrid_amp_free_slot(ngx_http_sendgrid_amp_slot_t *slot)
+ngx_http_sendgrid_amp_push(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, ngx_msec_t due)
+{
+    part->due = due;
+    part->next = job->parts;
+    job->parts = part;
+}
+
+
+static void
+ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part)
+{
+    ngx_log_error(NGX_LOG_ERR, job->ctx->request->connection->log, 0,
+                  "%uD %s were not delivered to the region \"%V\" after %ud "
+                  "retries: %s %s",
+                  part->n, job->ctx->flow->nouns, &job->ctx->route.region,
+                  part->attempts, job->ctx->flow->peer,
+                  part->throttled ? "throttles them" : "is unavailable");
+
+    ngx_http_sendgrid_amp_fail(job->ctx,
+                               part->throttled
+                               ? NGX_HTTP_SENDGRID_AMP_THROTTLED
+                               : NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
+
+    sgamp_part_free(&job->ctx->worker->grow, part);
+}
+
+
+static void
+ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                     i;
+    ngx_http_sendgrid_amp_job_t  *job;
+
+    /* the jobs that wait for an answer are freed when the answer has come */
+
+    for (i = 0; i < ctx->delivery.n; i++) {
+        job = &ctx->delivery.jobs[i];
+
+        if (job->batch != NULL && job->part == NULL) {
+            ngx_http_sendgrid_amp_free_job(job);
+        }
+    }
+}
+
+
+static void
+ngx_http_sendgrid_amp_close(ngx_http_sendgrid_amp_job_t *job)
+{
+    if (job->ctx->transport.ops->close != NULL) {
+        job->ctx->transport.ops->close(job);
+    }
+}
+
+
+static void
+ngx_http_sendgrid_amp_free_job(ngx_http_sendgrid_amp_job_t *job)
 {
     sgamp_part_t                       *part, *next;
     ngx_http_sendgrid_amp_main_conf_t  *worker;
 
-    worker = slot->ctx->worker;
+    worker = job->ctx->worker;
 
-    if (slot->timer.timer_set) {
-        ngx_del_timer(&slot->timer);
+    if (job->timer.timer_set) {
+        ngx_del_timer(&job->timer);
     }
 
-    for (part = slot->parts; part != NULL; part = next) {
+    for (part = job->parts; part != NULL; part = next) {
         next = part->next;
         sgamp_part_free(&worker->grow, part);
     }
 
-    if (slot->part != NULL) {
-        sgamp_part_free(&worker->grow, slot->part);
+    if (job->part != NULL) {
+        sgamp_part_free(&worker->grow, job->part);
     }
 
-    sgamp_batch_free(&worker->pieces, slot->batch);
+    sgamp_batch_free(&worker->pieces, job->batch);
 
-    if (slot->ctx->probe == slot) {
-        slot->ctx->probe = NULL;
+    if (job->ctx->delivery.probe == job) {
+        job->ctx->delivery.probe = NULL;
     }
 
-    slot->parts = NULL;
-    slot->part = NULL;
-    slot->batch = NULL;
+    job->parts = NULL;
+    job->part = NULL;
+    job->batch = NULL;
+}
+
+
+static void
+ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_action_e action)
+{
+    sgamp_part_t                 *part;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = job->ctx;
+    part = job->part;
+
+    if (!ctx->transport.ops->live) {
+        /* a client has the batch: nobody has accepted or refused anything */
+        job->part = NULL;
+        sgamp_part_free(&ctx->worker->grow, part);
+        return;
+    }
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                   "sendgrid_amp answer: %ui, last: %d, action: %d, "
+                   "elements: %uD",
+                   job->call->status, job->call->last, action, part->n);
+
+    if (action != SGAMP_FORWARD) {
+        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                      "%s answered %ui%s to %uD %s of the region \"%V\"",
+                      ctx->flow->peer, job->call->status,
+                      job->call->last ? "" : ", not to its end,", part->n,
+                      ctx->flow->nouns, &ctx->route.region);
+    }
+
+    if (ngx_http_sendgrid_amp_act(job, part, action) != NGX_OK) {
+        ngx_http_sendgrid_amp_internal(ctx,
+                                       "no memory for what an answer asks");
+    }
+
+    ngx_http_sendgrid_amp_write_rejected(ctx);
+
+    ngx_http_sendgrid_amp_close(job);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, sgamp_action_e action)
+{
+    ngx_int_t  rc;
+
+    /* what is not kept in the list of parts is freed here */
+
+    rc = NGX_OK;
+    job->part = NULL;
+
+    switch (action) {
+
+    case SGAMP_FORWARD:
+        job->ctx->flow->accepted(job, part);
+        ngx_http_sendgrid_amp_note_evidence(job);
+        break;
+
+    case SGAMP_REFUSE:
+        ngx_http_sendgrid_amp_fail(job->ctx, NGX_HTTP_SENDGRID_AMP_REFUSED);
+        break;
+
+    case SGAMP_REJECT:
+
+        /* an event that is named alone needs no other round */
+
+        if (part->rounds < NGX_HTTP_SENDGRID_AMP_ROUNDS || part->n == 1) {
+            rc = ngx_http_sendgrid_amp_separate(job, part,
+                                                SGAMP_RESPONSE_REJECTED);
+            break;
+        }
+
+        /* fall through */
+
+    case SGAMP_HALVE:
+        rc = ngx_http_sendgrid_amp_halve(job, part);
+        break;
+
+    case SGAMP_THROTTLE:
+        if (part->rounds < NGX_HTTP_SENDGRID_AMP_ROUNDS) {
+            rc = ngx_http_sendgrid_amp_separate(job, part,
+                                                SGAMP_RESPONSE_THROTTLED);
+            break;
+        }
+
+        /* fall through */
+
+    case SGAMP_HOLD:
+        ngx_http_sendgrid_amp_hold(job, part, 1);
+        return NGX_OK;
+
+    default: /* SGAMP_RETRY */
+        ngx_http_sendgrid_amp_hold(job, part, 0);
+        return NGX_OK;
+    }
+
+    sgamp_part_free(&job->ctx->worker->grow, part);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_separate(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, unsigned bits)
+{
+    uint32_t       i, n;
+    const u_char  *marks;
+    sgamp_grow_t  *grow;
+    sgamp_part_t  *named, *rest;
+
+    /* those that the answer does not name go again at once */
+
+    grow = &job->ctx->worker->grow;
+    marks = job->marks;
+
+    n = 0;
+
+    for (i = 0; i < part->n; i++) {
+        n += ((marks[i] & bits) != 0);
+    }
+
+    if (n < part->n) {
+        rest = sgamp_part_marked(grow, part, marks, bits, 0);
+        if (rest == NULL) {
+            return NGX_ERROR;
+        }
+
+        rest->rounds++;
+        ngx_http_sendgrid_amp_push(job, rest, (ngx_msec_t) part->due);
+    }
+
+    if (bits == SGAMP_RESPONSE_THROTTLED) {
+        named = sgamp_part_marked(grow, part, marks, bits, 1);
+        if (named == NULL) {
+            return NGX_ERROR;
+        }
+
+        named->sent = 1;
+        ngx_http_sendgrid_amp_hold(job, named, 1);
+
+        return NGX_OK;
+    }
+
+    for (i = 0; i < part->n; i++) {
+
+        if ((marks[i] & bits)
+            && ngx_http_sendgrid_amp_reject_one(job, part, i) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part)
+{
+    uint32_t                      first;
+    ngx_uint_t                    evidence;
+    sgamp_grow_t                 *grow;
+    sgamp_part_t                 *range;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = job->ctx;
+
+    ctx->delivery.way = ngx_http_get_module_loc_conf(job->call->request,
+                                            ngx_http_sendgrid_amp_module);
+
+    evidence = ngx_http_sendgrid_amp_has_evidence(ctx);
+
+    if (evidence) {
+        ngx_http_sendgrid_amp_reject_suspects(ctx);
+
+    } else {
+        ctx->delivery.refusals++;
+
+        if (ctx->delivery.probe == NULL) {
+            ctx->delivery.probe = job;
+        }
+    }
+
+    if (part->n == 1) {
+        return evidence ? ngx_http_sendgrid_amp_reject_one(job, part, 0)
+                        : ngx_http_sendgrid_amp_suspect(job, part);
+    }
+
+    /*
+     * halves are sent at once, the first of them first and with all that
+     * becomes of it; if everything is refused, lone events tell it sooner
+     */
+
+    first = part->n / 2;
+
+    if (ctx->delivery.refusals >= NGX_HTTP_SENDGRID_AMP_REFUSALS) {
+        first = 1;
+    }
+
+    grow = &ctx->worker->grow;
+
+    range = sgamp_part_range(grow, part, first, part->n - first);
+    if (range == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_sendgrid_amp_push(job, range, (ngx_msec_t) part->due);
+
+    range = sgamp_part_range(grow, part, 0, first);
+    if (range == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_sendgrid_amp_push(job, range, (ngx_msec_t) part->due);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_hold(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, unsigned throttled)
+{
+    ngx_uint_t                         i;
+    ngx_msec_t                         delay;
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    conf = job->ctx->conf;
+
+    part->throttled = throttled;
+
+    if (part->attempts >= conf->retries) {
+        ngx_http_sendgrid_amp_give_up(job, part);
+        return;
+    }
+
+    delay = conf->retry_delay;
+
+    for (i = 0; i < part->attempts && delay < NGX_HTTP_SENDGRID_AMP_MAX_DELAY;
+         i++)
+    {
+        delay *= 2;
+    }
+
+    part->attempts++;
+
+    /* half of it and a random part of as much again */
+
+    delay = delay / 2 + (ngx_msec_t) ngx_random() % (delay + 1);
+
+    ngx_http_sendgrid_amp_push(job, part, ngx_current_msec + delay);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_reject_one(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, uint32_t i)
+{
+    sgamp_grow_t                      *grow;
+    ngx_http_sendgrid_amp_rejected_t  *rejected;
+
+    /* after 502 nothing is rejected: SendGrid posts the webhook again */
+
+    if (job->ctx->error == NGX_HTTP_SENDGRID_AMP_REFUSED) {
+        return NGX_OK;
+    }
+
+    rejected = job->ctx->flow->rejected(job, part, i);
+    if (rejected == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_sendgrid_amp_reject(job->ctx, rejected);
+
+    grow = &job->ctx->worker->grow;
+    grow->free(grow->data, rejected);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_suspect(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part)
+{
+    ngx_http_sendgrid_amp_rejected_t  *suspect;
+    ngx_http_sendgrid_amp_delivery_t  *delivery;
+
+    /*
+     * a suspect is a lone element that was refused while nothing tells whether
+     * the peer takes any element by the same way
+     */
+
+    delivery = &job->ctx->delivery;
+
+    delivery->refusal = job->call->status;
+    delivery->refused_by = job->call->kind;
+
+    if (++delivery->nsuspects == NGX_HTTP_SENDGRID_AMP_SUSPECTS) {
+        ngx_http_sendgrid_amp_wrong_way(job->ctx);
+        return NGX_OK;
+    }
+
+    suspect = job->ctx->flow->rejected(job, part, 0);
+    if (suspect == NULL) {
+        return NGX_ERROR;
+    }
+
+    suspect->next = delivery->suspects;
+    delivery->suspects = suspect;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_note_evidence(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    /* in the location that has answered */
+
+    conf = ngx_http_get_module_loc_conf(job->call->request,
+                                        ngx_http_sendgrid_amp_module);
+    conf->evidence.n++;
+    conf->evidence.last = ngx_current_msec;
+
+    job->ctx->worker->evidence = conf->evidence;
+    job->ctx->worker->evidence.way = ngx_http_sendgrid_amp_way(job->ctx);
+    job->ctx->delivery.accepted = 1;
+
+    ngx_http_sendgrid_amp_reject_suspects(job->ctx);
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_has_evidence(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    return ctx->delivery.accepted
+           || ngx_http_sendgrid_amp_is_recent(&ctx->delivery.way->evidence);
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_has_accepted(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_sendgrid_amp_evidence_t  *evidence;
+
+    evidence = &ctx->worker->evidence;
+
+    return ctx->delivery.accepted
+           || (ngx_http_sendgrid_amp_is_recent(evidence)
+               && evidence->way == ngx_http_sendgrid_amp_way(ctx));
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_recent(ngx_http_sendgrid_amp_evidence_t *evidence)
+{
+    return evidence->n != 0
+           && ngx_current_msec - evidence->last
+              < NGX_HTTP_SENDGRID_AMP_EVIDENCE;
+}
+
+
+static void
+ngx_http_sendgrid_amp_reject_suspects(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_sendgrid_amp_rejected_t  *suspect;
+
+    ctx->delivery.refusals = 0;
+    ctx->delivery.probe = NULL;
+
+    for (suspect = ctx->delivery.suspects;
+         suspect != NULL;
+         suspect = suspect->next)
+    {
+
+        if (ctx->error != NGX_HTTP_SENDGRID_AMP_REFUSED) {
+            ngx_http_sendgrid_amp_reject(ctx, suspect);
+        }
+    }
+
+    ngx_http_sendgrid_amp_free_suspects(ctx);
+}
+
+
+void
+ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    /* with another error the way may be right, and SendGrid posts again */
+
+    if (ctx->delivery.suspects == NULL
+        || ctx->error != NGX_HTTP_SENDGRID_AMP_OK)
+    {
+        return;
+    }
+
+    if (ngx_http_sendgrid_amp_has_evidence(ctx)) {
+        /* by another webhook meanwhile */
+        ngx_http_sendgrid_amp_reject_suspects(ctx);
+        ngx_http_sendgrid_amp_write_rejected(ctx);
+        return;
+    }
+
+    ngx_http_sendgrid_amp_wrong_way(ctx);
+}
+
+
+static void
+ngx_http_sendgrid_amp_free_suspects(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    sgamp_grow_t                      *grow;
+    ngx_http_sendgrid_amp_rejected_t  *suspect;
+
+    grow = &ctx->worker->grow;
+
+    while (ctx->delivery.suspects != NULL) {
+        suspect = ctx->delivery.suspects;
+        ctx->delivery.suspects = suspect->next;
+
+        grow->free(grow->data, suspect);
+    }
+
+    ctx->delivery.nsuspects = 0;
+}
+
+
+static void
+ngx_http_sendgrid_amp_wrong_way(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                  "the location \"%V\" answers %ui with %s to each %s, "
+                  "%s has accepted none: check the path and the host of "
+                  "\"proxy_pass\", and for a proxy, a firewall or a login page "
+                  "on the way",
+                  &ctx->route.uri, ctx->delivery.refusal,
+                  ctx->delivery.refused_by, ctx->flow->noun,
+                  ctx->flow->peer);
+
+    ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_REFUSED);
 }

@@ -7,50 +7,64 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
-#define NGX_HTTP_SENDGRID_AMP_MASK  "***"  /* for the API key */
+/*
+ * A dry run is a transport: batches are written to the client, a line each,
+ * in place of requests.
+ */
 
-
-struct ngx_http_sendgrid_amp_dry_run_s {
-    size_t          key_len;    /* of the API key in a payload */
-    sgamp_batch_t  *batch;      /* being written */
+typedef struct {
     ngx_chain_t    *free;
     ngx_chain_t    *busy;
     unsigned        started:1;  /* the header is sent, or failed */
-};
+} ngx_http_sendgrid_amp_dry_run_t;
 
 
+static ngx_int_t ngx_http_sendgrid_amp_dry_run_init(
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_http_sendgrid_amp_job_t *jobs,
+    ngx_uint_t n);
+static ngx_int_t ngx_http_sendgrid_amp_dry_run_send(
+    ngx_http_sendgrid_amp_job_t *job);
+static ngx_int_t ngx_http_sendgrid_amp_dry_run_batch(
+    ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_batch_t *batch);
 static ngx_int_t ngx_http_sendgrid_amp_dry_run_header(
     ngx_http_sendgrid_amp_ctx_t *ctx, off_t length);
-static ngx_int_t ngx_http_sendgrid_amp_dry_run_batch(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_chain_t *ngx_http_sendgrid_amp_dry_run_line(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
+    ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_batch_t *batch);
 static ngx_buf_t *ngx_http_sendgrid_amp_dry_run_buf(
     ngx_http_sendgrid_amp_ctx_t *ctx, ngx_chain_t ***ll, u_char *p,
     size_t len);
 static ngx_int_t ngx_http_sendgrid_amp_dry_run_output(
     ngx_http_sendgrid_amp_ctx_t *ctx, ngx_chain_t *out);
-static void ngx_http_sendgrid_amp_dry_run_free(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_dry_run_wait(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_uint_t ngx_http_sendgrid_amp_dry_run_take(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_action_e *action);
+static ngx_uint_t ngx_http_sendgrid_amp_dry_run_busy(
+    ngx_http_sendgrid_amp_job_t *job);
+
+
+static const ngx_http_sendgrid_amp_transport_ops_t
+    ngx_http_sendgrid_amp_writing = {
+    ngx_http_sendgrid_amp_dry_run_init,
+    ngx_http_sendgrid_amp_dry_run_send,
+    ngx_http_sendgrid_amp_dry_run_take,
+    ngx_http_sendgrid_amp_dry_run_busy,
+    NULL,
+    0
+};
 
 
 ngx_int_t
 ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_str_t            value;
-    sgamp_str_t          key, none;
-    ngx_http_request_t  *r;
+    ngx_str_t                         value;
+    ngx_http_sendgrid_amp_dry_run_t  *dry;
 
-    r = ctx->request;
-
-    if (ctx->conf->set.dry_run == NULL) {
+    if (ctx->conf->dry_run == NULL) {
         return NGX_OK;
     }
 
-    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->set.dry_run, &value)
-        != NGX_OK)
+    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->dry_run, &value) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -59,45 +73,16 @@ ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_OK;
     }
 
-    ctx->dry_run = ngx_pcalloc(r->pool,
-                               sizeof(ngx_http_sendgrid_amp_dry_run_t));
-    if (ctx->dry_run == NULL) {
+    dry = ngx_pcalloc(ctx->request->pool,
+                      sizeof(ngx_http_sendgrid_amp_dry_run_t));
+    if (dry == NULL) {
         return NGX_ERROR;
     }
 
-    none.len = 0;
-    none.data = (u_char *) "";
-
-    if (ngx_http_sendgrid_amp_escape(r->pool, &key, &none, &ctx->api_key, "")
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ctx->dry_run->key_len = key.len;
-
-    ngx_str_set(&ctx->api_key, NGX_HTTP_SENDGRID_AMP_MASK);
+    ctx->transport.ops = &ngx_http_sendgrid_amp_writing;
+    ctx->transport.data = dry;
 
     return NGX_OK;
-}
-
-
-size_t
-ngx_http_sendgrid_amp_batch_size(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    size_t  size;
-
-    size = ctx->conf->batch_size;
-
-    if (ctx->dry_run == NULL) {
-        return size;
-    }
-
-    /* as many events as there would be with the key in place of the mask */
-
-    size += sizeof(NGX_HTTP_SENDGRID_AMP_MASK) - 1;
-
-    return (size > ctx->dry_run->key_len) ? size - ctx->dry_run->key_len : 0;
 }
 
 
@@ -110,29 +95,38 @@ ngx_http_sendgrid_amp_dry_run_is_on(ngx_str_t *value)
 }
 
 
-void
-ngx_http_sendgrid_amp_dry_run_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
+static ngx_int_t
+ngx_http_sendgrid_amp_dry_run_init(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_http_sendgrid_amp_job_t *jobs, ngx_uint_t n)
 {
-    while (ctx->error == NGX_HTTP_SENDGRID_AMP_OK
-           && ctx->dry_run->batch == NULL
-           && ctx->batcher.closed != NULL)
-    {
-        ctx->dry_run->batch = sgamp_batcher_take(&ctx->batcher);
-
-        if (ngx_http_sendgrid_amp_dry_run_batch(ctx) != NGX_OK) {
-            ngx_http_sendgrid_amp_internal(ctx, "a dry run cannot be written");
-            return;
-        }
-    }
+    return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_dry_run_batch(ngx_http_sendgrid_amp_ctx_t *ctx)
+ngx_http_sendgrid_amp_dry_run_send(ngx_http_sendgrid_amp_job_t *job)
 {
-    ngx_chain_t  *out;
+    if (ngx_http_sendgrid_amp_dry_run_batch(job->ctx, job->batch) != NGX_OK) {
+        ngx_http_sendgrid_amp_internal(job->ctx,
+                                       "a dry run cannot be written");
+    }
 
-    if (!ctx->dry_run->started
+    /* nginx may have buffers of the batch until the request is closed */
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_dry_run_batch(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_batch_t *batch)
+{
+    ngx_chain_t                      *out;
+    ngx_http_sendgrid_amp_dry_run_t  *dry;
+
+    dry = ctx->transport.data;
+
+    if (!dry->started
         && ngx_http_sendgrid_amp_dry_run_header(ctx, -1) != NGX_OK)
     {
         return NGX_ERROR;
@@ -140,11 +134,10 @@ ngx_http_sendgrid_amp_dry_run_batch(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     if (ctx->request->header_only) {
         /* "post_action": the answer was sent */
-        ngx_http_sendgrid_amp_dry_run_free(ctx);
         return NGX_OK;
     }
 
-    out = ngx_http_sendgrid_amp_dry_run_line(ctx);
+    out = ngx_http_sendgrid_amp_dry_run_line(ctx, batch);
     if (out == NULL) {
         return NGX_ERROR;
     }
@@ -157,10 +150,12 @@ static ngx_int_t
 ngx_http_sendgrid_amp_dry_run_header(ngx_http_sendgrid_amp_ctx_t *ctx,
     off_t length)
 {
-    ngx_int_t            rc;
-    ngx_http_request_t  *r;
+    ngx_int_t                         rc;
+    ngx_http_request_t               *r;
+    ngx_http_sendgrid_amp_dry_run_t  *dry;
 
     r = ctx->request;
+    dry = ctx->transport.data;
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = length;
@@ -171,7 +166,7 @@ ngx_http_sendgrid_amp_dry_run_header(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     /* filters keep what they have set up: there is no second header */
 
-    ctx->dry_run->started = 1;
+    dry->started = 1;
 
     rc = ngx_http_send_header(r);
 
@@ -180,12 +175,13 @@ ngx_http_sendgrid_amp_dry_run_header(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 
 static ngx_chain_t *
-ngx_http_sendgrid_amp_dry_run_line(ngx_http_sendgrid_amp_ctx_t *ctx)
+ngx_http_sendgrid_amp_dry_run_line(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_batch_t *batch)
 {
     u_char                *p, *last;
     ngx_buf_t             *b;
     ngx_chain_t           *out, **ll;
-    sgamp_str_t            part;
+    sgamp_str_t            slice;
     sgamp_batch_cursor_t   cursor;
 
     static u_char  lf[] = { LF };
@@ -195,18 +191,18 @@ ngx_http_sendgrid_amp_dry_run_line(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     ngx_memzero(&cursor, sizeof(sgamp_batch_cursor_t));
 
-    while (sgamp_batch_walk(ctx->dry_run->batch, &cursor, &part)) {
-        last = part.data + part.len;
+    while (sgamp_batch_walk(batch, &cursor, &slice)) {
+        last = slice.data + slice.len;
 
         /* a string has no line feed, only what stands between tokens may */
 
-        for (p = part.data; p < last; p++) {
+        for (p = slice.data; p < last; p++) {
             if (*p == LF || *p == CR) {
                 *p = ' ';
             }
         }
 
-        b = ngx_http_sendgrid_amp_dry_run_buf(ctx, &ll, part.data, part.len);
+        b = ngx_http_sendgrid_amp_dry_run_buf(ctx, &ll, slice.data, slice.len);
         if (b == NULL) {
             return NULL;
         }
@@ -227,10 +223,13 @@ static ngx_buf_t *
 ngx_http_sendgrid_amp_dry_run_buf(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_chain_t ***ll, u_char *p, size_t len)
 {
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
+    ngx_buf_t                        *b;
+    ngx_chain_t                      *cl;
+    ngx_http_sendgrid_amp_dry_run_t  *dry;
 
-    cl = ngx_chain_get_free_buf(ctx->request->pool, &ctx->dry_run->free);
+    dry = ctx->transport.data;
+
+    cl = ngx_chain_get_free_buf(ctx->request->pool, &dry->free);
     if (cl == NULL) {
         return NULL;
     }
@@ -264,7 +263,7 @@ ngx_http_sendgrid_amp_dry_run_output(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_dry_run_t  *dry;
 
     r = ctx->request;
-    dry = ctx->dry_run;
+    dry = ctx->transport.data;
 
     rc = ngx_http_output_filter(r, out);
 
@@ -277,23 +276,29 @@ ngx_http_sendgrid_amp_dry_run_output(ngx_http_sendgrid_amp_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    if (dry->busy != NULL) {
-        return ngx_http_sendgrid_amp_dry_run_wait(ctx);
-    }
-
-    ngx_http_sendgrid_amp_dry_run_free(ctx);
-
-    return NGX_OK;
+    return ngx_http_sendgrid_amp_dry_run_wait(ctx);
 }
 
 
 static ngx_int_t
 ngx_http_sendgrid_amp_dry_run_wait(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_event_t               *wev;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_event_t                      *wev;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_sendgrid_amp_dry_run_t  *dry;
 
+    dry = ctx->transport.data;
     wev = ctx->request->connection->write;
+
+    if (dry->busy == NULL) {
+
+        if (wev->timer_set && !wev->delayed) {
+            ngx_del_timer(wev);
+        }
+
+        return NGX_OK;
+    }
+
     clcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_core_module);
 
     if (!wev->delayed) {
@@ -304,35 +309,25 @@ ngx_http_sendgrid_amp_dry_run_wait(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-static void
-ngx_http_sendgrid_amp_dry_run_free(ngx_http_sendgrid_amp_ctx_t *ctx)
+static ngx_uint_t
+ngx_http_sendgrid_amp_dry_run_take(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_action_e *action)
 {
-    ngx_event_t  *wev;
+    ngx_connection_t                 *c;
+    ngx_http_sendgrid_amp_ctx_t      *ctx;
+    ngx_http_sendgrid_amp_dry_run_t  *dry;
 
-    wev = ctx->request->connection->write;
-
-    if (wev->timer_set && !wev->delayed) {
-        ngx_del_timer(wev);
-    }
-
-    sgamp_batch_free(&ctx->worker->pieces, ctx->dry_run->batch);
-
-    ctx->dry_run->batch = NULL;
-}
-
-
-void
-ngx_http_sendgrid_amp_dry_run_flush(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_connection_t  *c;
-
-    if (ctx->dry_run->batch == NULL
-        || ctx->error != NGX_HTTP_SENDGRID_AMP_OK)
-    {
-        return;
-    }
-
+    ctx = job->ctx;
+    dry = ctx->transport.data;
     c = ctx->request->connection;
+
+    if (!ngx_http_sendgrid_amp_dry_run_busy(job)) {
+        return 0;
+    }
+
+    if (dry->busy == NULL) {
+        return 1;
+    }
 
     if (c->write->timedout) {
         ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
@@ -340,33 +335,39 @@ ngx_http_sendgrid_amp_dry_run_flush(ngx_http_sendgrid_amp_ctx_t *ctx)
         c->timedout = 1;
 
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TIMED_OUT);
-        return;
+        return 0;
     }
 
     if (ngx_http_sendgrid_amp_dry_run_output(ctx, NULL) != NGX_OK) {
         ngx_http_sendgrid_amp_internal(ctx, "a dry run cannot be written");
+        return 0;
     }
+
+    return dry->busy == NULL;
 }
 
 
-ngx_uint_t
-ngx_http_sendgrid_amp_dry_run_busy(ngx_http_sendgrid_amp_ctx_t *ctx)
+static ngx_uint_t
+ngx_http_sendgrid_amp_dry_run_busy(ngx_http_sendgrid_amp_job_t *job)
 {
-    return ctx->dry_run->batch != NULL
-           && ctx->error == NGX_HTTP_SENDGRID_AMP_OK;
+    /* after a failure the batch is freed with the request */
+
+    return job->ctx->error == NGX_HTTP_SENDGRID_AMP_OK;
 }
 
 
 ngx_int_t
 ngx_http_sendgrid_amp_dry_run_reply(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_http_request_t  *r;
+    ngx_http_request_t               *r;
+    ngx_http_sendgrid_amp_dry_run_t  *dry;
 
     r = ctx->request;
+    dry = ctx->transport.data;
 
     if (ctx->error != NGX_HTTP_SENDGRID_AMP_OK) {
 
-        if (!ctx->dry_run->started) {
+        if (!dry->started) {
             return ngx_http_sendgrid_amp_reply(ctx);
         }
 
@@ -379,21 +380,11 @@ ngx_http_sendgrid_amp_dry_run_reply(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (!ctx->dry_run->started
+    if (!dry->started
         && ngx_http_sendgrid_amp_dry_run_header(ctx, 0) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return ngx_http_send_special(r, NGX_HTTP_LAST);
-}
-
-
-void
-ngx_http_sendgrid_amp_dry_run_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    if (ctx->dry_run != NULL && ctx->dry_run->batch != NULL) {
-        sgamp_batch_free(&ctx->worker->pieces, ctx->dry_run->batch);
-        ctx->dry_run->batch = NULL;
-    }
 }

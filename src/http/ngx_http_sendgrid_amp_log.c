@@ -80,6 +80,10 @@ ngx_http_sendgrid_amp_set_log_handler(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_sendgrid_amp_server_rewrite_handler(ngx_http_request_t *r)
 {
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+
     /*
      * a body over "client_max_body_size" is refused before the rewrite phase;
      * after a redirect of "error_page" the content handler is still that of
@@ -88,7 +92,7 @@ ngx_http_sendgrid_amp_server_rewrite_handler(ngx_http_request_t *r)
 
     if (r == r->main
         && r->internal
-        && r->content_handler == ngx_http_sendgrid_amp_handler
+        && r->content_handler == amcf->handler
         && !ngx_http_sendgrid_amp_seen(r))
     {
         ngx_http_sendgrid_amp_hide(r, ngx_http_sendgrid_amp_log_keyed);

@@ -111,15 +111,16 @@ ngx_http_sendgrid_amp_summary(ngx_http_sendgrid_amp_ctx_t *ctx)
     b->last = ngx_sprintf(b->last,
                           "{\"received\":%ui,\"forwarded\":%ui,"
                           "\"ignored\":%ui,\"rejected\":%ui,\"batches\":%ui",
-                          ctx->received, ctx->forwarded, ctx->ignored,
-                          ctx->rejected, ctx->batches);
+                          ctx->counts.received, ctx->counts.forwarded,
+                          ctx->counts.ignored, ctx->counts.rejected,
+                          ctx->counts.batches);
 
     if (error->keyword.len != 0) {
         b->last = ngx_sprintf(b->last, ",\"error\":\"%V\"", &error->keyword);
     }
 
     if (ctx->error == NGX_HTTP_SENDGRID_AMP_INVALID_JSON) {
-        b->last = ngx_sprintf(b->last, ",\"at\":%uL", ctx->at);
+        b->last = ngx_sprintf(b->last, ",\"at\":%uL", ctx->counts.at);
     }
 
     *b->last++ = '}';
@@ -171,42 +172,11 @@ ngx_http_sendgrid_amp_reply_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-ngx_table_elt_t *
-ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r, char *name,
-    char *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NULL;
-    }
-
-    h->hash = 1;
-    ngx_http_sendgrid_amp_unlink(h);
-
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value.data = (u_char *) value;
-    h->value.len = ngx_strlen(value);
-
-    return h;
-}
-
-
 static ngx_int_t
 ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r)
 {
     ngx_http_sendgrid_amp_ctx_t       *ctx;
-    ngx_http_sendgrid_amp_slot_t      *slot;
     ngx_http_sendgrid_amp_loc_conf_t  *conf;
-
-    slot = ngx_http_sendgrid_amp_slot(r);
-
-    if (slot != NULL) {
-        ngx_http_sendgrid_amp_answer_header(slot, r);
-        return ngx_http_next_header_filter(r);
-    }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
 
@@ -286,17 +256,9 @@ ngx_http_sendgrid_amp_replace(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_buf_t                     *b;
-    ngx_chain_t                    out, *cl;
-    ngx_http_sendgrid_amp_ctx_t   *ctx;
-    ngx_http_sendgrid_amp_slot_t  *slot;
-
-    slot = ngx_http_sendgrid_amp_slot(r);
-
-    if (slot != NULL) {
-        ngx_http_sendgrid_amp_receive(slot, in);
-        return NGX_OK;
-    }
+    ngx_buf_t                    *b;
+    ngx_chain_t                   out, *cl;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
 
@@ -321,14 +283,12 @@ ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 }
 
 
-ngx_int_t
-ngx_http_sendgrid_amp_filter_init(ngx_conf_t *cf)
+void
+ngx_http_sendgrid_amp_reply_filter_init(void)
 {
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_sendgrid_amp_header_filter;
 
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_sendgrid_amp_body_filter;
-
-    return NGX_OK;
 }

@@ -25,7 +25,6 @@ typedef struct {
 } ngx_http_sendgrid_amp_text_t;
 
 
-static ngx_int_t ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r);
 static sgamp_format_e ngx_http_sendgrid_amp_status_format(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_status_refuse(ngx_http_request_t *r);
@@ -45,88 +44,7 @@ static ngx_str_t  ngx_http_sendgrid_amp_status_types[] = {
 };
 
 
-char *
-ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
-
-    ngx_str_t  *value;
-
-    if (alcf->status != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    alcf->status = SGAMP_FORMATS;
-
-    if (cf->args->nelts == 2) {
-        value = cf->args->elts;
-
-        alcf->status = sgamp_format_lookup(value[1].data, value[1].len);
-
-        if (alcf->status == SGAMP_FORMATS) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value \"%V\" in \"%V\" directive, it "
-                               "must be \"html\", \"json\" or \"prometheus\"",
-                               &value[1], &cmd->name);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return ngx_http_sendgrid_amp_set_handler(cf,
-                                        ngx_http_sendgrid_amp_status_handler);
-}
-
-
 ngx_int_t
-ngx_http_sendgrid_amp_merge_status(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *prev,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
-{
-    ngx_http_core_loc_conf_t           *clcf;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
-
-    static ngx_str_t  name = ngx_string("sendgrid_amp_status");
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    /* the blocks of "if" and "limit_except" are parts of their location */
-
-    if (clcf->noname && conf->status == NGX_CONF_UNSET_UINT) {
-        conf->status = prev->status;
-    }
-
-    if (conf->status == NGX_CONF_UNSET_UINT) {
-        return NGX_OK;
-    }
-
-    if (clcf->lmt_excpt && clcf->handler == NULL) {
-        clcf->handler = ngx_http_sendgrid_amp_status_handler;
-    }
-
-    if (ngx_http_sendgrid_amp_check_handler(cf,
-                                          ngx_http_sendgrid_amp_status_handler,
-                                          &name)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    amcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_sendgrid_amp_module);
-
-    if (amcf->zone == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"sendgrid_amp_status\" in location \"%V\" "
-                           "requires \"sendgrid_amp_zone\"",
-                           &clcf->name);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;

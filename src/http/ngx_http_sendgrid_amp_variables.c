@@ -26,32 +26,32 @@ static ngx_http_variable_t  ngx_http_sendgrid_amp_vars[] = {
 
     { ngx_string("sendgrid_amp_received"), NULL,
       ngx_http_sendgrid_amp_number_variable,
-      offsetof(ngx_http_sendgrid_amp_ctx_t, received),
+      offsetof(ngx_http_sendgrid_amp_ctx_t, counts.received),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("sendgrid_amp_forwarded"), NULL,
       ngx_http_sendgrid_amp_number_variable,
-      offsetof(ngx_http_sendgrid_amp_ctx_t, forwarded),
+      offsetof(ngx_http_sendgrid_amp_ctx_t, counts.forwarded),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("sendgrid_amp_ignored"), NULL,
       ngx_http_sendgrid_amp_number_variable,
-      offsetof(ngx_http_sendgrid_amp_ctx_t, ignored),
+      offsetof(ngx_http_sendgrid_amp_ctx_t, counts.ignored),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("sendgrid_amp_rejected"), NULL,
       ngx_http_sendgrid_amp_number_variable,
-      offsetof(ngx_http_sendgrid_amp_ctx_t, rejected),
+      offsetof(ngx_http_sendgrid_amp_ctx_t, counts.rejected),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("sendgrid_amp_batches"), NULL,
       ngx_http_sendgrid_amp_number_variable,
-      offsetof(ngx_http_sendgrid_amp_ctx_t, batches),
+      offsetof(ngx_http_sendgrid_amp_ctx_t, counts.batches),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("sendgrid_amp_retries"), NULL,
       ngx_http_sendgrid_amp_number_variable,
-      offsetof(ngx_http_sendgrid_amp_ctx_t, retries),
+      offsetof(ngx_http_sendgrid_amp_ctx_t, counts.retries),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("sendgrid_amp_error"), NULL,
@@ -133,8 +133,8 @@ ngx_http_sendgrid_amp_region_variable(ngx_http_request_t *r,
 
     ctx = ngx_http_sendgrid_amp_webhook(r);
 
-    if (ctx != NULL && ctx->region.len != 0) {
-        return ngx_http_sendgrid_amp_set_variable(v, &ctx->region);
+    if (ctx != NULL && ctx->route.region.len != 0) {
+        return ngx_http_sendgrid_amp_set_variable(v, &ctx->route.region);
     }
 
     conf = ngx_http_get_module_loc_conf(r->main, ngx_http_sendgrid_amp_module);
@@ -166,7 +166,8 @@ ngx_http_sendgrid_amp_signature_variable(ngx_http_request_t *r,
     }
 
     return ngx_http_sendgrid_amp_set_variable(v,
-                         ngx_http_sendgrid_amp_signature_name(ctx->signature));
+                         ngx_http_sendgrid_amp_signature_name(
+                             ngx_http_sendgrid_amp_access_signature(ctx)));
 }
 
 

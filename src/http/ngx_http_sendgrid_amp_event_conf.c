@@ -553,3 +553,117 @@ ngx_http_sendgrid_amp_property(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     return NGX_CONF_OK;
 }
+
+
+void
+ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i)
+{
+    u_char     *p, *last, ch;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    p = value[i].data;
+    last = p + value[i].len;
+
+    for ( ;; ) {
+        p = ngx_strlchr(p, last, '$');
+
+        if (p == NULL || ++p == last) {
+            return;
+        }
+
+        ch = (u_char) (*p | 0x20);
+
+        if (*p == '{' || *p == '_' || (ch >= 'a' && ch <= 'z')) {
+            break;
+        }
+    }
+
+    /* the parameter may be a secret */
+
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                       "parameter %ui of \"%V\" directive looks as if it had "
+                       "a variable, and is taken as it is",
+                       i, &value[0]);
+}
+
+
+char *
+ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "must not be empty";
+    }
+
+    if (ngx_strncmp(value[1].data, "SG.", 3) == 0) {
+        return "must be an API key of Amplitude, not of SendGrid";
+    }
+
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+}
+
+
+char *
+ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    if (cf->args->nelts - 1 > SGAMP_MAX_USER_KEYS) {
+        return "has more than 16 names";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        if (value[i].len == 0) {
+            return "has an empty name";
+        }
+    }
+
+    return ngx_http_sendgrid_amp_names(cf, cmd, conf);
+}
+
+
+void
+ngx_http_sendgrid_amp_init_rules(ngx_http_sendgrid_amp_rules_conf_t *rcf)
+{
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     rcf->hash_key = { 0, NULL };
+     */
+
+    rcf->event_names = NGX_CONF_UNSET_PTR;
+    rcf->events = NGX_CONF_UNSET_PTR;
+    rcf->ignore = NGX_CONF_UNSET_PTR;
+    rcf->drop = NGX_CONF_UNSET_PTR;
+    rcf->keep = NGX_CONF_UNSET_PTR;
+    rcf->hash = NGX_CONF_UNSET_PTR;
+    rcf->properties = NGX_CONF_UNSET_PTR;
+    rcf->client_ip = NGX_CONF_UNSET;
+}
+
+
+void
+ngx_http_sendgrid_amp_merge_rules(ngx_http_sendgrid_amp_rules_conf_t *prev,
+    ngx_http_sendgrid_amp_rules_conf_t *rcf)
+{
+    if (rcf->hash == NGX_CONF_UNSET_PTR) {
+        rcf->hash_key = prev->hash_key;
+    }
+
+    ngx_conf_merge_ptr_value(rcf->event_names, prev->event_names, NULL);
+    ngx_conf_merge_ptr_value(rcf->events, prev->events, NULL);
+    ngx_conf_merge_ptr_value(rcf->ignore, prev->ignore, NULL);
+    ngx_conf_merge_ptr_value(rcf->drop, prev->drop, NULL);
+    ngx_conf_merge_ptr_value(rcf->keep, prev->keep, NULL);
+    ngx_conf_merge_ptr_value(rcf->hash, prev->hash, NULL);
+    ngx_conf_merge_ptr_value(rcf->properties, prev->properties, NULL);
+    ngx_conf_merge_value(rcf->client_ip, prev->client_ip, 0);
+}

@@ -6,6 +6,8 @@
 
 #include "ngx_http_sendgrid_amp.h"
 
+#include <openssl/crypto.h>
+
 
 #define NGX_HTTP_SENDGRID_AMP_SIGNATURE_HEADER                                \
     "X-Twilio-Email-Event-Webhook-Signature"
@@ -13,19 +15,23 @@
     "X-Twilio-Email-Event-Webhook-Timestamp"
 
 
+static ngx_int_t ngx_http_sendgrid_amp_accepted(
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *password);
+static ngx_int_t ngx_http_sendgrid_amp_signature_headers(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_get_header(
     ngx_http_sendgrid_amp_ctx_t *ctx, char *name, sgamp_str_t *value);
-static ngx_int_t ngx_http_sendgrid_amp_check_time(
-    ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_str_t *timestamp);
 static ngx_int_t ngx_http_sendgrid_amp_start_hash(
     ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_str_t *signature,
     sgamp_str_t *timestamp);
+static ngx_int_t ngx_http_sendgrid_amp_check_time(
+    ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_str_t *timestamp);
+static ngx_uint_t ngx_http_sendgrid_amp_is_encoded(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_final(ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_unverified(
     ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_signature_e signature, char *why, char *name);
-static ngx_int_t ngx_http_sendgrid_amp_release_held(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_access_cleanup(void *data);
 
 
 /* in the order of ngx_http_sendgrid_amp_signature_e */
@@ -41,7 +47,114 @@ static ngx_str_t  ngx_http_sendgrid_amp_signatures[] = {
 
 
 ngx_int_t
-ngx_http_sendgrid_amp_verify_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
+ngx_http_sendgrid_amp_access(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r->method != NGX_HTTP_POST) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_NOT_ALLOWED);
+        return NGX_DECLINED;
+    }
+
+    rc = ctx->flow->authorize(ctx);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED);
+        return NGX_DECLINED;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_sendgrid_amp_internal(ctx, "credentials cannot be checked");
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_sendgrid_amp_signature_headers(ctx);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_BAD_SIGNATURE);
+        return NGX_DECLINED;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_sendgrid_amp_internal(ctx, "OpenSSL cannot hash the body");
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_sendgrid_amp_is_encoded(r)) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_ENCODED);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_access_basic(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    rc = ngx_http_auth_basic_user(r);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "client sent no credentials");
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_sendgrid_amp_accepted(ctx, &r->headers_in.passwd);
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "client sent a password that is not one of "
+                      "\"sendgrid_amp_secret\"");
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_accepted(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *password)
+{
+    u_char                           digest[SGAMP_SHA256_LEN];
+    ngx_uint_t                       i, accepted;
+    ngx_http_sendgrid_amp_secret_t  *secret;
+
+    /*
+     * digests are compared, all of them and whole: the time tells neither
+     * which secret matches nor how much of it
+     */
+
+    if (sgamp_sha256(digest, password->data, password->len) != SGAMP_OK) {
+        return NGX_ERROR;
+    }
+
+    accepted = 0;
+    secret = ctx->conf->secrets->elts;
+
+    for (i = 0; i < ctx->conf->secrets->nelts; i++) {
+        accepted |= (CRYPTO_memcmp(secret[i].digest, digest, sizeof(digest))
+                     == 0);
+    }
+
+    return accepted ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_signature_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_int_t    rc;
     sgamp_str_t  signature, timestamp;
@@ -70,7 +183,7 @@ ngx_http_sendgrid_amp_verify_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
         rc = ngx_http_sendgrid_amp_check_time(ctx, &timestamp);
     }
 
-    ctx->hashing = (rc == NGX_OK);
+    ctx->access.hashing = (rc == NGX_OK);
 
     /* what is only reported hinders nobody */
 
@@ -119,7 +232,14 @@ static ngx_int_t
 ngx_http_sendgrid_amp_start_hash(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_str_t *signature, sgamp_str_t *timestamp)
 {
-    switch (sgamp_signature_init(&ctx->hash, signature, timestamp)) {
+    if (ngx_http_sendgrid_amp_add_cleanup(ctx,
+                                        ngx_http_sendgrid_amp_access_cleanup)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    switch (sgamp_signature_init(&ctx->access.hash, signature, timestamp)) {
 
     case SGAMP_OK:
         return NGX_OK;
@@ -165,12 +285,44 @@ ngx_http_sendgrid_amp_check_time(ngx_http_sendgrid_amp_ctx_t *ctx,
 }
 
 
-ngx_int_t
-ngx_http_sendgrid_amp_verify_update(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_str_t *part)
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_encoded(ngx_http_request_t *r)
 {
-    if (ctx->hashing
-        && sgamp_signature_update(&ctx->hash, part->data, part->len)
+    ngx_str_t                       *value;
+    ngx_http_sendgrid_amp_search_t   search;
+
+    ngx_memzero(&search, sizeof(ngx_http_sendgrid_amp_search_t));
+
+    for ( ;; ) {
+        value = ngx_http_sendgrid_amp_next_header(r, &search,
+                                                  "Content-Encoding");
+        if (value == NULL) {
+            return 0;
+        }
+
+        /* no coding at all, or by name */
+
+        if (value->len == 0
+            || (value->len == sizeof("identity") - 1
+                && ngx_strncasecmp(value->data, (u_char *) "identity",
+                                   sizeof("identity") - 1)
+                   == 0))
+        {
+            continue;
+        }
+
+        return 1;
+    }
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_access_update(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *portion)
+{
+    if (ctx->access.hashing
+        && sgamp_signature_update(&ctx->access.hash, portion->data,
+                                  portion->len)
            != SGAMP_OK)
     {
         return NGX_ERROR;
@@ -181,14 +333,14 @@ ngx_http_sendgrid_amp_verify_update(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 
 ngx_int_t
-ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
+ngx_http_sendgrid_amp_access_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
-    rc = ctx->hashing ? ngx_http_sendgrid_amp_final(ctx) : NGX_OK;
+    rc = ctx->access.hashing ? ngx_http_sendgrid_amp_final(ctx) : NGX_OK;
 
-    ctx->hashing = 0;
-    sgamp_signature_done(&ctx->hash);
+    ctx->access.hashing = 0;
+    sgamp_signature_done(&ctx->access.hash);
 
     if (rc == NGX_ERROR) {
         ngx_http_sendgrid_amp_internal(ctx,
@@ -196,23 +348,12 @@ ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (!ctx->hold) {
-        return ngx_http_sendgrid_amp_release_held(ctx);
-    }
-
-    if (ctx->signature != NGX_HTTP_SENDGRID_AMP_SIGNED) {
+    if (ctx->hold && ctx->access.signature != NGX_HTTP_SENDGRID_AMP_SIGNED) {
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_BAD_SIGNATURE);
         return NGX_ERROR;
     }
 
-    if (ctx->fault != SGAMP_OK) {
-        ngx_http_sendgrid_amp_body_fault(ctx);
-        return NGX_ERROR;
-    }
-
-    ctx->hold = 0;
-
-    return ngx_http_sendgrid_amp_release_held(ctx);
+    return NGX_OK;
 }
 
 
@@ -223,10 +364,10 @@ ngx_http_sendgrid_amp_final(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     keys = ctx->conf->keys;
 
-    switch (sgamp_signature_final(&ctx->hash, keys->elts, keys->nelts)) {
+    switch (sgamp_signature_final(&ctx->access.hash, keys->elts, keys->nelts)) {
 
     case SGAMP_OK:
-        ctx->signature = NGX_HTTP_SENDGRID_AMP_SIGNED;
+        ctx->access.signature = NGX_HTTP_SENDGRID_AMP_SIGNED;
         return NGX_OK;
 
     case SGAMP_INVALID:
@@ -248,7 +389,7 @@ ngx_http_sendgrid_amp_unverified(ngx_http_sendgrid_amp_ctx_t *ctx,
 {
     ngx_uint_t  level;
 
-    ctx->signature = signature;
+    ctx->access.signature = signature;
 
     level = ctx->hold ? NGX_LOG_INFO : NGX_LOG_WARN;
 
@@ -260,41 +401,10 @@ ngx_http_sendgrid_amp_unverified(ngx_http_sendgrid_amp_ctx_t *ctx,
 }
 
 
-static ngx_int_t
-ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx)
+ngx_http_sendgrid_amp_signature_e
+ngx_http_sendgrid_amp_access_signature(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    size_t              size;
-    sgamp_held_event_t  event;
-
-    if (ctx->turn.posted) {
-        return NGX_AGAIN;
-    }
-
-    for ( ;; ) {
-        size = 0;
-
-        while (size < NGX_HTTP_SENDGRID_AMP_FEED_SIZE) {
-
-            if (!sgamp_held_next(&ctx->held, &ctx->cursor, &event)) {
-                ngx_http_sendgrid_amp_write_rejected(ctx);
-                sgamp_held_done(&ctx->held);
-                return NGX_OK;
-            }
-
-            ngx_http_sendgrid_amp_reject_unmapped(ctx, event.kind,
-                                                  event.reason, &event.id,
-                                                  &event.raw);
-            size += event.raw.len;
-        }
-
-        ngx_http_sendgrid_amp_write_rejected(ctx);
-
-        ctx->work += size;
-
-        if (ngx_http_sendgrid_amp_turn(ctx)) {
-            return NGX_AGAIN;
-        }
-    }
+    return ctx->access.signature;
 }
 
 
@@ -303,4 +413,13 @@ ngx_http_sendgrid_amp_signature_name(
     ngx_http_sendgrid_amp_signature_e signature)
 {
     return &ngx_http_sendgrid_amp_signatures[signature];
+}
+
+
+static void
+ngx_http_sendgrid_amp_access_cleanup(void *data)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx = data;
+
+    sgamp_signature_done(&ctx->access.hash);
 }

@@ -11,6 +11,15 @@
 #define NGX_HTTP_SENDGRID_AMP_MIN_PAGES  8
 
 
+#define ngx_http_sendgrid_amp_add(counters, metric, n)                        \
+    (void) ngx_atomic_fetch_add(&(counters)[metric], (ngx_atomic_int_t) (n))
+
+
+static ngx_int_t ngx_http_sendgrid_amp_count_handler(ngx_http_request_t *r);
+static void ngx_http_sendgrid_amp_count_webhook(ngx_atomic_t *counters,
+    ngx_http_request_t *r);
+static void ngx_http_sendgrid_amp_add_time(ngx_atomic_t *counters,
+    unsigned histogram, ngx_msec_int_t ms);
 static ngx_int_t ngx_http_sendgrid_amp_init_zone(ngx_shm_zone_t *zone,
     void *data);
 static void ngx_http_sendgrid_amp_restore(ngx_shm_zone_t *zone,
@@ -19,6 +28,170 @@ static ngx_shm_zone_t *ngx_http_sendgrid_amp_old_zone(ngx_cycle_t *cycle,
     ngx_str_t *name);
 static ngx_http_sendgrid_amp_shared_t *ngx_http_sendgrid_amp_old_shared(
     ngx_shm_zone_t *zone);
+
+
+void
+ngx_http_sendgrid_amp_enter(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_sendgrid_amp_flight_t  *flight;
+
+    if (ctx->counts.shared == NULL) {
+        return;
+    }
+
+    /* the entry of this process; another process that had the entry is gone */
+
+    flight = &ctx->worker->shared->flights[ngx_process_slot];
+
+    if (flight->pid != ngx_pid) {
+        flight->n = 0;
+        flight->pid = ngx_pid;
+    }
+
+    flight->n++;
+    ctx->counts.flying = 1;
+}
+
+
+void
+ngx_http_sendgrid_amp_leave(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                         i;
+    ngx_http_sendgrid_amp_signature_e  signature;
+
+    if (ctx->counts.flying) {
+        ctx->worker->shared->flights[ngx_process_slot].n--;
+        ctx->counts.flying = 0;
+    }
+
+    ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_RECEIVED_BYTES,
+                                ctx->counts.bytes);
+
+    signature = ngx_http_sendgrid_amp_access_signature(ctx);
+
+    if (signature != NGX_HTTP_SENDGRID_AMP_UNSIGNED) {
+        i = signature - NGX_HTTP_SENDGRID_AMP_SIGNED;
+        ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_SIGNED + i, 1);
+    }
+}
+
+
+void
+ngx_http_sendgrid_amp_count(ngx_http_sendgrid_amp_ctx_t *ctx, unsigned metric,
+    uint64_t n)
+{
+    if (ctx->counts.shared != NULL && n != 0) {
+        ngx_http_sendgrid_amp_add(ctx->counts.shared, metric, n);
+    }
+}
+
+
+void
+ngx_http_sendgrid_amp_count_time(ngx_http_sendgrid_amp_ctx_t *ctx,
+    unsigned histogram, ngx_msec_t start)
+{
+    if (ctx->counts.shared != NULL) {
+        ngx_http_sendgrid_amp_add_time(ctx->counts.shared, histogram,
+                                       (ngx_msec_int_t) (ngx_current_msec
+                                                         - start));
+    }
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_count_handler(ngx_http_request_t *r)
+{
+    ngx_atomic_t                       *counters;
+    ngx_http_sendgrid_amp_ctx_t        *ctx;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    if (r != r->main || !ngx_http_sendgrid_amp_seen(r)) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_sendgrid_amp_find_ctx(r);
+
+    if (ctx != NULL) {
+        counters = ctx->counts.shared;
+
+    } else {
+        amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+        counters = amcf->shared->values;
+    }
+
+    if (counters != NULL) {
+        ngx_http_sendgrid_amp_count_webhook(counters, r);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_count_webhook(ngx_atomic_t *counters,
+    ngx_http_request_t *r)
+{
+    ngx_uint_t       status;
+    ngx_time_t      *tp;
+    ngx_msec_int_t   ms;
+
+    tp = ngx_timeofday();
+
+    /* as $status has the status */
+
+    status = r->err_status ? r->err_status : r->headers_out.status;
+
+    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
+                           + (tp->msec - r->start_msec));
+
+    ngx_http_sendgrid_amp_add(counters, sgamp_metrics_webhook(status), 1);
+    ngx_http_sendgrid_amp_add_time(counters, SGAMP_METRICS_WEBHOOK_TIME, ms);
+}
+
+
+static void
+ngx_http_sendgrid_amp_add_time(ngx_atomic_t *counters, unsigned histogram,
+    ngx_msec_int_t ms)
+{
+    ms = ngx_max(ms, 0);
+
+    ngx_http_sendgrid_amp_add(counters, sgamp_metrics_bucket(histogram, ms),
+                              1);
+    ngx_http_sendgrid_amp_add(counters, histogram + SGAMP_METRICS_BUCKETS, ms);
+}
+
+
+void
+ngx_http_sendgrid_amp_snapshot(ngx_http_sendgrid_amp_main_conf_t *amcf,
+    sgamp_metrics_t *m)
+{
+    ngx_uint_t                       i;
+    ngx_time_t                      *tp;
+    ngx_http_sendgrid_amp_shared_t  *shared;
+    ngx_http_sendgrid_amp_flight_t  *flight;
+
+    shared = amcf->shared;
+    tp = ngx_timeofday();
+
+    m->since = shared->since;
+    m->now = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    for (i = 0; i < SGAMP_METRICS; i++) {
+        m->values[i] = shared->values[i];
+    }
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        flight = &shared->flights[i];
+
+        /* a worker that was killed has left its own behind */
+
+        if (flight->n != 0
+            && (kill(flight->pid, 0) != -1 || ngx_errno != NGX_ESRCH))
+        {
+            m->values[SGAMP_METRICS_IN_FLIGHT] += flight->n;
+        }
+    }
+}
 
 
 char *
@@ -238,34 +411,28 @@ ngx_http_sendgrid_amp_old_shared(ngx_shm_zone_t *zone)
 }
 
 
-void
-ngx_http_sendgrid_amp_snapshot(ngx_http_sendgrid_amp_main_conf_t *amcf,
-    sgamp_metrics_t *m)
+ngx_int_t
+ngx_http_sendgrid_amp_count_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                       i;
-    ngx_time_t                      *tp;
-    ngx_http_sendgrid_amp_shared_t  *shared;
-    ngx_http_sendgrid_amp_flight_t  *flight;
+    ngx_http_handler_pt                *h;
+    ngx_http_core_main_conf_t          *cmcf;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
 
-    shared = amcf->shared;
-    tp = ngx_timeofday();
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
 
-    m->since = shared->since;
-    m->now = (uint64_t) tp->sec * 1000 + tp->msec;
-
-    for (i = 0; i < SGAMP_METRICS; i++) {
-        m->values[i] = shared->values[i];
+    if (amcf->zone == NULL) {
+        return NGX_OK;
     }
 
-    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
-        flight = &shared->flights[i];
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-        /* a worker that was killed has left its own behind */
-
-        if (flight->n != 0
-            && (kill(flight->pid, 0) != -1 || ngx_errno != NGX_ESRCH))
-        {
-            m->values[SGAMP_METRICS_IN_FLIGHT] += flight->n;
-        }
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
     }
+
+    *h = ngx_http_sendgrid_amp_count_handler;
+
+    return NGX_OK;
 }

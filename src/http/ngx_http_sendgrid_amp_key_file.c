@@ -21,6 +21,8 @@
     "P-256 or the path of its file, %s"
 
 
+static ngx_int_t ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf,
+    ngx_array_t *keys, ngx_uint_t i);
 static ngx_uint_t ngx_http_sendgrid_amp_is_file(ngx_str_t *value);
 static ngx_int_t ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf,
     ngx_uint_t i, ngx_str_t *name, ngx_str_t *text);
@@ -32,7 +34,50 @@ static ngx_int_t ngx_http_sendgrid_amp_read_open(ngx_conf_t *cf, ngx_fd_t fd,
 static void ngx_http_sendgrid_amp_cleanup_key(void *data);
 
 
-ngx_int_t
+char *
+ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value;
+    ngx_uint_t  i;
+
+    if (alcf->public_keys != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        alcf->public_keys = NULL;
+        return NGX_CONF_OK;
+    }
+
+    alcf->public_keys = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                         sizeof(EVP_PKEY *));
+    if (alcf->public_keys == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "off") == 0) {
+            return "has \"off\" among its keys";
+        }
+
+        if (ngx_http_sendgrid_amp_add_key(cf, alcf->public_keys, i)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
 ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf, ngx_array_t *keys,
     ngx_uint_t i)
 {

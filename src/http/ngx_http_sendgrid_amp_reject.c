@@ -26,19 +26,21 @@
     sgamp_json_write(sink, (u_char *) text, sizeof(text) - 1)
 
 
-/* the lines of one look at a webhook; data begins with room for a line feed */
+/*
+ * The lines of one portion of a webhook, or of one answer, and what to count
+ * once the lines are written; data begins with room for a line feed.
+ */
 
 struct ngx_http_sendgrid_amp_lines_s {
     u_char      *last;
     u_char      *end;
     ngx_uint_t   n;
-    ngx_uint_t   kinds[SGAMP_KINDS];
-    ngx_uint_t   reasons[SGAMP_METRICS_REASONS];
+    uint32_t     counters[SGAMP_METRICS];
     u_char       data[];
 };
 
 
-/* events of a webhook that were logged */
+/* elements of a webhook that were logged for a reason */
 
 typedef struct {
     u_char      data[sizeof("amplitude_") + NGX_INT_T_LEN];
@@ -58,10 +60,11 @@ static void ngx_http_sendgrid_amp_add_line(ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected);
 static ngx_http_sendgrid_amp_lines_t *ngx_http_sendgrid_amp_lines(
     ngx_http_sendgrid_amp_ctx_t *ctx, size_t size);
-static void ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
-    const ngx_http_sendgrid_amp_rejected_t *rejected);
+static void ngx_http_sendgrid_amp_line(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_sink_t *sink, const ngx_http_sendgrid_amp_rejected_t *rejected);
 static void ngx_http_sendgrid_amp_line_json(sgamp_sink_t *sink,
     const sgamp_str_t *text);
+static void ngx_http_sendgrid_amp_reject_cleanup(void *data);
 static void ngx_http_sendgrid_amp_unwritten(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_prepare_file(
     ngx_http_sendgrid_amp_file_t *dead, ngx_file_info_t *fi,
@@ -86,42 +89,30 @@ static ssize_t ngx_http_sendgrid_amp_write_pipe(ngx_fd_t fd, u_char *p,
 static ngx_uint_t ngx_http_sendgrid_amp_fits_pipe(ngx_fd_t fd, size_t size);
 static void ngx_http_sendgrid_amp_write_failed(ngx_open_file_t *file,
     u_char *p, ssize_t n, ngx_err_t err, ngx_log_t *log);
+static char *ngx_http_sendgrid_amp_check_file(ngx_conf_t *cf,
+    ngx_str_t *value);
 
 
 void
 ngx_http_sendgrid_amp_reject(ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
-    if (ctx->conf->dead_letter != NULL && ctx->dry_run == NULL) {
+    ngx_uint_t  i;
+
+    /* a dry run writes nothing */
+
+    if (ctx->conf->dead_letter != NULL && ctx->transport.ops->live) {
         ngx_http_sendgrid_amp_add_line(ctx, rejected);
         return;
     }
 
     ngx_http_sendgrid_amp_log_rejected(ctx, rejected);
 
-    ctx->rejected++;
+    ctx->counts.rejected++;
 
-    ngx_http_sendgrid_amp_count_rejected(ctx, rejected->kind,
-                                         &rejected->reason);
-}
-
-
-void
-ngx_http_sendgrid_amp_reject_unmapped(ngx_http_sendgrid_amp_ctx_t *ctx,
-    sgamp_kind_e kind, sgamp_reason_e reason, const sgamp_str_t *id,
-    const sgamp_str_t *raw)
-{
-    ngx_http_sendgrid_amp_rejected_t  rejected;
-
-    ngx_memzero(&rejected, sizeof(ngx_http_sendgrid_amp_rejected_t));
-
-    rejected.kind = kind;
-    rejected.reason.data = (u_char *) sgamp_reason(reason);
-    rejected.reason.len = ngx_strlen(rejected.reason.data);
-    rejected.id = *id;
-    rejected.event = *raw;
-
-    ngx_http_sendgrid_amp_reject(ctx, &rejected);
+    for (i = 0; i < NGX_HTTP_SENDGRID_AMP_REJECTED_COUNTERS; i++) {
+        ngx_http_sendgrid_amp_count(ctx, rejected->counters[i], 1);
+    }
 }
 
 
@@ -144,8 +135,9 @@ ngx_http_sendgrid_amp_log_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_harmless(&rejected->id, 1, &id);
 
     ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
-                  "event rejected: %*s, field: \"%V\", sg_event_id: \"%V\"",
-                  rejected->reason.len, rejected->reason.data, &field, &id);
+                  "%s rejected: %*s, field: \"%V\", %s: \"%V\"",
+                  ctx->flow->noun, rejected->reason.len,
+                  rejected->reason.data, &field, ctx->flow->id, &id);
 }
 
 
@@ -186,23 +178,23 @@ ngx_http_sendgrid_amp_reason(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_uint_t                       i;
     ngx_http_sendgrid_amp_reason_t  *reason;
 
-    if (ctx->reasons == NULL) {
-        ctx->reasons = ngx_array_create(ctx->request->pool, 1,
+    if (ctx->reject.reasons == NULL) {
+        ctx->reject.reasons = ngx_array_create(ctx->request->pool, 1,
                                       sizeof(ngx_http_sendgrid_amp_reason_t));
-        if (ctx->reasons == NULL) {
+        if (ctx->reject.reasons == NULL) {
             return NULL;
         }
     }
 
-    reason = ctx->reasons->elts;
+    reason = ctx->reject.reasons->elts;
 
-    for (i = 0; i < ctx->reasons->nelts; i++) {
+    for (i = 0; i < ctx->reject.reasons->nelts; i++) {
         if (sgamp_same(name, reason[i].data, reason[i].len)) {
             return &reason[i];
         }
     }
 
-    reason = ngx_array_push(ctx->reasons);
+    reason = ngx_array_push(ctx->reject.reasons);
     if (reason == NULL) {
         return NULL;
     }
@@ -221,22 +213,23 @@ ngx_http_sendgrid_amp_log_more(ngx_http_sendgrid_amp_ctx_t *ctx)
     ngx_uint_t                       i;
     ngx_http_sendgrid_amp_reason_t  *reason;
 
-    if (ctx->reasons == NULL) {
+    if (ctx->reject.reasons == NULL) {
         return;
     }
 
-    reason = ctx->reasons->elts;
+    reason = ctx->reject.reasons->elts;
 
-    for (i = 0; i < ctx->reasons->nelts; i++) {
+    for (i = 0; i < ctx->reject.reasons->nelts; i++) {
         if (reason[i].n > NGX_HTTP_SENDGRID_AMP_LOG_LINES) {
             ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
-                          "%ui more events rejected: %*s, region: \"%V\"",
+                          "%ui more %s rejected: %*s, region: \"%V\"",
                           reason[i].n - NGX_HTTP_SENDGRID_AMP_LOG_LINES,
-                          reason[i].len, reason[i].data, &ctx->region);
+                          ctx->flow->nouns, reason[i].len, reason[i].data,
+                          &ctx->route.region);
         }
     }
 
-    ctx->reasons = NULL;
+    ctx->reject.reasons = NULL;
 }
 
 
@@ -245,22 +238,23 @@ ngx_http_sendgrid_amp_add_line(ngx_http_sendgrid_amp_ctx_t *ctx,
     const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
     size_t                          size;
-    unsigned                        i;
+    ngx_uint_t                      i;
     sgamp_sink_t                    sink;
     ngx_http_sendgrid_amp_lines_t  *lines;
 
-    if (ctx->unwritten) {
+    if (ctx->reject.unwritten) {
         /* the webhook fails, and will be posted again */
         return;
     }
 
     size = sizeof("{\"time\":\"\",\"reason\":\"\",\"detail\":\"\","
-                  "\"region\":\"\",\"sent\":},\"event\":}\n")
+                  "\"region\":\"\",\"sent\":},\"\":}\n")
            + ngx_cached_http_log_iso8601.len + rejected->reason.len
+           + ngx_strlen(ctx->flow->noun)
            + NGX_HTTP_SENDGRID_AMP_ESCAPE
-             * (rejected->detail.len + ctx->region.len)
+             * (rejected->detail.len + ctx->route.region.len)
            + NGX_HTTP_SENDGRID_AMP_REPAIR
-             * (rejected->sent.len + rejected->event.len);
+             * (rejected->sent.len + rejected->element.len);
 
     lines = ngx_http_sendgrid_amp_lines(ctx, size);
     if (lines == NULL) {
@@ -270,20 +264,19 @@ ngx_http_sendgrid_amp_add_line(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     sgamp_sink_init(&sink, lines->last, lines->end - lines->last);
 
-    ngx_http_sendgrid_amp_line(&sink, &ctx->region, rejected);
+    ngx_http_sendgrid_amp_line(ctx, &sink, rejected);
 
     if (sink.status != SGAMP_OK) {
         ngx_http_sendgrid_amp_unwritten(ctx);
         return;
     }
 
-    i = sgamp_metrics_rejected(&rejected->reason)
-        - SGAMP_METRICS_REJECTED_EVENTS;
-
     lines->last = sink.pos;
     lines->n++;
-    lines->kinds[rejected->kind]++;
-    lines->reasons[i]++;
+
+    for (i = 0; i < NGX_HTTP_SENDGRID_AMP_REJECTED_COUNTERS; i++) {
+        lines->counters[rejected->counters[i]]++;
+    }
 }
 
 
@@ -303,7 +296,7 @@ ngx_http_sendgrid_amp_lines(ngx_http_sendgrid_amp_ctx_t *ctx, size_t size)
 
         ngx_http_sendgrid_amp_write_rejected(ctx);
 
-        if (ctx->unwritten) {
+        if (ctx->reject.unwritten) {
             return NULL;
         }
     }
@@ -329,9 +322,13 @@ ngx_http_sendgrid_amp_lines(ngx_http_sendgrid_amp_ctx_t *ctx, size_t size)
 
 
 static void
-ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
-    const ngx_http_sendgrid_amp_rejected_t *rejected)
+ngx_http_sendgrid_amp_line(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_sink_t *sink, const ngx_http_sendgrid_amp_rejected_t *rejected)
 {
+    ngx_str_t  *region;
+
+    region = &ctx->route.region;
+
     ngx_http_sendgrid_amp_text(sink, "{\"time\":\"");
     sgamp_json_write(sink, ngx_cached_http_log_iso8601.data,
                      ngx_cached_http_log_iso8601.len);
@@ -349,8 +346,11 @@ ngx_http_sendgrid_amp_line(sgamp_sink_t *sink, ngx_str_t *region,
         ngx_http_sendgrid_amp_text(sink, "}");
     }
 
-    ngx_http_sendgrid_amp_text(sink, ",\"event\":");
-    ngx_http_sendgrid_amp_line_json(sink, &rejected->event);
+    ngx_http_sendgrid_amp_text(sink, ",\"");
+    sgamp_json_write(sink, (u_char *) ctx->flow->noun,
+                     ngx_strlen(ctx->flow->noun));
+    ngx_http_sendgrid_amp_text(sink, "\":");
+    ngx_http_sendgrid_amp_line_json(sink, &rejected->element);
     ngx_http_sendgrid_amp_text(sink, "}\n");
 }
 
@@ -392,18 +392,12 @@ ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx)
                                       ctx->request->connection->log);
 
     if (rc == NGX_OK) {
-        ctx->rejected += lines->n;
-        ctx->work += lines->last - lines->data;
+        ctx->counts.rejected += lines->n;
 
-        for (i = 0; i < SGAMP_KINDS; i++) {
-            ngx_http_sendgrid_amp_count(ctx,
-                              sgamp_metrics_event(i, SGAMP_METRICS_REJECTED),
-                              lines->kinds[i]);
-        }
+        ngx_http_sendgrid_amp_work(ctx, lines->last - lines->data);
 
-        for (i = 0; i < SGAMP_METRICS_REASONS; i++) {
-            ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_REJECTED_EVENTS + i,
-                                        lines->reasons[i]);
+        for (i = 0; i < SGAMP_METRICS; i++) {
+            ngx_http_sendgrid_amp_count(ctx, i, lines->counters[i]);
         }
 
     } else {
@@ -417,10 +411,78 @@ ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
+int
+ngx_http_sendgrid_amp_hold_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_event_t *event, sgamp_reason_e reason)
+{
+    if (ctx->reject.held.grow == NULL) {
+
+        if (ngx_http_sendgrid_amp_add_cleanup(ctx,
+                                        ngx_http_sendgrid_amp_reject_cleanup)
+            != NGX_OK)
+        {
+            return SGAMP_NOMEM;
+        }
+
+        sgamp_held_init(&ctx->reject.held, &ctx->worker->grow);
+    }
+
+    return sgamp_held_add(&ctx->reject.held, event, reason);
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    size_t              size;
+    sgamp_held_event_t  event;
+
+    for ( ;; ) {
+
+        if (ngx_http_sendgrid_amp_turn_is_over(ctx)) {
+            return NGX_AGAIN;
+        }
+
+        size = 0;
+
+        while (size < NGX_HTTP_SENDGRID_AMP_FEED_SIZE) {
+
+            if (!sgamp_held_next(&ctx->reject.held, &ctx->reject.cursor,
+                                 &event))
+            {
+                ngx_http_sendgrid_amp_write_rejected(ctx);
+                sgamp_held_done(&ctx->reject.held);
+                return NGX_OK;
+            }
+
+            ctx->flow->held(ctx, &event);
+            size += event.raw.len;
+        }
+
+        ngx_http_sendgrid_amp_write_rejected(ctx);
+        ngx_http_sendgrid_amp_work(ctx, size);
+    }
+}
+
+
+void
+ngx_http_sendgrid_amp_drop_held(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    sgamp_held_done(&ctx->reject.held);
+}
+
+
+static void
+ngx_http_sendgrid_amp_reject_cleanup(void *data)
+{
+    ngx_http_sendgrid_amp_drop_held(data);
+}
+
+
 static void
 ngx_http_sendgrid_amp_unwritten(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ctx->unwritten = 1;
+    ctx->reject.unwritten = 1;
 
     ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
 }
@@ -791,4 +853,133 @@ ngx_http_sendgrid_amp_write_failed(ngx_open_file_t *file, u_char *p,
         ngx_log_error(NGX_LOG_CRIT, log, 0, "\"%V\" has a line that is cut",
                       &file->name);
     }
+}
+
+
+char *
+ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    char                               *rv;
+    ngx_str_t                          *value;
+    ngx_uint_t                          i;
+    ngx_open_file_t                    *file;
+    ngx_http_sendgrid_amp_file_t      **dead;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    if (alcf->dead_letter != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        alcf->dead_letter = NULL;
+        return NGX_CONF_OK;
+    }
+
+    rv = ngx_http_sendgrid_amp_check_file(cf, &value[1]);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    file = ngx_conf_open_file(cf->cycle, &value[1]);
+    if (file == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+
+    if (amcf->dead_letters == NULL) {
+        amcf->dead_letters = ngx_array_create(cf->pool, 1,
+                                       sizeof(ngx_http_sendgrid_amp_file_t *));
+        if (amcf->dead_letters == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    dead = amcf->dead_letters->elts;
+
+    for (i = 0; i < amcf->dead_letters->nelts; i++) {
+        if (dead[i]->file == file) {
+            alcf->dead_letter = dead[i];
+            return NGX_CONF_OK;
+        }
+    }
+
+    dead = ngx_array_push(amcf->dead_letters);
+    if (dead == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *dead = ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_file_t));
+    if (*dead == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    (*dead)->file = file;
+    alcf->dead_letter = *dead;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_file(ngx_conf_t *cf, ngx_str_t *value)
+{
+    size_t            i;
+    ngx_str_t         name;
+    ngx_uint_t        n;
+    ngx_file_info_t   fi;
+
+    static const char *words[] = {
+        "off", "on", "no", "yes", "none", "null", "all", "stdout", "stderr",
+        "syslog", "memory", NULL
+    };
+
+    if (value->len == 0) {
+        return "must name a file, or be \"off\"";
+    }
+
+    /* what other directives take would be the name of a file here */
+
+    for (n = 0; words[n] != NULL; n++) {
+        if (ngx_strcasecmp(value->data, (u_char *) words[n]) == 0) {
+            return "must name a file, such as \"/dev/stderr\", or be \"off\"";
+        }
+    }
+
+    if (value->data[0] == '|') {
+        return "must name a file, not a command";
+    }
+
+    for (i = 0; i < value->len && value->data[i] != '/'; i++) {
+        if (value->data[i] == ':') {
+            return "must name a file, and takes no prefix such as \"syslog:\" "
+                   "or \"memory:\"";
+        }
+    }
+
+    if (ngx_strlchr(value->data, value->data + value->len, '$') != NULL) {
+        return "must name a file, and takes no variables";
+    }
+
+    name = *value;
+
+    if (ngx_conf_full_name(cf->cycle, &name, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (value->data[value->len - 1] == '/'
+        || (ngx_file_info(name.data, &fi) != NGX_FILE_ERROR
+            && ngx_is_dir(&fi)))
+    {
+        return "must name a file, not a directory";
+    }
+
+    return NGX_CONF_OK;
 }

@@ -1,0 +1,692 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+#include <sys/mman.h>
+
+#include "sgamp_json.h"
+
+
+/*
+ * The flow of events: SendGrid's Event Webhook becomes requests to Amplitude,
+ * https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
+ * and https://amplitude.com/docs/apis/analytics/http-v2.
+ */
+
+
+#define NGX_HTTP_SENDGRID_AMP_MASK     "***"  /* for the API key */
+#define NGX_HTTP_SENDGRID_AMP_ESCAPED  6      /* characters of one, at most */
+
+
+/* whether event_properties may be other than what SendGrid sent */
+
+#define ngx_http_sendgrid_amp_changes_events(conf)                            \
+    ((conf)->rules->filter.names.n != 0 || (conf)->rules->nproperties != 0)
+
+
+typedef struct {
+    ngx_str_t   api_key;
+    ngx_uint_t  ignored[SGAMP_KINDS];
+} ngx_http_sendgrid_amp_event_ctx_t;
+
+
+/* what Amplitude refuses, with room for what the record points to */
+
+typedef struct {
+    ngx_http_sendgrid_amp_rejected_t  rejected;  /* must be the first */
+    u_char                            reason[sizeof("amplitude_")
+                                             + NGX_INT_T_LEN];
+    u_char                            detail[SGAMP_RESPONSE_FIELD_LEN];
+    u_char                            event[];
+} ngx_http_sendgrid_amp_refused_t;
+
+
+static ngx_int_t ngx_http_sendgrid_amp_event_authorize(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_event_route(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static const sgamp_keys_t *ngx_http_sendgrid_amp_event_start(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_event_mask(
+    ngx_http_sendgrid_amp_ctx_t *ctx, size_t *size);
+static void ngx_http_sendgrid_amp_remember_hashes(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_properties(
+    ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t **properties);
+static int ngx_http_sendgrid_amp_event_element(void *data,
+    const sgamp_event_t *event);
+static void ngx_http_sendgrid_amp_event_held(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_held_event_t *event);
+static void ngx_http_sendgrid_amp_reject_unmapped(
+    ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_kind_e kind,
+    sgamp_reason_e reason, const sgamp_str_t *id, const sgamp_str_t *raw);
+static void ngx_http_sendgrid_amp_event_counters(
+    ngx_http_sendgrid_amp_rejected_t *rejected, sgamp_kind_e kind);
+static ngx_int_t ngx_http_sendgrid_amp_event_request(
+    ngx_http_sendgrid_amp_job_t *job);
+static void ngx_http_sendgrid_amp_event_listen(
+    ngx_http_sendgrid_amp_job_t *job);
+static void ngx_http_sendgrid_amp_event_read(ngx_http_sendgrid_amp_job_t *job,
+    u_char *p, size_t n);
+static void ngx_http_sendgrid_amp_event_unlisten(
+    ngx_http_sendgrid_amp_job_t *job);
+static sgamp_action_e ngx_http_sendgrid_amp_event_judge(
+    ngx_http_sendgrid_amp_job_t *job);
+static void ngx_http_sendgrid_amp_event_refused(
+    ngx_http_sendgrid_amp_job_t *job);
+static const char *ngx_http_sendgrid_amp_event_body(
+    ngx_http_sendgrid_amp_job_t *job);
+static void ngx_http_sendgrid_amp_event_answered(
+    ngx_http_sendgrid_amp_job_t *job, ngx_uint_t status);
+static void ngx_http_sendgrid_amp_event_accepted(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part);
+static ngx_http_sendgrid_amp_rejected_t *ngx_http_sendgrid_amp_event_rejected(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part, uint32_t i);
+static void ngx_http_sendgrid_amp_event_finish(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
+const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
+    "sendgrid_amp",
+    "amplitude",
+    "event",
+    "events",
+    "sg_event_id",
+    sizeof(sgamp_response_t),
+    ngx_http_sendgrid_amp_event_authorize,
+    ngx_http_sendgrid_amp_event_route,
+    ngx_http_sendgrid_amp_event_start,
+    ngx_http_sendgrid_amp_event_element,
+    ngx_http_sendgrid_amp_event_held,
+    ngx_http_sendgrid_amp_event_request,
+    ngx_http_sendgrid_amp_event_listen,
+    ngx_http_sendgrid_amp_event_read,
+    ngx_http_sendgrid_amp_event_unlisten,
+    ngx_http_sendgrid_amp_event_judge,
+    ngx_http_sendgrid_amp_event_answered,
+    ngx_http_sendgrid_amp_event_accepted,
+    ngx_http_sendgrid_amp_event_rejected,
+    ngx_http_sendgrid_amp_event_finish
+};
+
+
+static ngx_str_t  ngx_http_sendgrid_amp_post_method = ngx_string("POST");
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_event_authorize(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_int_t                           rc;
+    ngx_http_sendgrid_amp_event_ctx_t  *ec;
+
+    ec = ngx_pcalloc(ctx->request->pool,
+                     sizeof(ngx_http_sendgrid_amp_event_ctx_t));
+    if (ec == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->data = ec;
+
+    if (ctx->conf->auth == NGX_HTTP_SENDGRID_AMP_AUTH_BASIC) {
+        rc = ngx_http_sendgrid_amp_access_basic(ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        ec->api_key = ctx->request->headers_in.user;
+    }
+
+    if (ctx->conf->api_key != NULL) {
+
+        if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->api_key, &ec->api_key)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (ec->api_key.len == 0) {
+            ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
+                          "\"sendgrid_amp_api_key\" is empty");
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_event_route(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_str_t  *region;
+
+    static ngx_str_t  us = ngx_string("/amplitude/us");
+    static ngx_str_t  eu = ngx_string("/amplitude/eu");
+
+    region = &ctx->route.region;
+
+    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->region, region) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (region->len == 2 && ngx_strncmp(region->data, "us", 2) == 0) {
+        ctx->route.uri = us;
+        return NGX_OK;
+    }
+
+    if (region->len == 2 && ngx_strncmp(region->data, "eu", 2) == 0) {
+        ctx->route.uri = eu;
+        return NGX_OK;
+    }
+
+    if (region->len != 0 && region->data[0] == '/') {
+        ctx->route.uri = *region;
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                  "\"sendgrid_amp\" got the region \"%V\", it must be \"us\", "
+                  "\"eu\" or an internal location",
+                  region);
+
+    return NGX_ERROR;
+}
+
+
+static const sgamp_keys_t *
+ngx_http_sendgrid_amp_event_start(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    size_t                              size;
+    sgamp_str_t                         api_key;
+    sgamp_batcher_t                    *batcher;
+    ngx_http_sendgrid_amp_event_ctx_t  *ec;
+
+    ec = ctx->data;
+    size = ctx->conf->batch_size;
+
+    if (!ctx->transport.ops->live
+        && ngx_http_sendgrid_amp_event_mask(ctx, &size) != NGX_OK)
+    {
+        ngx_http_sendgrid_amp_internal(ctx, "no memory for an API key");
+        return NULL;
+    }
+
+    api_key.len = ec->api_key.len;
+    api_key.data = ec->api_key.data;
+
+    batcher = ngx_http_sendgrid_amp_batcher(ctx);
+
+    sgamp_batcher_init(batcher, &ctx->worker->pieces, ctx->conf->rules,
+                       &api_key, size, (uint32_t) ctx->conf->batch_events);
+
+    if (ngx_http_sendgrid_amp_properties(ctx, &batcher->properties) != NGX_OK)
+    {
+        ngx_http_sendgrid_amp_internal(ctx, "properties cannot be evaluated");
+        return NULL;
+    }
+
+    ngx_http_sendgrid_amp_remember_hashes(ctx);
+
+    return &ctx->conf->rules->keys;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_event_mask(ngx_http_sendgrid_amp_ctx_t *ctx,
+    size_t *size)
+{
+    sgamp_str_t                         key, none;
+    ngx_http_sendgrid_amp_event_ctx_t  *ec;
+
+    ec = ctx->data;
+
+    none.len = 0;
+    none.data = (u_char *) "";
+
+    if (ngx_http_sendgrid_amp_escape(ctx->request->pool, &key, &none,
+                                     &ec->api_key, "")
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&ec->api_key, NGX_HTTP_SENDGRID_AMP_MASK);
+
+    /* as many events as there would be with the key in place of the mask */
+
+    *size += ec->api_key.len;
+    *size = (*size > key.len) ? *size - key.len : 0;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_remember_hashes(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    sgamp_hash_t  *hash;
+#if (NGX_HAVE_MAP_ANON)
+    void          *p;
+#endif
+
+    hash = ctx->conf->rules->filter.hash;
+
+    if (hash == NULL || hash->entries != NULL) {
+        return;
+    }
+
+    /* zeroed, and pages that are not used take no memory; it is not vital */
+
+#if (NGX_HAVE_MAP_ANON)
+
+    p = mmap(NULL, NGX_HTTP_SENDGRID_AMP_HASHES, PROT_READ|PROT_WRITE,
+             MAP_ANON|MAP_PRIVATE, -1, 0);
+
+    if (p != MAP_FAILED) {
+        hash->entries = p;
+    }
+
+#endif
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_properties(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_str_t **properties)
+{
+    ngx_str_t                          text;
+    ngx_uint_t                         i, n;
+    sgamp_str_t                       *values;
+    ngx_http_request_t                *r;
+    ngx_http_sendgrid_amp_property_t  *p;
+
+    n = ngx_http_sendgrid_amp_count_names(ctx->conf->set.properties);
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    r = ctx->request;
+    p = ctx->conf->set.properties->elts;
+
+    values = ngx_palloc(r->pool, n * sizeof(sgamp_str_t));
+    if (values == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_http_sendgrid_amp_value(ctx, &p[i].value, &text) != NGX_OK
+            || ngx_http_sendgrid_amp_escape(r->pool, &values[i], &p[i].head,
+                                            &text, "\"")
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    *properties = values;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
+    const sgamp_str_t *before, const ngx_str_t *text, const char *after)
+{
+    size_t        size;
+    sgamp_sink_t  sink;
+
+    size = before->len + NGX_HTTP_SENDGRID_AMP_ESCAPED * text->len
+           + ngx_strlen(after);
+
+    json->data = ngx_pnalloc(pool, size + 1);
+    if (json->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    sgamp_sink_init(&sink, json->data, size);
+
+    sgamp_json_write(&sink, before->data, before->len);
+    sgamp_json_escape(&sink, text->data, text->len);
+    sgamp_json_write(&sink, (u_char *) after, ngx_strlen(after));
+
+    json->len = sink.pos - json->data;
+
+    return (sink.status == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+static int
+ngx_http_sendgrid_amp_event_element(void *data, const sgamp_event_t *event)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx = data;
+
+    int                                 rc;
+    sgamp_str_t                         id;
+    sgamp_reason_e                      reason;
+    sgamp_batcher_t                    *batcher;
+    ngx_http_sendgrid_amp_event_ctx_t  *ec;
+
+    batcher = ngx_http_sendgrid_amp_batcher(ctx);
+
+    ctx->counts.received++;
+
+    rc = sgamp_batcher_add(batcher, event, &reason);
+
+    if (rc != SGAMP_OK || reason == SGAMP_MAPPED) {
+        return rc;
+    }
+
+    if (reason == SGAMP_IGNORED) {
+        ec = ctx->data;
+
+        ctx->counts.ignored++;
+        ec->ignored[batcher->kind]++;
+
+        return SGAMP_OK;
+    }
+
+    if (ctx->hold) {
+        return ngx_http_sendgrid_amp_hold_rejected(ctx, event, reason);
+    }
+
+    sgamp_event_id(event, &id);
+
+    ngx_http_sendgrid_amp_reject_unmapped(ctx, batcher->kind, reason, &id,
+                                          &event->raw);
+
+    return SGAMP_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_event_held(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_held_event_t *event)
+{
+    ngx_http_sendgrid_amp_reject_unmapped(ctx, event->kind, event->reason,
+                                          &event->id, &event->raw);
+}
+
+
+static void
+ngx_http_sendgrid_amp_reject_unmapped(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_kind_e kind, sgamp_reason_e reason, const sgamp_str_t *id,
+    const sgamp_str_t *raw)
+{
+    ngx_http_sendgrid_amp_rejected_t  rejected;
+
+    ngx_memzero(&rejected, sizeof(ngx_http_sendgrid_amp_rejected_t));
+
+    rejected.reason.data = (u_char *) sgamp_reason(reason);
+    rejected.reason.len = ngx_strlen(rejected.reason.data);
+    rejected.id = *id;
+    rejected.element = *raw;
+
+    ngx_http_sendgrid_amp_event_counters(&rejected, kind);
+
+    ngx_http_sendgrid_amp_reject(ctx, &rejected);
+}
+
+
+static void
+ngx_http_sendgrid_amp_event_counters(
+    ngx_http_sendgrid_amp_rejected_t *rejected, sgamp_kind_e kind)
+{
+    rejected->counters[0] = sgamp_metrics_event(kind, SGAMP_METRICS_REJECTED);
+    rejected->counters[1] = sgamp_metrics_rejected(&rejected->reason);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_event_request(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_http_sendgrid_amp_call_t  *call;
+
+    call = job->call;
+
+    call->method = NGX_HTTP_POST;
+    call->method_name = ngx_http_sendgrid_amp_post_method;
+    call->uri = job->ctx->route.uri;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_event_listen(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_http_sendgrid_amp_main_conf_t  *worker;
+
+    worker = job->ctx->worker;
+
+    sgamp_response_init(job->answer, job->part->n, &worker->grow,
+                        &worker->reserve);
+}
+
+
+static void
+ngx_http_sendgrid_amp_event_read(ngx_http_sendgrid_amp_job_t *job, u_char *p,
+    size_t n)
+{
+    sgamp_response_feed(job->answer, p, n);
+}
+
+
+static void
+ngx_http_sendgrid_amp_event_unlisten(ngx_http_sendgrid_amp_job_t *job)
+{
+    sgamp_response_done(job->answer);
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_uint_t                     status;
+    sgamp_action_e                 action;
+    sgamp_response_t              *answer;
+    ngx_http_sendgrid_amp_call_t  *call;
+
+    call = job->call;
+    answer = job->answer;
+
+    /* an error of nginx's own says nothing about the events */
+
+    if (call->local
+        && call->status >= NGX_HTTP_SPECIAL_RESPONSE
+        && answer->body != SGAMP_RESPONSE_WHOLE)
+    {
+        ngx_log_error(NGX_LOG_ERR, job->ctx->request->connection->log, 0,
+                      "\"%V\" answers %ui and passes nothing to amplitude",
+                      &call->request->uri, call->status);
+        call->status = 0;
+    }
+
+    action = sgamp_response_action(answer, (unsigned) call->status,
+                                   call->last, job->batch, job->part);
+
+    /* a success that was cut short, or of a stranger, is no answer */
+
+    status = call->status;
+
+    if (action == SGAMP_RETRY && status < NGX_HTTP_SPECIAL_RESPONSE) {
+        status = 0;
+    }
+
+    ngx_http_sendgrid_amp_event_answered(job, status);
+
+    if (action == SGAMP_REFUSE) {
+        ngx_http_sendgrid_amp_event_refused(job);
+    }
+
+    call->kind = ngx_http_sendgrid_amp_event_body(job);
+    job->marks = answer->marks;
+
+    return action;
+}
+
+
+static void
+ngx_http_sendgrid_amp_event_refused(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_log_error(NGX_LOG_ERR, job->ctx->request->connection->log, 0,
+                  "amplitude refuses the API key or the whole request: check "
+                  "the key and whether its project is in the region \"%V\"",
+                  &job->ctx->route.region);
+}
+
+
+static const char *
+ngx_http_sendgrid_amp_event_body(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_str_t         *type;
+    sgamp_response_t  *answer;
+
+    answer = job->answer;
+    type = &job->call->request->headers_out.content_type;
+
+    if (job->call->received == 0) {
+        return "an empty body";
+    }
+
+    if (answer->body == SGAMP_RESPONSE_WHOLE) {
+        return "JSON";
+    }
+
+    if (type->len >= sizeof("text/html") - 1
+        && ngx_strncasecmp(type->data, (u_char *) "text/html",
+                           sizeof("text/html") - 1)
+           == 0)
+    {
+        return "HTML";
+    }
+
+    return "a body that is not JSON";
+}
+
+
+static void
+ngx_http_sendgrid_amp_event_answered(ngx_http_sendgrid_amp_job_t *job,
+    ngx_uint_t status)
+{
+    ngx_http_sendgrid_amp_count(job->ctx, sgamp_metrics_response(status), 1);
+    ngx_http_sendgrid_amp_count_time(job->ctx, SGAMP_METRICS_AMPLITUDE_TIME,
+                                     job->call->start);
+}
+
+
+static void
+ngx_http_sendgrid_amp_event_accepted(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part)
+{
+    uint32_t                      i, kinds[SGAMP_KINDS];
+    sgamp_response_t             *answer;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = job->ctx;
+    answer = job->answer;
+
+    ctx->counts.forwarded += part->n;
+
+    ngx_memzero(kinds, sizeof(kinds));
+
+    for (i = 0; i < part->n; i++) {
+        kinds[job->batch->kinds[part->index[i]]]++;
+    }
+
+    for (i = 0; i < SGAMP_KINDS; i++) {
+        ngx_http_sendgrid_amp_count(ctx,
+                             sgamp_metrics_event(i, SGAMP_METRICS_FORWARDED),
+                             kinds[i]);
+    }
+
+    if (answer->ingested >= 0 && answer->ingested < (int64_t) part->n) {
+        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                      "amplitude accepted %uD events and says that it "
+                      "ingested %L",
+                      part->n, answer->ingested);
+    }
+}
+
+
+static ngx_http_sendgrid_amp_rejected_t *
+ngx_http_sendgrid_amp_event_rejected(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, uint32_t i)
+{
+    uint32_t                           n;
+    sgamp_str_t                        event, field;
+    sgamp_grow_t                      *grow;
+    ngx_http_sendgrid_amp_refused_t   *refused;
+    ngx_http_sendgrid_amp_rejected_t  *rejected;
+
+    n = part->index[i];
+    grow = &job->ctx->worker->grow;
+
+    event.len = sgamp_batch_event(job->batch, n, NULL, 0);
+
+    refused = grow->alloc(grow->data,
+                          sizeof(ngx_http_sendgrid_amp_refused_t) + event.len);
+    if (refused == NULL) {
+        return NULL;
+    }
+
+    event.data = refused->event;
+
+    (void) sgamp_batch_event(job->batch, n, event.data, event.len);
+
+    rejected = &refused->rejected;
+    rejected->next = NULL;
+
+    sgamp_mapped_parts(&event, &rejected->sent, &rejected->id,
+                       &rejected->element);
+
+    if (!ngx_http_sendgrid_amp_changes_events(job->ctx->conf)) {
+        rejected->sent.len = 0;
+    }
+
+    rejected->reason.data = refused->reason;
+    rejected->reason.len = ngx_sprintf(refused->reason, "amplitude_%ui",
+                                       job->call->status)
+                           - refused->reason;
+
+    field = sgamp_response_field(job->answer, i);
+
+    rejected->detail.data = refused->detail;
+    rejected->detail.len = ngx_min(field.len, sizeof(refused->detail));
+
+    ngx_memcpy(refused->detail, field.data, rejected->detail.len);
+
+    ngx_http_sendgrid_amp_event_counters(rejected, job->batch->kinds[n]);
+
+    return rejected;
+}
+
+
+static void
+ngx_http_sendgrid_amp_event_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                          i;
+    ngx_http_sendgrid_amp_event_ctx_t  *ec;
+
+    ec = ctx->data;
+
+    /* what is still held may have come from anybody */
+
+    if (ec == NULL || ctx->counts.ignored == 0 || ctx->hold) {
+        return;
+    }
+
+    for (i = 0; i < SGAMP_KINDS; i++) {
+        ngx_http_sendgrid_amp_count(ctx,
+                               sgamp_metrics_event(i, SGAMP_METRICS_IGNORED),
+                               ec->ignored[i]);
+    }
+}
