@@ -358,38 +358,6 @@ sgamp_batcher_rollback(sgamp_batcher_t *b, sgamp_batch_mark_t *mark)
 }
 
 
-int
-sgamp_batch_walk(const sgamp_batch_t *batch, sgamp_batch_cursor_t *cursor,
-    sgamp_str_t *part)
-{
-    size_t  offset;
-
-    if (cursor->done == batch->size) {
-        return 0;
-    }
-
-    if (cursor->piece == NULL) {
-        cursor->piece = batch->first;
-        offset = batch->offset;
-
-    } else {
-        cursor->piece = cursor->piece->next;
-        offset = 0;
-    }
-
-    part->data = cursor->piece->data + offset;
-    part->len = SGAMP_PIECE_DATA - offset;
-
-    if (part->len > batch->size - cursor->done) {
-        part->len = batch->size - cursor->done;
-    }
-
-    cursor->done += part->len;
-
-    return 1;
-}
-
-
 void
 sgamp_batch_free(sgamp_pieces_t *pieces, sgamp_batch_t *batch)
 {

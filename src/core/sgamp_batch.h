@@ -56,14 +56,6 @@ struct sgamp_batch_s {
 };
 
 
-/* where sgamp_batch_walk() is, zeroed at first */
-
-typedef struct {
-    sgamp_piece_t  *piece;
-    size_t          done;  /* bytes of the payload */
-} sgamp_batch_cursor_t;
-
-
 typedef struct {
     sgamp_sink_t          sink;     /* must be the first */
     sgamp_pieces_t       *pieces;
@@ -107,10 +99,6 @@ sgamp_batch_t *sgamp_batcher_take(sgamp_batcher_t *b);
 
 /* frees what was not taken */
 void sgamp_batcher_done(sgamp_batcher_t *b);
-
-/* sets the next part of the payload, returns 0 after the last one */
-int sgamp_batch_walk(const sgamp_batch_t *batch, sgamp_batch_cursor_t *cursor,
-    sgamp_str_t *part);
 
 void sgamp_batch_free(sgamp_pieces_t *pieces, sgamp_batch_t *batch);
 

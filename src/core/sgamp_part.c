@@ -131,6 +131,10 @@ sgamp_cursor_init(sgamp_cursor_t *cursor, const sgamp_batch_t *batch,
     cursor->part = part;
     cursor->piece = batch->first;
     cursor->base = 0 - batch->offset;
+
+    if (part == NULL) {
+        cursor->last = batch->size;
+    }
 }
 
 
@@ -155,7 +159,7 @@ sgamp_cursor_range(sgamp_cursor_t *cursor)
 
     /* ranges that follow each other are one */
 
-    end = cursor->part->n + 2;
+    end = (cursor->part != NULL) ? cursor->part->n + 2 : 0;
 
     if (cursor->n == end) {
         return 0;

@@ -66,9 +66,11 @@ void sgamp_part_free(sgamp_grow_t *grow, sgamp_part_t *part);
 /* bytes of the payload */
 size_t sgamp_part_size(const sgamp_batch_t *batch, const sgamp_part_t *part);
 
-/* sets the next slice of the payload, returns 0 after the last one */
+/* begins with a payload; NULL: the payload of the whole batch */
 void sgamp_cursor_init(sgamp_cursor_t *cursor, const sgamp_batch_t *batch,
     const sgamp_part_t *part);
+
+/* sets the next slice of the payload, returns 0 after the last one */
 int sgamp_cursor_next(sgamp_cursor_t *cursor, sgamp_str_t *slice);
 
 /* copies at most size bytes of an event of a batch, returns how many it has */

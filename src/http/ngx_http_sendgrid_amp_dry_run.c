@@ -178,20 +178,20 @@ static ngx_chain_t *
 ngx_http_sendgrid_amp_dry_run_line(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_batch_t *batch)
 {
-    u_char                *p, *last;
-    ngx_buf_t             *b;
-    ngx_chain_t           *out, **ll;
-    sgamp_str_t            slice;
-    sgamp_batch_cursor_t   cursor;
+    u_char          *p, *last;
+    ngx_buf_t       *b;
+    ngx_chain_t     *out, **ll;
+    sgamp_str_t      slice;
+    sgamp_cursor_t   cursor;
 
     static u_char  lf[] = { LF };
 
     out = NULL;
     ll = &out;
 
-    ngx_memzero(&cursor, sizeof(sgamp_batch_cursor_t));
+    sgamp_cursor_init(&cursor, batch, NULL);
 
-    while (sgamp_batch_walk(batch, &cursor, &slice)) {
+    while (sgamp_cursor_next(&cursor, &slice)) {
         last = slice.data + slice.len;
 
         /* a string has no line feed, only what stands between tokens may */

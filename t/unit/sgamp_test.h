@@ -9,6 +9,7 @@
 
 
 #include "sgamp_batch.h"
+#include "sgamp_part.h"
 #include "tap.h"
 
 

@@ -124,12 +124,12 @@ sgamp_test_batch_text(sgamp_test_buf_t *buf, size_t n, size_t pad, int mapped)
 void
 sgamp_test_batch_walk(sgamp_test_buf_t *buf, const sgamp_batch_t *batch)
 {
-    sgamp_str_t           part;
-    sgamp_batch_cursor_t  cursor;
+    sgamp_str_t     part;
+    sgamp_cursor_t  cursor;
 
-    memset(&cursor, 0, sizeof(sgamp_batch_cursor_t));
+    sgamp_cursor_init(&cursor, batch, NULL);
 
-    while (sgamp_batch_walk(batch, &cursor, &part)) {
+    while (sgamp_cursor_next(&cursor, &part)) {
         sgamp_test_put(buf, part.data, part.len);
     }
 }

@@ -191,11 +191,11 @@ sgamp_test_event(void *data, const sgamp_event_t *event)
 static void
 sgamp_test_payloads(sgamp_test_webhook_t *webhook)
 {
-    size_t                 start;
-    sgamp_str_t            part;
-    sgamp_batch_t         *batch;
-    sgamp_test_run_t      *run;
-    sgamp_batch_cursor_t   cursor;
+    size_t             start;
+    sgamp_str_t        part;
+    sgamp_batch_t     *batch;
+    sgamp_cursor_t     cursor;
+    sgamp_test_run_t  *run;
 
     run = webhook->run;
 
@@ -210,9 +210,9 @@ sgamp_test_payloads(sgamp_test_webhook_t *webhook)
 
         start = run->out.len;
 
-        memset(&cursor, 0, sizeof(sgamp_batch_cursor_t));
+        sgamp_cursor_init(&cursor, batch, NULL);
 
-        while (sgamp_batch_walk(batch, &cursor, &part)) {
+        while (sgamp_cursor_next(&cursor, &part)) {
             sgamp_test_put(&run->out, part.data, part.len);
         }
 
