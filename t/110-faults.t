@@ -99,9 +99,22 @@ for my $name (sort keys %webhooks) {
 
 is(join("\n", each_pad($ngx->port())), '', 'no memory for Content-Length');
 
+# the end of a block of the request's pool is moved by an argument, which is
+# evaluated when the webhook is accepted, or by a header, which is there before
+
 for my $name ('dry run', 'plain') {
-	is(join("\n", each_size($webhooks{$name})), '',
+	is(join("\n", each_size($webhooks{$name}, sub {
+		uri => "$webhooks{$name}{options}{uri}?pad=$_[0]" })), '',
 		"$name, blocks of $pools[1] that end anywhere");
+}
+
+for my $name ('plain', 'signed') {
+	my @headers = @{ $webhooks{$name}{options}{headers} || [] };
+
+	is(join("\n", each_size($webhooks{$name}, sub {
+		uri => $webhooks{$name}{options}{uri},
+		headers => [ @headers, "x$_[0]: 1" ] })), '',
+		"$name, blocks of $pools[1] that end anywhere, by a header");
 }
 
 note("$total failures");
@@ -182,13 +195,12 @@ sub each_pad {
 # so much of the pool that each allocation is the first of a block in turn
 
 sub each_size {
-	my ($w) = @_;
+	my ($w, $options) = @_;
 	my %w = %$w;
-	my $uri = $w->{options}{uri};
 	my @bad;
 
 	for (my $pad = 0; $pad < $pools[1] && @bad < 6; $pad += 8) {
-		$w{options} = { uri => "$uri?pad=" . 'x' x $pad };
+		$w{options} = { $options->('x' x $pad) };
 
 		for my $nth (1 .. MAX) {
 			my ($hits, @wrong) = attempt(\%w, 'posix_memalign', $nth,

@@ -569,11 +569,11 @@ ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
         return 0;
     }
 
-    if (sr->upstream != NULL) {
+    call->local = (sr->upstream == NULL);
+
+    if (!call->local) {
         return ngx_http_sendgrid_amp_upstream_status(sr->upstream, call, rc);
     }
-
-    call->local = 1;
 
     return sr->headers_out.status ? sr->headers_out.status
                                   : (ngx_uint_t) ngx_max(rc, 0);

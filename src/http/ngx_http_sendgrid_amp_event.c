@@ -490,6 +490,7 @@ ngx_http_sendgrid_amp_event_unlisten(ngx_http_sendgrid_amp_job_t *job)
 static sgamp_action_e
 ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
 {
+    ngx_log_t                     *log;
     ngx_uint_t                     status;
     sgamp_action_e                 action;
     sgamp_response_t              *answer;
@@ -504,9 +505,14 @@ ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
         && call->status >= NGX_HTTP_SPECIAL_RESPONSE
         && answer->body != SGAMP_RESPONSE_WHOLE)
     {
-        ngx_log_error(NGX_LOG_ERR, job->ctx->request->connection->log, 0,
+        log = job->ctx->request->connection->log;
+
+        ngx_http_set_log_request(log, call->request);
+        ngx_log_error(NGX_LOG_ERR, log, 0,
                       "\"%V\" answers %ui and passes nothing to amplitude",
                       &call->request->uri, call->status);
+        ngx_http_set_log_request(log, job->ctx->request);
+
         call->status = 0;
     }
 

@@ -125,14 +125,18 @@ ngx_http_sendgrid_amp_begin(ngx_http_request_t *r)
     ngx_http_sendgrid_amp_ctx_t  *ctx;
 
     ctx = ngx_http_sendgrid_amp_create_ctx(r);
-
-    if (ctx == NULL
-        || ngx_http_sendgrid_amp_add_cleanup(ctx,
-                                        ngx_http_sendgrid_amp_webhook_cleanup)
-           != NGX_OK)
-    {
+    if (ctx == NULL) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "\"sendgrid_amp\" has no memory for a webhook");
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sendgrid_amp_add_cleanup(ctx,
+                                        ngx_http_sendgrid_amp_webhook_cleanup)
+        != NGX_OK)
+    {
+        /* the context is the request's already, and has to say why */
+        ngx_http_sendgrid_amp_internal(ctx, "no memory for a webhook");
         return NGX_ERROR;
     }
 
