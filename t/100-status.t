@@ -1048,7 +1048,8 @@ subtest('configuration' => sub {
 			'zone "figures" in "sendgrid_amp_zone" directive is too small, '
 			. 'it must have at least ' ],
 		[ 'taken', 'limit_req_zone $remote_addr zone=figures:1m rate=1r/s;'
-			. $zone, '', '"figures" is already declared for a different' ],
+			. $zone, '', 'the shared memory zone "figures" is already declared '
+			. 'for a different' ],
 		[ 'server', '', $zone,
 			'"sendgrid_amp_zone" directive is not allowed here' ],
 		[ 'format', $zone, 'location /s { sendgrid_amp_status xml; }',
@@ -1068,7 +1069,8 @@ subtest('configuration' => sub {
 			http => $http, server => $server)->conf());
 
 		is($rc, $want ? 1 : 0, $name) or diag($out);
-		like($out, qr/\Q$want\E/, 'the message') if $want;
+		like($out, qr/\[emerg\] \d+#\d+: \Q$want\E[^\n()]* in \S+:\d+$/m,
+			'the message') if $want;
 	}
 });
 
