@@ -242,7 +242,7 @@ sgamp_arena_return(sgamp_arena_t *arena, const void *piece)
 {
     sgamp_arena_block_t  *block, **p;
 
-    /* a buffer that yajl has outgrown; one of the reserve has no block */
+    /* frees a buffer that yajl has outgrown, unless it is in the reserve */
 
     for (p = &arena->blocks; *p != NULL; p = &block->next) {
         block = *p;

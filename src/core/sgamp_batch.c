@@ -298,7 +298,7 @@ sgamp_batcher_next(sgamp_sink_t *sink)
 
     sgamp_piece_t  *piece;
 
-    /* the piece is full: goes on in a new one */
+    /* the piece is full: the payload goes on in a new piece */
 
     piece = sgamp_pieces_get(b->pieces);
     if (piece == NULL) {

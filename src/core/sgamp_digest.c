@@ -160,7 +160,7 @@ sgamp_hash_entry(const sgamp_hash_t *hash, const sgamp_hash_text_t text)
     n = text[SGAMP_HASH_TEXT - 1];
     sum = n;
 
-    /* an entry that is not used is an empty text, which so has none */
+    /* an empty text is what an unused entry holds: it is not remembered */
 
     if (hash->entries == NULL || n == 0) {
         return NULL;

@@ -38,7 +38,7 @@ typedef struct {
 
 typedef struct {
     void                *inner;    /* the state to begin with */
-    void                *outer;    /* likewise of HMAC, or NULL */
+    void                *outer;    /* the second state of HMAC, or NULL */
     void                *state;
     sgamp_hash_entry_t  *entries;  /* SGAMP_HASH_ENTRIES, zeroed, or NULL */
 } sgamp_hash_t;
@@ -50,7 +50,7 @@ typedef struct {
  */
 int sgamp_sha256(u_char md[SGAMP_SHA256_LEN], const u_char *p, size_t n);
 
-/* likewise in lower-case hex, not terminated */
+/* the SHA-256 of n bytes in lower-case hex, not terminated */
 int sgamp_sha256_hex(u_char hex[SGAMP_SHA256_HEX_LEN], const u_char *p,
     size_t n);
 

@@ -83,7 +83,7 @@ sgamp_filter_is_plain(const sgamp_filter_event_t *fe)
     const sgamp_mark_t   *mark;
     const sgamp_names_t  *names;
 
-    /* then all marks are either of members to keep or of ones to drop */
+    /* true if all marks are of members to keep, or all of members to drop */
 
     names = &fe->filter->names;
     raw = fe->event->raw.data;

@@ -246,7 +246,10 @@ sgamp_hashed_around(const sgamp_hashed_t *hashed, const sgamp_str_t *raw,
     const u_char                *text;
     const sgamp_hashed_value_t  *v;
 
-    /* one "@" was looked at already, others rarely have the same neighbors */
+    /*
+     * the "@" of a known string was looked at already; other "@" rarely have
+     * the same characters beside them
+     */
 
     for (i = 0; i < hashed->n; i++) {
         text = hashed->values[i].value.text.data;
@@ -277,7 +280,7 @@ sgamp_hashed_neighbors(const sgamp_hashed_value_t *value,
     const u_char       *p;
     const sgamp_str_t  *address;
 
-    /* other characters than ASCII may be written in more than one way */
+    /* a character beyond ASCII may be written as itself or as an escape */
 
     p = value->at;
     address = &value->address.text;
@@ -352,7 +355,10 @@ sgamp_hashed_differs(const sgamp_json_value_t *address,
 {
     u_char  first, last;
 
-    /* most have another length, and nothing that could be why */
+    /*
+     * most strings are longer or shorter than the address: they differ, unless
+     * white space or escapes account for the length
+     */
 
     if (!address->plain || string->len == address->text.len) {
         return 0;

@@ -17,10 +17,11 @@
 
 typedef struct {
     sgamp_json_value_t   value;
-    sgamp_json_value_t   address; /* likewise, or empty if it is none */
+    sgamp_json_value_t   address; /* value without white space around, empty:
+                                     value is no address */
     const u_char        *at;      /* its "@", NULL: it is escaped */
     sgamp_hash_text_t    text;    /* what is hashed, if it is brief */
-    sgamp_hash_entry_t  *entry;   /* likewise */
+    sgamp_hash_entry_t  *entry;   /* of text, if it is brief */
     u_char               hex[SGAMP_SHA256_HEX_LEN];
     unsigned             lower:1;
     unsigned             brief:1;
@@ -36,7 +37,7 @@ typedef struct {
     unsigned               n;
     sgamp_hashed_value_t   other;        /* what was found last beyond them */
     unsigned               addresses:1;  /* there is one */
-    unsigned               more:1;       /* one found no room */
+    unsigned               more:1;       /* an address found no room */
 } sgamp_hashed_t;
 
 

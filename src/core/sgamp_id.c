@@ -139,7 +139,7 @@ sgamp_id_reserved(const sgamp_json_value_t *value, size_t n)
     u_char              id[SGAMP_ID_RESERVED_LEN];
     const sgamp_str_t  *reserved;
 
-    /* few ids have the length of one */
+    /* few ids have the length of a reserved id */
 
     if (n > SGAMP_ID_RESERVED_LEN
         || (SGAMP_ID_RESERVED_LENGTHS & ((uint64_t) 1 << n)) == 0

@@ -234,7 +234,10 @@ sgamp_json_unicode(const u_char *p, const u_char *last, uint32_t *c)
 {
     uint32_t  high, low;
 
-    /* likewise for \uXXXX, and for two of them that are a pair of surrogates */
+    /*
+     * reads \uXXXX, or two of them that are a pair of surrogates, as
+     * sgamp_json_utf8() reads a character
+     */
 
     if (last - p < SGAMP_JSON_ESCAPE_SIZE) {
         *c = SGAMP_JSON_MALFORMED;

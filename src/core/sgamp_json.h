@@ -36,7 +36,7 @@ typedef struct {
 /* a sink into size bytes at p and no more: SGAMP_NOMEM if they do not do */
 void sgamp_sink_init(sgamp_sink_t *sink, u_char *p, size_t size);
 
-/* bytes as they are; the second one is for short and frequent ones */
+/* writes bytes as they are; sgamp_json_put() is for short and frequent texts */
 void sgamp_json_write(sgamp_sink_t *sink, const u_char *p, size_t n);
 
 static inline void sgamp_json_put(sgamp_sink_t *sink, const u_char *p,
@@ -48,7 +48,7 @@ static inline void sgamp_json_put(sgamp_sink_t *sink, const u_char *p,
  */
 void sgamp_json_copy(sgamp_sink_t *sink, const u_char *p, size_t n);
 
-/* any bytes as the inside of a JSON string, repaired likewise */
+/* any bytes as the inside of a JSON string, with the same repairs */
 void sgamp_json_escape(sgamp_sink_t *sink, const u_char *p, size_t n);
 
 void sgamp_json_decimal(sgamp_sink_t *sink, uint64_t n);
@@ -70,7 +70,7 @@ const u_char *sgamp_json_plain(const u_char *p, const u_char *last);
 static inline void
 sgamp_json_put(sgamp_sink_t *sink, const u_char *p, size_t n)
 {
-    /* likewise, and nearly always there is room */
+    /* there is nearly always room */
 
     if (n <= (size_t) (sink->last - sink->pos)) {
         memcpy(sink->pos, p, n);

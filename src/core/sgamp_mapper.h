@@ -39,8 +39,9 @@ sgamp_kind_e sgamp_event_kind(const sgamp_event_t *event);
 void sgamp_event_id(const sgamp_event_t *event, sgamp_str_t *id);
 
 /*
- * What a mapped event has before its library and event_properties, without
- * the closing bracket, its insert_id in there, and its event_properties
+ * Finds three slices of an event that sgamp_map() has written: head is the
+ * text from the opening bracket to the end of the insert_id, id is the value of
+ * the insert_id, properties is the object of event_properties.
  */
 void sgamp_mapped_parts(const sgamp_str_t *mapped, sgamp_str_t *head,
     sgamp_str_t *id, sgamp_str_t *properties);

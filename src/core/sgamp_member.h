@@ -28,7 +28,7 @@ typedef struct {
 int sgamp_member_next(const u_char **p, const u_char *last,
     sgamp_member_t *member);
 
-/* likewise if the key is known, and ended just before p */
+/* sets the value of a member whose key ended just before p */
 void sgamp_member_value(sgamp_member_t *member, const u_char *p,
     const u_char *last);
 

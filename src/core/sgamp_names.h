@@ -36,7 +36,7 @@ typedef struct {
     uint32_t       n;
     uint32_t       size;       /* names there is room for */
     unsigned       actions;    /* of all names */
-    unsigned       replaced:1; /* one has a U+FFFD */
+    unsigned       replaced:1; /* a name has a U+FFFD */
 } sgamp_names_t;
 
 

@@ -20,7 +20,7 @@ typedef struct {
     sgamp_str_t           names[SGAMP_MAX_KEYS];
     unsigned              n;
     u_char                first[SGAMP_NAMES_SLOTS]; /* number + 1, or 0 */
-    u_char                next[SGAMP_MAX_KEYS];     /* likewise, same slot */
+    u_char                next[SGAMP_MAX_KEYS];     /* of the same slot */
     u_char                used[SGAMP_NAMES_SLOTS];  /* or marked */
     const sgamp_names_t  *marked;  /* names that are, too, or NULL */
     unsigned              doubtful:1; /* yajl may read a name wrongly */

@@ -99,7 +99,8 @@ typedef struct {
     uint32_t                nusers;
     uint32_t                nalloc;
 
-    /* what the events were rejected for, the last one for all others */
+    /* the fields that events were rejected for; the last entry takes all that
+       find no room */
     sgamp_response_field_t  fields[SGAMP_RESPONSE_FIELDS];
     unsigned                nfields;
     unsigned                field;       /* being read */

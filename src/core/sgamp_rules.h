@@ -50,7 +50,7 @@ typedef struct {
     unsigned              nothers;
     sgamp_filter_t        filter;
     uint32_t              hashed;                  /* bits of keys */
-    uint32_t              properties[SGAMP_MAX_PROPERTIES];  /* likewise */
+    uint32_t              properties[SGAMP_MAX_PROPERTIES];  /* key bits */
     unsigned              nproperties;
     unsigned              ip;                      /* key, if client_ip */
     unsigned              lowercase:1;
