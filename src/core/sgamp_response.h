@@ -35,7 +35,7 @@ typedef enum {
     SGAMP_REJECT,      /* those that are marked never will be */
     SGAMP_HALVE,       /* some never will be, it is not known which */
     SGAMP_THROTTLE,    /* those that are marked may be later */
-    SGAMP_HOLD,        /* all may be later, too many were sent */
+    SGAMP_WAIT,        /* all may be later, too many were sent */
     SGAMP_RETRY        /* all may be later, or were */
 } sgamp_action_e;
 

@@ -51,7 +51,7 @@ static ngx_int_t ngx_http_sendgrid_amp_separate(
     ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part, unsigned bits);
 static ngx_int_t ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_t *part);
-static void ngx_http_sendgrid_amp_hold(ngx_http_sendgrid_amp_job_t *job,
+static void ngx_http_sendgrid_amp_delay(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_t *part, unsigned throttled);
 static ngx_int_t ngx_http_sendgrid_amp_reject_one(
     ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part, uint32_t i);
@@ -640,12 +640,12 @@ ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
 
         /* fall through */
 
-    case SGAMP_HOLD:
-        ngx_http_sendgrid_amp_hold(job, part, 1);
+    case SGAMP_WAIT:
+        ngx_http_sendgrid_amp_delay(job, part, 1);
         return NGX_OK;
 
     default: /* SGAMP_RETRY */
-        ngx_http_sendgrid_amp_hold(job, part, 0);
+        ngx_http_sendgrid_amp_delay(job, part, 0);
         return NGX_OK;
     }
 
@@ -692,7 +692,7 @@ ngx_http_sendgrid_amp_separate(ngx_http_sendgrid_amp_job_t *job,
         }
 
         named->sent = 1;
-        ngx_http_sendgrid_amp_hold(job, named, 1);
+        ngx_http_sendgrid_amp_delay(job, named, 1);
 
         return NGX_OK;
     }
@@ -775,7 +775,7 @@ ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_job_t *job,
 
 
 static void
-ngx_http_sendgrid_amp_hold(ngx_http_sendgrid_amp_job_t *job,
+ngx_http_sendgrid_amp_delay(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_t *part, unsigned throttled)
 {
     ngx_uint_t                         i;

@@ -315,7 +315,7 @@ sgamp_test_answer(sgamp_test_batcher_t *t, const char *text, unsigned status,
 
             got = sgamp_test_response(&heap, t, text, status, portion);
 
-            bad += got != want && got != SGAMP_RETRY && got != SGAMP_HOLD;
+            bad += got != want && got != SGAMP_RETRY && got != SGAMP_WAIT;
             bad += heap.live != 0;
 
             if (heap.calls < fail) {

@@ -153,10 +153,10 @@ static const sgamp_test_answer_t sgamp_test_table[] = {
     { 429, SGAMP_THROTTLE, "t.t.....t.",
       "{\"throttled_events\":[0],\"throttled_users\":{\"u2\":1},"
       "\"exceeded_daily_quota_users\":{\"\\u00758\":1}}" },
-    { 429, SGAMP_HOLD, "", "{\"code\":429,\"error\":\"Too many\"}" },
-    { 429, SGAMP_HOLD, "", "{\"throttled_users\":{\"nobody\":1}}" },
-    { 429, SGAMP_HOLD, "", "{\"throttled_users\":{},\"throttled_events\":[]}" },
-    { 429, SGAMP_HOLD, "", "" },
+    { 429, SGAMP_WAIT, "", "{\"code\":429,\"error\":\"Too many\"}" },
+    { 429, SGAMP_WAIT, "", "{\"throttled_users\":{\"nobody\":1}}" },
+    { 429, SGAMP_WAIT, "", "{\"throttled_users\":{},\"throttled_events\":[]}" },
+    { 429, SGAMP_WAIT, "", "" },
     { 500, SGAMP_RETRY, "", "{\"code\":500}" },
     { 503, SGAMP_RETRY, "", "<html>" },
     { 408, SGAMP_RETRY, "", "{\"code\":408}" },
@@ -296,7 +296,7 @@ sgamp_test_statuses(sgamp_test_batcher_t *t)
             break;
 
         case 429:
-            answer.action = SGAMP_HOLD;
+            answer.action = SGAMP_WAIT;
             break;
 
         default:
