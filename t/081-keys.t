@@ -469,15 +469,6 @@ sub emerg {
 }
 
 
-sub spew {
-	my ($file, $text) = @_;
-
-	open my $fh, '>', $file or die "$file: $!\n";
-	print $fh $text;
-	close $fh;
-}
-
-
 sub answer {
 	my ($uri, $body, @options) = @_;
 
