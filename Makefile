@@ -24,7 +24,6 @@ BENCH ?=
 MUTANTS ?=	20
 SEED ?=
 ONLY ?=		src
-JOBS ?=		1
 
 DESTDIR ?=
 MODULES_DIR ?=	$(call nginx_path,modules-path,/usr/lib/nginx/modules)
@@ -236,14 +235,15 @@ variables:
   NGINX=file            the nginx that runs, a build of the same sources
   CC=, CFLAGS=, LDFLAGS=
   UNIT_SANITIZE=        no sanitizers in the unit tests
-  JOBS=2                suites that "make test" runs at a time
+  JOBS=2                suites of "make test", and changes of "make mutants",
+                        that run at a time
   SKIPS=fail            a test that is skipped, and could run, fails
   PORT=8080             port of "make run"
   AMPLITUDE=us|eu       "make run" sends to Amplitude itself
   API_KEY=key           ... and posts its sample to this project
   FAULTS=all            "make test" fails all calls of libc, not a slice
   MUTANTS=20            changes to be made, of the files ONLY=src/core...
-  SEED=n, JOBS=n        ... the same draw again, and so many at a time
+  SEED=n                ... the same draw again
   BENCH=--quick         options of t/bench/run
   DESTDIR=, MODULES_DIR=, CONF_DIR=, DOC_DIR=
 endef
