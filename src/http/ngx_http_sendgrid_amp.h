@@ -418,7 +418,7 @@ typedef struct {
     ngx_uint_t     batches;    /* requests, less retries */
     ngx_uint_t     retries;
     uint64_t       bytes;      /* of the body */
-    uint64_t       at;         /* byte of the fault that is told */
+    uint64_t       at;         /* byte of the fault */
     ngx_atomic_t  *shared;     /* counters, NULL: not counted */
     ngx_uint_t     flying;     /* counted as in flight */
 } ngx_http_sendgrid_amp_counts_t;
@@ -436,7 +436,6 @@ typedef struct {                               /* ctx.c */
 
 typedef struct {                               /* webhook.c */
     sgamp_parser_t                      parser;
-    uint64_t                            at;           /* byte of the fault */
     int                                 fault;        /* or SGAMP_OK */
     unsigned                            parsing:1;
 } ngx_http_sendgrid_amp_input_t;
@@ -850,7 +849,7 @@ ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
 #define ngx_http_sendgrid_amp_count_names(names)                              \
     (((names) != NULL) ? (names)->nelts : 0)
 
-/* frees the table of remembered hashes, too */
+/* bytes of the table of remembered hashes */
 #define NGX_HTTP_SENDGRID_AMP_HASHES                                          \
     (SGAMP_HASH_ENTRIES * sizeof(sgamp_hash_entry_t))
 

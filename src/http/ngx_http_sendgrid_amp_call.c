@@ -171,31 +171,7 @@ ngx_http_sendgrid_amp_call_init(ngx_http_sendgrid_amp_ctx_t *ctx,
 static void
 ngx_http_sendgrid_amp_call_cleanup(void *data)
 {
-    ngx_http_sendgrid_amp_ctx_t  *ctx = data;
-
-    ngx_uint_t                      i;
-    ngx_http_sendgrid_amp_call_t   *call;
-    ngx_http_sendgrid_amp_calls_t  *calls;
-
-    calls = ngx_http_sendgrid_amp_calls(ctx);
-
-    if (calls == NULL) {
-        return;
-    }
-
-    for (i = 0; i < calls->n; i++) {
-        call = &calls->calls[i];
-
-        if (call->timer.timer_set) {
-            ngx_del_timer(&call->timer);
-        }
-
-        if (call->pool != NULL) {
-            ngx_http_sendgrid_amp_drop_pool(call);
-        }
-    }
-
-    ngx_http_sendgrid_amp_destroy_pools(ctx, 1);
+    ngx_http_sendgrid_amp_destroy_pools(data, 1);
 }
 
 

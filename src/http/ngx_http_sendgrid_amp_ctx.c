@@ -10,6 +10,7 @@
 #define NGX_HTTP_SENDGRID_AMP_TURN_SIZE   131072  /* bytes of work in a turn */
 #define NGX_HTTP_SENDGRID_AMP_TURN_TIMER  60000   /* ms; longer than any turn */
 
+
 static void ngx_http_sendgrid_amp_turn_handler(ngx_event_t *ev);
 static void ngx_http_sendgrid_amp_forget_turn(
     ngx_http_sendgrid_amp_ctx_t *ctx);

@@ -86,13 +86,6 @@ ngx_http_sendgrid_amp_delivery_init(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     delivery->n = ctx->transport.ops->live ? ctx->conf->concurrency : 1;
 
-    if (ngx_http_sendgrid_amp_add_cleanup(ctx,
-                                      ngx_http_sendgrid_amp_delivery_cleanup)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     size = sizeof(ngx_http_sendgrid_amp_job_t) + ctx->flow->answer_size;
 
     job = ngx_pcalloc(ctx->request->pool, delivery->n * size);
@@ -106,7 +99,13 @@ ngx_http_sendgrid_amp_delivery_init(ngx_http_sendgrid_amp_ctx_t *ctx)
                         + i * ctx->flow->answer_size;
     }
 
-    if (ctx->transport.ops->init(ctx, job, delivery->n) != NGX_OK) {
+    /* cleanup handlers run in reverse: jobs are freed before the transport */
+
+    if (ctx->transport.ops->init(ctx, job, delivery->n) != NGX_OK
+        || ngx_http_sendgrid_amp_add_cleanup(ctx,
+                                      ngx_http_sendgrid_amp_delivery_cleanup)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -237,7 +236,7 @@ ngx_http_sendgrid_amp_collect(ngx_http_sendgrid_amp_ctx_t *ctx)
 static void
 ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_uint_t                     i;
+    ngx_uint_t                    i;
     ngx_http_sendgrid_amp_job_t  *job;
 
     if (ctx->hold) {
@@ -277,7 +276,7 @@ ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
 static void
 ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_uint_t                     i;
+    ngx_uint_t                    i;
     ngx_http_sendgrid_amp_job_t  *job, *probe;
 
     do {
@@ -370,7 +369,7 @@ ngx_http_sendgrid_amp_may_send(ngx_http_sendgrid_amp_job_t *job)
 
     /*
      * after a refusal without evidence, a single batch finds out whether
-     * Amplitude takes anything; each answer wakes the others
+     * the peer takes anything; each answer wakes the other jobs
      */
 
     if (ctx->delivery.refusals == 0) {
@@ -495,7 +494,7 @@ ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_job_t *job,
 static void
 ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_uint_t                     i;
+    ngx_uint_t                    i;
     ngx_http_sendgrid_amp_job_t  *job;
 
     /* the jobs that wait for an answer are freed when the answer has come */
@@ -617,7 +616,7 @@ ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
 
     case SGAMP_REJECT:
 
-        /* an event that is named alone needs no other round */
+        /* an element that is named alone needs no other round */
 
         if (part->rounds < NGX_HTTP_SENDGRID_AMP_ROUNDS || part->n == 1) {
             rc = ngx_http_sendgrid_amp_separate(job, part,
@@ -745,7 +744,7 @@ ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_job_t *job,
 
     /*
      * halves are sent at once, the first of them first and with all that
-     * becomes of it; if everything is refused, lone events tell it sooner
+     * becomes of it; if all is refused, lone elements tell sooner
      */
 
     first = part->n / 2;

@@ -464,7 +464,7 @@ static ngx_int_t
 ngx_http_sendgrid_amp_fault(ngx_http_sendgrid_amp_ctx_t *ctx, int rc)
 {
     ctx->input.fault = rc;
-    ctx->input.at = ctx->input.parser.at;
+    ctx->counts.at = ctx->input.parser.at;
 
     if (ctx->hold && rc != SGAMP_NOMEM) {
 
@@ -498,16 +498,15 @@ ngx_http_sendgrid_amp_tell_fault(ngx_http_sendgrid_amp_ctx_t *ctx)
     case SGAMP_INVALID:
         ngx_log_error(NGX_LOG_INFO, log, 0,
                       "client sent an invalid webhook, at byte %uL",
-                      ctx->input.at);
+                      ctx->counts.at);
 
-        ctx->counts.at = ctx->input.at;
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INVALID_JSON);
         break;
 
     case SGAMP_TOO_LARGE:
         ngx_log_error(NGX_LOG_INFO, log, 0,
                       "client sent an event that is too large, at byte %uL",
-                      ctx->input.at);
+                      ctx->counts.at);
 
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
         break;
