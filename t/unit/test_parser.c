@@ -399,6 +399,8 @@ sgamp_test_states(void)
 {
     sgamp_test_parser_t  t;
 
+    static const char gaps[] = "[          1,          2]";
+
     sgamp_test_start(&t, 1000);
     tap_is(sgamp_parser_finish(&t.parser), SGAMP_INVALID, "nothing was fed");
     tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[]", 2), SGAMP_INVALID,
@@ -434,6 +436,15 @@ sgamp_test_states(void)
     tap_is(t.heap.live, 1, "nothing is kept but what is reserved");
     tap_is(sgamp_parser_finish(&t.parser), SGAMP_TOO_LARGE,
            "is still too long after the end");
+    sgamp_test_stop(&t);
+
+    /* the first of two gaps is told, and nothing behind it is read */
+
+    sgamp_test_start(&t, 5);
+    tap_is(sgamp_parser_feed(&t.parser, (u_char *) gaps, sizeof(gaps) - 1),
+           SGAMP_TOO_LARGE, "two gaps that are too long");
+    tap_is(t.parser.at, 11, "the offset behind the first one");
+    tap_is(t.seen.n, 0, "no element");
     sgamp_test_stop(&t);
 }
 

@@ -148,6 +148,7 @@ static const sgamp_test_answer_t sgamp_test_table[] = {
       "{\"throttled_devices\":{\"d\":31},\"throttled_events\":[3,4,7]}" },
     { 429, SGAMP_THROTTLE, ".t..t.....",
       "{\"throttled_users\":{\"u1\":32,\"u4\":40,\"u99\":50}}" },
+    { 429, SGAMP_THROTTLE, "t.........", "{\"throttled_users\":{\"u0\":1}}" },
     { 429, SGAMP_THROTTLE, "..t.......",
       "{\"exceeded_daily_quota_users\":{\"u2\":500200}}" },
     { 429, SGAMP_THROTTLE, "t.t.....t.",
