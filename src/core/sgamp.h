@@ -81,8 +81,8 @@ typedef struct {
 
 /*
  * Where bytes go.  [pos, last) is room to write; next() makes at least one
- * byte of it when it is used up, or fails.  The first failure stays in
- * status, and nothing is written after it.
+ * byte of room when the room is used up, or fails.  The first failure stays in
+ * status, and nothing is written after the failure.
  */
 
 typedef struct sgamp_sink_s  sgamp_sink_t;
@@ -90,9 +90,16 @@ typedef struct sgamp_sink_s  sgamp_sink_t;
 struct sgamp_sink_s {
     u_char  *pos;
     u_char  *last;
+    u_char  *start;   /* of the room, for sgamp_sink_size() only */
+    size_t   before;  /* bytes that were written before start, may wrap */
     int      (*next)(sgamp_sink_t *sink);
     int      status;
 };
+
+
+/* bytes that were written so far */
+#define sgamp_sink_size(sink)                                                 \
+    ((sink)->before + ((sink)->pos - (sink)->start))
 
 
 static inline int

@@ -49,6 +49,48 @@ sgamp_arena_init(sgamp_arena_t *arena, sgamp_grow_t *grow,
 }
 
 
+yajl_handle
+sgamp_arena_yajl(sgamp_arena_t *arena, const yajl_callbacks *callbacks,
+    void *data)
+{
+    yajl_handle  yajl;
+
+    if (sgamp_arena_reserve(arena, 0, 0) != SGAMP_OK) {
+        return NULL;
+    }
+
+    yajl = yajl_alloc(callbacks, &arena->funcs, data);
+
+    if (yajl == NULL || arena->failed) {
+        return NULL;
+    }
+
+    /* malformed UTF-8 is repaired where text is copied */
+
+    (void) yajl_config(yajl, yajl_dont_validate_strings, 1);
+
+    return yajl;
+}
+
+
+int
+sgamp_arena_feed(sgamp_arena_t *arena, yajl_handle yajl, const u_char *p,
+    size_t n, yajl_status *status)
+{
+    if (sgamp_arena_reserve(arena, arena->pending, n) != SGAMP_OK) {
+        return SGAMP_NOMEM;
+    }
+
+    arena->touched = 0;
+
+    *status = yajl_parse(yajl, p, n);
+
+    arena->pending = arena->touched ? n : arena->pending + n;
+
+    return arena->failed ? SGAMP_NOMEM : SGAMP_OK;
+}
+
+
 int
 sgamp_arena_reserve(sgamp_arena_t *arena, size_t pending, size_t n)
 {

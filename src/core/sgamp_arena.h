@@ -8,7 +8,7 @@
 #define _SGAMP_ARENA_H_INCLUDED_
 
 
-#include <yajl/yajl_common.h>
+#include <yajl/yajl_parse.h>
 
 #include "sgamp.h"
 
@@ -38,13 +38,29 @@ typedef struct {
     u_char               *pos;    /* free part of the newest small block */
     u_char               *last;
     size_t                used;   /* bytes of the reserve, in this feed */
+    size_t                pending;  /* at least the bytes since a token */
     void                 *free[SGAMP_ARENA_CLASSES];
     unsigned              failed:1;
+    unsigned              touched:1;  /* set by yajl's callbacks: a token */
 } sgamp_arena_t;
 
 
 void sgamp_arena_init(sgamp_arena_t *arena, sgamp_grow_t *grow,
     sgamp_str_t *reserve);
+
+/*
+ * A parser of yajl's that has its memory from the arena; each callback has to
+ * set arena->touched.  Returns NULL if there is no memory.
+ */
+yajl_handle sgamp_arena_yajl(sgamp_arena_t *arena,
+    const yajl_callbacks *callbacks, void *data);
+
+/*
+ * Lets yajl parse n bytes, and sets what yajl says.  SGAMP_OK or SGAMP_NOMEM,
+ * after which the arena must not see another feed.
+ */
+int sgamp_arena_feed(sgamp_arena_t *arena, yajl_handle yajl, const u_char *p,
+    size_t n, yajl_status *status);
 
 /*
  * Makes sure that a feed of n bytes cannot run out of memory, with pending

@@ -5,18 +5,10 @@
 
 
 #include "sgamp_batch.h"
+#include "sgamp_json.h"
 
 
-#define SGAMP_BATCH_ENDS  16 /* events that a batch has room for at first */
-
-#define sgamp_batcher_write(b, text)                                          \
-    sgamp_json_write(&(b)->sink, (u_char *) text, sizeof(text) - 1)
-
-/* bytes of the open payload so far */
-
-#define sgamp_batcher_size(b)                                                 \
-    ((b)->before + ((b)->sink.pos - (b)->piece->data))
-
+#define SGAMP_BATCH_ITEMS  16 /* elements that a batch has room for at first */
 
 /* a place to go back to */
 
@@ -38,35 +30,37 @@ static void sgamp_batch_release(sgamp_pieces_t *pieces, sgamp_batch_t *batch,
     size_t size);
 static sgamp_piece_t *sgamp_pieces_get(sgamp_pieces_t *pieces);
 static void sgamp_pieces_put(sgamp_pieces_t *pieces, sgamp_piece_t *piece);
-
-
-static const char sgamp_batch_tail[] = "],\"options\":{\"min_id_length\":1}}";
+static sgamp_part_t *sgamp_part_alloc(sgamp_grow_t *grow, uint32_t n);
+static int sgamp_cursor_range(sgamp_cursor_t *cursor);
+static void sgamp_part_bounds(const sgamp_batch_t *batch,
+    const sgamp_part_t *part, uint32_t n, size_t *from, size_t *to);
+static void sgamp_cursor_slice(sgamp_cursor_t *cursor, sgamp_str_t *slice);
 
 
 void
 sgamp_batcher_init(sgamp_batcher_t *b, sgamp_pieces_t *pieces,
-    const sgamp_rules_t *rules, const sgamp_str_t *api_key, size_t max_size,
-    uint32_t max_events)
+    sgamp_writer_pt writer, void *data, const sgamp_str_t *head,
+    const sgamp_str_t *tail, size_t max_size, uint32_t max_n)
 {
     memset(b, 0, sizeof(sgamp_batcher_t));
 
     b->sink.next = sgamp_batcher_next;
     b->pieces = pieces;
-    b->rules = rules;
-    b->api_key = *api_key;
+    b->writer = writer;
+    b->data = data;
+    b->head = *head;
+    b->tail = *tail;
     b->max_size = max_size;
-    b->max_events = max_events;
+    b->max_n = max_n;
     b->last = &b->closed;
 }
 
 
 int
-sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *event,
-    sgamp_reason_e *reason)
+sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *element,
+    int *reason)
 {
     sgamp_batch_mark_t  mark;
-
-    b->kind = sgamp_event_kind(event);
 
     for ( ;; ) {
 
@@ -77,27 +71,27 @@ sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *event,
         sgamp_batcher_mark(b, &mark);
 
         if (b->open->n != 0) {
-            sgamp_batcher_write(b, ",");
+            sgamp_json_put(&b->sink, (u_char *) ",", 1);
         }
 
-        *reason = sgamp_map(b->rules, event, b->kind, b->properties, &b->sink);
+        memset(&b->item, 0, sizeof(sgamp_item_t));
+
+        *reason = b->writer(b->data, element, &b->sink, &b->item);
 
         if (b->sink.status != SGAMP_OK) {
             return b->sink.status;
         }
 
-        if (*reason != SGAMP_MAPPED) {
+        if (*reason != 0) {
             sgamp_batcher_rollback(b, &mark);
             return SGAMP_OK;
         }
 
-        if (sgamp_batcher_size(b) + sizeof(sgamp_batch_tail) - 1
-            <= b->max_size)
-        {
+        if (sgamp_sink_size(&b->sink) + b->tail.len <= b->max_size) {
             return sgamp_batcher_end(b);
         }
 
-        /* a full batch is closed before the event, which opens the next */
+        /* a full batch is closed before the element, which opens the next */
 
         sgamp_batcher_rollback(b, &mark);
 
@@ -165,7 +159,7 @@ sgamp_batcher_done(sgamp_batcher_t *b)
     }
 
     if (b->open != NULL) {
-        b->open->size = sgamp_batcher_size(b);
+        b->open->size = sgamp_sink_size(&b->sink);
         sgamp_batch_free(b->pieces, b->open);
         b->open = NULL;
     }
@@ -213,14 +207,12 @@ sgamp_batcher_open(sgamp_batcher_t *b)
     batch->offset = b->sink.pos - b->piece->data;
 
     b->piece->refs++;
-    b->before = 0 - batch->offset;
+    b->sink.before = 0 - batch->offset;
     b->open = batch;
 
-    sgamp_batcher_write(b, "{\"api_key\":\"");
-    sgamp_json_escape(&b->sink, b->api_key.data, b->api_key.len);
-    sgamp_batcher_write(b, "\",\"events\":[");
+    sgamp_json_write(&b->sink, b->head.data, b->head.len);
 
-    batch->head = sgamp_batcher_size(b);
+    batch->head = b->head.len;
 
     return b->sink.status;
 }
@@ -230,40 +222,36 @@ static int
 sgamp_batcher_end(sgamp_batcher_t *b)
 {
     size_t          n;
-    uint32_t       *ends;
+    sgamp_item_t   *items;
     sgamp_grow_t   *grow;
     sgamp_batch_t  *batch;
 
     batch = b->open;
 
     if (batch->n == batch->nalloc) {
-        n = batch->nalloc ? 2 * (size_t) batch->nalloc : SGAMP_BATCH_ENDS;
+        n = batch->nalloc ? 2 * (size_t) batch->nalloc : SGAMP_BATCH_ITEMS;
 
         grow = b->pieces->grow;
 
-        /* the kinds stand behind the ends, in the same memory */
-
-        ends = grow->alloc(grow->data, n * (sizeof(uint32_t) + 1));
-        if (ends == NULL) {
+        items = grow->alloc(grow->data, n * sizeof(sgamp_item_t));
+        if (items == NULL) {
             b->sink.status = SGAMP_NOMEM;
             return SGAMP_NOMEM;
         }
 
-        if (batch->ends != NULL) {
-            memcpy(ends, batch->ends, batch->n * sizeof(uint32_t));
-            memcpy(ends + n, batch->kinds, batch->n);
-            grow->free(grow->data, batch->ends);
+        if (batch->items != NULL) {
+            memcpy(items, batch->items, batch->n * sizeof(sgamp_item_t));
+            grow->free(grow->data, batch->items);
         }
 
-        batch->ends = ends;
-        batch->kinds = (u_char *) (ends + n);
+        batch->items = items;
         batch->nalloc = n;
     }
 
-    batch->kinds[batch->n] = (u_char) b->kind;
-    batch->ends[batch->n++] = sgamp_batcher_size(b);
+    b->item.end = (uint32_t) sgamp_sink_size(&b->sink);
+    batch->items[batch->n++] = b->item;
 
-    if (batch->n == b->max_events) {
+    if (batch->n == b->max_n) {
         return sgamp_batcher_shut(b);
     }
 
@@ -274,14 +262,13 @@ sgamp_batcher_end(sgamp_batcher_t *b)
 static int
 sgamp_batcher_shut(sgamp_batcher_t *b)
 {
-    sgamp_json_write(&b->sink, (u_char *) sgamp_batch_tail,
-                     sizeof(sgamp_batch_tail) - 1);
+    sgamp_json_write(&b->sink, b->tail.data, b->tail.len);
 
     if (b->sink.status != SGAMP_OK) {
         return b->sink.status;
     }
 
-    b->open->size = sgamp_batcher_size(b);
+    b->open->size = sgamp_sink_size(&b->sink);
 
     *b->last = b->open;
     b->last = &b->open->next;
@@ -306,7 +293,7 @@ sgamp_batcher_next(sgamp_sink_t *sink)
     }
 
     if (b->piece != NULL) {
-        b->before += SGAMP_PIECE_DATA;
+        sink->before += SGAMP_PIECE_DATA;
         b->piece->next = piece;
         sgamp_pieces_put(b->pieces, b->piece);
     }
@@ -316,6 +303,7 @@ sgamp_batcher_next(sgamp_sink_t *sink)
     }
 
     b->piece = piece;
+    sink->start = piece->data;
     sink->pos = piece->data;
     sink->last = piece->data + SGAMP_PIECE_DATA;
 
@@ -328,7 +316,7 @@ sgamp_batcher_mark(sgamp_batcher_t *b, sgamp_batch_mark_t *mark)
 {
     mark->piece = b->piece;
     mark->pos = b->sink.pos;
-    mark->before = b->before;
+    mark->before = b->sink.before;
 }
 
 
@@ -352,7 +340,8 @@ sgamp_batcher_rollback(sgamp_batcher_t *b, sgamp_batch_mark_t *mark)
     }
 
     b->piece = mark->piece;
-    b->before = mark->before;
+    b->sink.before = mark->before;
+    b->sink.start = mark->piece->data;
     b->sink.pos = mark->pos;
     b->sink.last = mark->piece->data + SGAMP_PIECE_DATA;
 }
@@ -363,8 +352,8 @@ sgamp_batch_free(sgamp_pieces_t *pieces, sgamp_batch_t *batch)
 {
     sgamp_batch_release(pieces, batch, batch->size);
 
-    if (batch->ends != NULL) {
-        pieces->grow->free(pieces->grow->data, batch->ends);
+    if (batch->items != NULL) {
+        pieces->grow->free(pieces->grow->data, batch->items);
     }
 
     pieces->grow->free(pieces->grow->data, batch);
@@ -450,4 +439,260 @@ sgamp_pieces_done(sgamp_pieces_t *pieces)
 
     pieces->free = NULL;
     pieces->nfree = 0;
+}
+
+
+sgamp_part_t *
+sgamp_part_all(sgamp_grow_t *grow, const sgamp_batch_t *batch)
+{
+    uint32_t       i;
+    sgamp_part_t  *part;
+
+    part = sgamp_part_alloc(grow, batch->n);
+    if (part == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < batch->n; i++) {
+        part->index[i] = i;
+    }
+
+    return part;
+}
+
+
+sgamp_part_t *
+sgamp_part_range(sgamp_grow_t *grow, const sgamp_part_t *part, uint32_t from,
+    uint32_t n)
+{
+    sgamp_part_t  *range;
+
+    range = sgamp_part_alloc(grow, n);
+    if (range == NULL) {
+        return NULL;
+    }
+
+    memcpy(range->index, &part->index[from], n * sizeof(uint32_t));
+
+    return range;
+}
+
+
+sgamp_part_t *
+sgamp_part_marked(sgamp_grow_t *grow, const sgamp_part_t *part,
+    const u_char *marks, unsigned bits, unsigned on)
+{
+    uint32_t       i, n;
+    sgamp_part_t  *marked;
+
+    marked = sgamp_part_alloc(grow, part->n);
+    if (marked == NULL) {
+        return NULL;
+    }
+
+    n = 0;
+
+    for (i = 0; i < part->n; i++) {
+        if (((marks[i] & bits) != 0) == on) {
+            marked->index[n++] = part->index[i];
+        }
+    }
+
+    marked->n = n;
+    marked->attempts = part->attempts;
+    marked->rounds = part->rounds;
+    marked->step = part->step;
+
+    return marked;
+}
+
+
+static sgamp_part_t *
+sgamp_part_alloc(sgamp_grow_t *grow, uint32_t n)
+{
+    sgamp_part_t  *part;
+
+    part = grow->alloc(grow->data,
+                       sizeof(sgamp_part_t) + n * sizeof(uint32_t));
+    if (part == NULL) {
+        return NULL;
+    }
+
+    memset(part, 0, sizeof(sgamp_part_t));
+
+    part->n = n;
+
+    return part;
+}
+
+
+void
+sgamp_part_free(sgamp_grow_t *grow, sgamp_part_t *part)
+{
+    grow->free(grow->data, part);
+}
+
+
+size_t
+sgamp_part_size(const sgamp_batch_t *batch, const sgamp_part_t *part)
+{
+    size_t    size, from, to;
+    uint32_t  i;
+
+    size = 0;
+
+    for (i = 0; i < part->n + 2; i++) {
+        sgamp_part_bounds(batch, part, i, &from, &to);
+        size += to - from;
+    }
+
+    return size;
+}
+
+
+void
+sgamp_cursor_init(sgamp_cursor_t *cursor, const sgamp_batch_t *batch,
+    const sgamp_part_t *part)
+{
+    memset(cursor, 0, sizeof(sgamp_cursor_t));
+
+    cursor->batch = batch;
+    cursor->part = part;
+    cursor->piece = batch->first;
+    cursor->base = 0 - batch->offset;
+
+    if (part == NULL) {
+        cursor->last = batch->size;
+    }
+}
+
+
+int
+sgamp_cursor_next(sgamp_cursor_t *cursor, sgamp_str_t *slice)
+{
+    if (cursor->pos == cursor->last && !sgamp_cursor_range(cursor)) {
+        return 0;
+    }
+
+    sgamp_cursor_slice(cursor, slice);
+
+    return 1;
+}
+
+
+static int
+sgamp_cursor_range(sgamp_cursor_t *cursor)
+{
+    size_t    from, to;
+    uint32_t  end;
+
+    /* ranges that follow each other are one */
+
+    end = (cursor->part != NULL) ? cursor->part->n + 2 : 0;
+
+    if (cursor->n == end) {
+        return 0;
+    }
+
+    sgamp_part_bounds(cursor->batch, cursor->part, cursor->n, &cursor->pos,
+                      &cursor->last);
+
+    for (cursor->n++; cursor->n < end; cursor->n++) {
+
+        sgamp_part_bounds(cursor->batch, cursor->part, cursor->n, &from, &to);
+
+        if (from != cursor->last) {
+            break;
+        }
+
+        cursor->last = to;
+    }
+
+    return 1;
+}
+
+
+static void
+sgamp_part_bounds(const sgamp_batch_t *batch, const sgamp_part_t *part,
+    uint32_t n, size_t *from, size_t *to)
+{
+    uint32_t  i;
+
+    /* the n-th range of a part's payload: the head, the elements, the tail */
+
+    if (n == 0) {
+        *from = 0;
+        *to = batch->head;
+        return;
+    }
+
+    if (n == part->n + 1) {
+        *from = batch->items[batch->n - 1].end;
+        *to = batch->size;
+        return;
+    }
+
+    i = part->index[n - 1];
+
+    *from = (i == 0) ? batch->head : batch->items[i - 1].end;
+    *to = batch->items[i].end;
+
+    if (n == 1 && i != 0) {
+        /* the first element of a payload has no comma before it */
+        (*from)++;
+    }
+}
+
+
+static void
+sgamp_cursor_slice(sgamp_cursor_t *cursor, sgamp_str_t *slice)
+{
+    size_t  offset;
+
+    while (cursor->pos - cursor->base >= SGAMP_PIECE_DATA) {
+        cursor->base += SGAMP_PIECE_DATA;
+        cursor->piece = cursor->piece->next;
+    }
+
+    offset = cursor->pos - cursor->base;
+
+    slice->data = (u_char *) cursor->piece->data + offset;
+    slice->len = SGAMP_PIECE_DATA - offset;
+
+    if (slice->len > cursor->last - cursor->pos) {
+        slice->len = cursor->last - cursor->pos;
+    }
+
+    cursor->pos += slice->len;
+}
+
+
+size_t
+sgamp_batch_element(const sgamp_batch_t *batch, uint32_t i, u_char *p,
+    size_t size)
+{
+    size_t          len;
+    sgamp_str_t     slice;
+    sgamp_cursor_t  cursor;
+
+    sgamp_cursor_init(&cursor, batch, NULL);
+
+    cursor.pos = (i == 0) ? batch->head : (size_t) batch->items[i - 1].end + 1;
+    cursor.last = batch->items[i].end;
+
+    len = cursor.last - cursor.pos;
+
+    if (size > len) {
+        size = len;
+    }
+
+    cursor.last = cursor.pos + size;
+
+    while (cursor.pos != cursor.last) {
+        sgamp_cursor_slice(&cursor, &slice);
+        memcpy(p, slice.data, slice.len);
+        p += slice.len;
+    }
+
+    return len;
 }

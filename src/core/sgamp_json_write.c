@@ -15,6 +15,8 @@ sgamp_sink_init(sgamp_sink_t *sink, u_char *p, size_t size)
 {
     sink->pos = p;
     sink->last = p + size;
+    sink->start = p;
+    sink->before = 0;
     sink->next = sgamp_sink_full;
     sink->status = SGAMP_OK;
 }

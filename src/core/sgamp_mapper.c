@@ -14,11 +14,16 @@
 
 #define SGAMP_MAPPER_SECONDS_LEN   11  /* digits; more are milliseconds */
 
+/* a mapped event: before its user_id, and between insert_id and properties */
+
+#define SGAMP_MAPPED_USER   "{\"user_id\":\""
+#define SGAMP_MAPPED_AFTER_ID                                                 \
+    "\",\"library\":\"sendgrid\",\"event_properties\":"
+
 #define sgamp_mapper_write(sink, text)                                        \
     sgamp_json_put(sink, (u_char *) text, sizeof(text) - 1)
 
 
-static u_char *sgamp_mapper_find(u_char *p, u_char *last, const char *text);
 static void sgamp_mapper_copy(sgamp_sink_t *sink,
     const sgamp_json_value_t *value);
 static unsigned sgamp_mapper_user(const sgamp_rules_t *rules,
@@ -56,14 +61,25 @@ sgamp_reason(sgamp_reason_e reason)
 }
 
 
-sgamp_reason_e
-sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
-    sgamp_kind_e kind, const sgamp_str_t *properties, sgamp_sink_t *sink)
+int
+sgamp_map(void *data, const sgamp_event_t *event, sgamp_sink_t *sink,
+    sgamp_item_t *item)
 {
+    sgamp_mapper_t  *mapper = data;
+
+    size_t                      start;
     unsigned                    key;
+    sgamp_kind_e                kind;
+    const sgamp_rules_t        *rules;
     sgamp_json_value_t          type, user;
     sgamp_filter_event_t        filtered, *fe;
     const sgamp_rules_event_t  *rule;
+
+    rules = mapper->rules;
+    start = sgamp_sink_size(sink);
+
+    kind = sgamp_event_kind(event);
+    item->kind = kind;
 
     if (!event->object) {
         return SGAMP_NOT_AN_OBJECT;
@@ -94,7 +110,7 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
         sgamp_filter_read(fe, &rules->filter, event, &user);
     }
 
-    sgamp_mapper_write(sink, "{\"user_id\":\"");
+    sgamp_mapper_write(sink, SGAMP_MAPPED_USER);
     sgamp_mapper_user_id(rules, fe, key, &user, sink);
     sgamp_mapper_write(sink, "\",\"event_type\":\"");
 
@@ -117,11 +133,14 @@ sgamp_map(const sgamp_rules_t *rules, const sgamp_event_t *event,
         sgamp_mapper_ip(rules, event, kind, sink);
     }
 
-    sgamp_mapper_insert_id(rules, event, fe, sink);
+    sgamp_mapper_write(sink, ",\"insert_id\":\"");
+    item->id = (uint32_t) (sgamp_sink_size(sink) - start);
 
-    sgamp_mapper_write(sink,
-                       ",\"library\":\"sendgrid\",\"event_properties\":");
-    sgamp_mapper_properties(rules, event, fe, properties, sink);
+    sgamp_mapper_insert_id(rules, event, fe, sink);
+    item->id_end = (uint32_t) (sgamp_sink_size(sink) - start);
+
+    sgamp_mapper_write(sink, SGAMP_MAPPED_AFTER_ID);
+    sgamp_mapper_properties(rules, event, fe, mapper->properties, sink);
     sgamp_mapper_write(sink, "}");
 
     return SGAMP_MAPPED;
@@ -165,48 +184,41 @@ sgamp_event_id(const sgamp_event_t *event, sgamp_str_t *id)
 
 
 void
-sgamp_mapped_parts(const sgamp_str_t *mapped, sgamp_str_t *head,
-    sgamp_str_t *id, sgamp_str_t *properties)
+sgamp_mapped_parts(const sgamp_str_t *mapped, const sgamp_item_t *item,
+    sgamp_str_t *head, sgamp_str_t *id, sgamp_str_t *properties)
 {
-    u_char  *p, *last;
-
-    p = mapped->data;
-    last = p + mapped->len;
-
-    p = sgamp_mapper_find(p, last, ",\"insert_id\":\"");
-    id->data = p;
-
-    p = sgamp_mapper_find(p, last, "\",\"library\":\"sendgrid\",");
-    id->len = p - id->data - (sizeof("\",\"library\":\"sendgrid\",") - 1);
+    size_t  n;
 
     head->data = mapped->data;
-    head->len = id->data + id->len + 1 - head->data;
+    head->len = item->id_end + 1;
 
-    p = sgamp_mapper_find(p, last, "\"event_properties\":");
-    properties->data = p;
-    properties->len = last - p - 1;
+    id->data = mapped->data + item->id;
+    id->len = item->id_end - item->id;
+
+    /* the bracket at the end closes the event */
+
+    n = item->id_end + sizeof(SGAMP_MAPPED_AFTER_ID) - 1;
+
+    properties->data = mapped->data + n;
+    properties->len = mapped->len - n - 1;
 }
 
 
-static u_char *
-sgamp_mapper_find(u_char *p, u_char *last, const char *text)
+void
+sgamp_mapped_user(const sgamp_str_t *mapped, sgamp_str_t *user)
 {
-    size_t  len;
+    const u_char  *p, *last;
 
-    /*
-     * just past the text, which is there: a quote that no backslash precedes
-     * does not occur inside of a string
-     */
+    p = mapped->data + sizeof(SGAMP_MAPPED_USER) - 1;
+    last = mapped->data + mapped->len;
 
-    len = strlen(text);
+    user->data = (u_char *) p;
 
-    for ( /* void */ ; (size_t) (last - p) >= len; p++) {
-        if (memcmp(p, text, len) == 0) {
-            return p + len;
-        }
+    while (p < last && *p != '"') {
+        (void) sgamp_json_next(&p, last);
     }
 
-    return last;
+    user->len = p - user->data;
 }
 
 
@@ -407,8 +419,6 @@ sgamp_mapper_insert_id(const sgamp_rules_t *rules, const sgamp_event_t *event,
 
     sgamp_mapper_value(event, SGAMP_KEY_EVENT_ID, &id);
 
-    sgamp_mapper_write(sink, ",\"insert_id\":\"");
-
     if (id.type == SGAMP_JSON_STRING && id.text.len != 0) {
 
         if (rules->hashed & (1 << SGAMP_KEY_EVENT_ID)) {
@@ -427,8 +437,6 @@ sgamp_mapper_insert_id(const sgamp_rules_t *rules, const sgamp_event_t *event,
         sink->status = SGAMP_NOMEM;
         sink->last = sink->pos;
     }
-
-    sgamp_mapper_write(sink, "\"");
 }
 
 

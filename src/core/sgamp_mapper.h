@@ -8,7 +8,14 @@
 #define _SGAMP_MAPPER_H_INCLUDED_
 
 
+#include "sgamp_batch.h"
 #include "sgamp_rules.h"
+
+
+/* bytes of an event up to its user_id's end: each character two escapes */
+
+#define SGAMP_MAPPED_USER_SIZE                                                \
+    (sizeof("{\"user_id\":\"\"") - 1 + 12 * SGAMP_MAX_USER_ID)
 
 
 /* what became of an event */
@@ -23,15 +30,29 @@ typedef enum {
 } sgamp_reason_e;
 
 
+/* a request of Amplitude's HTTP V2 API: texts around the API key and events */
+
+#define SGAMP_EVENTS_BEFORE_KEY  "{\"api_key\":\""
+#define SGAMP_EVENTS_AFTER_KEY   "\",\"events\":["
+#define SGAMP_EVENTS_TAIL        "],\"options\":{\"min_id_length\":1}}"
+
+
+/* how the events of a webhook are mapped */
+
+typedef struct {
+    const sgamp_rules_t  *rules;
+    const sgamp_str_t    *properties;  /* those of the rules, each a member */
+} sgamp_mapper_t;
+
+
 /*
- * Writes the Amplitude event of a SendGrid event to the sink, or writes
- * nothing and says why there is none.  The same event always gives the same
- * bytes.  What fails is seen in the status of the sink.  The properties are
- * those of the rules, each a member of an object.
+ * The writer of a batcher whose data is an sgamp_mapper_t: writes the Amplitude
+ * event of a SendGrid event.  The id of the item is the insert_id, the kind is
+ * an sgamp_kind_e.  Returns an sgamp_reason_e.  The same event always gives the
+ * same bytes.
  */
-sgamp_reason_e sgamp_map(const sgamp_rules_t *rules,
-    const sgamp_event_t *event, sgamp_kind_e kind,
-    const sgamp_str_t *properties, sgamp_sink_t *sink);
+int sgamp_map(void *data, const sgamp_event_t *event, sgamp_sink_t *sink,
+    sgamp_item_t *item);
 
 sgamp_kind_e sgamp_event_kind(const sgamp_event_t *event);
 
@@ -39,12 +60,18 @@ sgamp_kind_e sgamp_event_kind(const sgamp_event_t *event);
 void sgamp_event_id(const sgamp_event_t *event, sgamp_str_t *id);
 
 /*
- * Finds three slices of an event that sgamp_map() has written: head is the
- * text from the opening bracket to the end of the insert_id, id is the value of
- * the insert_id, properties is the object of event_properties.
+ * Three slices of an event that sgamp_map() has written with this item: head is
+ * the text from the opening bracket to the end of the insert_id, id is the
+ * value of the insert_id, properties is the object of event_properties.
  */
-void sgamp_mapped_parts(const sgamp_str_t *mapped, sgamp_str_t *head,
-    sgamp_str_t *id, sgamp_str_t *properties);
+void sgamp_mapped_parts(const sgamp_str_t *mapped, const sgamp_item_t *item,
+    sgamp_str_t *head, sgamp_str_t *id, sgamp_str_t *properties);
+
+/*
+ * The user_id of an event that sgamp_map() has written, of which at least the
+ * first SGAMP_MAPPED_USER_SIZE bytes have to be there: JSON between quotes.
+ */
+void sgamp_mapped_user(const sgamp_str_t *mapped, sgamp_str_t *user);
 
 /* the name of a reason but SGAMP_IGNORED, a string that is never freed */
 const char *sgamp_reason(sgamp_reason_e reason);

@@ -72,17 +72,11 @@ sgamp_parser_init(sgamp_parser_t *p, const sgamp_keys_t *keys,
 
     sgamp_arena_init(&p->arena, grow, reserve);
 
-    if (sgamp_arena_reserve(&p->arena, 0, 0) != SGAMP_OK) {
+    p->yajl = sgamp_arena_yajl(&p->arena, &p->callbacks, p);
+
+    if (p->yajl == NULL) {
         return sgamp_parser_fail(p, SGAMP_NOMEM, 0);
     }
-
-    p->yajl = yajl_alloc(&p->callbacks, &p->arena.funcs, p);
-
-    if (p->yajl == NULL || p->arena.failed) {
-        return sgamp_parser_fail(p, SGAMP_NOMEM, 0);
-    }
-
-    (void) yajl_config(p->yajl, yajl_dont_validate_strings, 1);
 
     return SGAMP_OK;
 }
@@ -135,8 +129,8 @@ sgamp_parser_feed(sgamp_parser_t *p, const u_char *data, size_t n)
     while (n != 0) {
 
         if (p->open && !p->last
-            && p->pending >= SGAMP_PARSER_HOLD_SIZE
-            && n < p->pending / SGAMP_PARSER_HOLD_PART)
+            && p->arena.pending >= SGAMP_PARSER_HOLD_SIZE
+            && n < p->arena.pending / SGAMP_PARSER_HOLD_PART)
         {
             p->held = n;
             break;
@@ -252,15 +246,7 @@ sgamp_parser_parse(sgamp_parser_t *p, const u_char *data, size_t n)
         size = bad - data;
     }
 
-    if (sgamp_arena_reserve(&p->arena, p->pending, size) != SGAMP_OK) {
-        return sgamp_parser_fail(p, SGAMP_NOMEM, p->offset);
-    }
-
-    p->touched = 0;
-
-    rc = yajl_parse(p->yajl, data, size);
-
-    if (p->arena.failed) {
+    if (sgamp_arena_feed(&p->arena, p->yajl, data, size, &rc) != SGAMP_OK) {
         return sgamp_parser_fail(p, SGAMP_NOMEM, p->offset);
     }
 
@@ -279,7 +265,6 @@ sgamp_parser_parse(sgamp_parser_t *p, const u_char *data, size_t n)
     }
 
     p->offset += size;
-    p->pending = p->touched ? size : p->pending + size;
 
     if (sgamp_parser_is_over(p, p->offset)) {
         return sgamp_parser_fail(p, SGAMP_TOO_LARGE, p->offset);
@@ -330,7 +315,7 @@ sgamp_parser_fault(sgamp_parser_t *p, size_t n)
     static const char lexical[] = "lexical error: ";
     static const char unknown[] = "invalid char in json text";
 
-    if (sgamp_arena_reserve(&p->arena, p->pending, n) != SGAMP_OK) {
+    if (sgamp_arena_reserve(&p->arena, p->arena.pending, n) != SGAMP_OK) {
         return sgamp_parser_fail(p, SGAMP_NOMEM, p->offset);
     }
 
@@ -535,7 +520,7 @@ sgamp_parser_start_map(void *ctx)
 {
     sgamp_parser_t  *p = ctx;
 
-    p->touched = 1;
+    p->arena.touched = 1;
 
     if (p->depth != 0) {
         return sgamp_parser_deeper(p);
@@ -554,7 +539,7 @@ sgamp_parser_start_array(void *ctx)
 {
     sgamp_parser_t  *p = ctx;
 
-    p->touched = 1;
+    p->arena.touched = 1;
 
     if (p->depth != 0) {
         return sgamp_parser_deeper(p);
@@ -581,7 +566,7 @@ sgamp_parser_key(void *ctx, const u_char *key, size_t len)
 
     /* most keys are not asked for, nor do they follow one that is marked */
 
-    p->touched = 1;
+    p->arena.touched = 1;
 
     keys = p->keys;
     slot = sgamp_names_slot(key, len);
@@ -619,7 +604,7 @@ sgamp_parser_end(void *ctx)
 
     /* the end of an object and of an array: yajl has matched the brackets */
 
-    p->touched = 1;
+    p->arena.touched = 1;
 
     if (p->depth == 0) {
         end = sgamp_parser_consumed(p);
@@ -700,7 +685,7 @@ sgamp_parser_scalar(sgamp_parser_t *p)
 {
     /* an element that is neither an object nor an array has just ended */
 
-    p->touched = 1;
+    p->arena.touched = 1;
 
     if (p->state != SGAMP_PARSER_ARRAY) {
         return 1;

@@ -8,8 +8,6 @@
 #define _SGAMP_PARSER_H_INCLUDED_
 
 
-#include <yajl/yajl_parse.h>
-
 #include "sgamp_arena.h"
 #include "sgamp_names.h"
 
@@ -71,7 +69,6 @@ typedef struct {
     uint64_t              mark;       /* where the element or gap begins */
     uint64_t              element;    /* where the open element begins */
     uint64_t              at;         /* where the fault is */
-    size_t                pending;    /* at least the bytes since a token */
 
     sgamp_str_t           carry;      /* the open element between two feeds */
     size_t                carry_size;
@@ -84,7 +81,6 @@ typedef struct {
     int                   status;
 
     unsigned              open:1;     /* inside an element */
-    unsigned              touched:1;  /* yajl has reported a token */
     unsigned              last:1;     /* no more bytes will come */
 } sgamp_parser_t;
 

@@ -6,13 +6,17 @@
 
 #include "sgamp_json.h"
 #include "sgamp_response.h"
-#include "sgamp_users.h"
+#include "sgamp_text.h"
 
 
-#define SGAMP_RESPONSE_MAX_SIZE   1048576 /* bytes that are parsed */
-#define SGAMP_RESPONSE_MAX_TOKEN  16384   /* bytes of a string or a number */
-#define SGAMP_RESPONSE_MAX_DEPTH  40      /* levels that yajl gets to see */
-#define SGAMP_RESPONSE_DIGITS     18      /* more are beyond any count */
+#define SGAMP_RESPONSE_DIGITS       18    /* more are beyond any count */
+#define SGAMP_RESPONSE_FIRST_USERS  16    /* ids that have room at first */
+#define SGAMP_RESPONSE_USERS        2000  /* a request has no more events */
+
+/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+
+#define SGAMP_RESPONSE_BASIS        0xcbf29ce484222325ull
+#define SGAMP_RESPONSE_PRIME        0x100000001b3ull
 
 
 /* what has to be true of an answer, for a rule to apply */
@@ -25,44 +29,36 @@
 
 
 typedef struct {
-    unsigned        from;  /* status lines */
-    unsigned        to;
-    unsigned        needs;
-    sgamp_action_e  action;
-} sgamp_response_rule_t;
-
-
-typedef struct {
     sgamp_str_t           name;
     sgamp_response_key_e  key;
 } sgamp_response_name_t;
 
 
-static void sgamp_response_start(sgamp_response_t *rs);
-static const u_char *sgamp_response_scan(sgamp_response_t *rs,
-    const u_char *p, const u_char *last);
-static const u_char *sgamp_response_plain(sgamp_response_place_t *place,
-    const u_char *p, const u_char *last);
-static sgamp_response_body_e sgamp_response_byte(
-    sgamp_response_place_t *place, u_char ch);
-static void sgamp_response_parse(sgamp_response_t *rs, const u_char *p,
-    const u_char *last);
 static unsigned sgamp_response_facts(sgamp_response_t *rs, unsigned status,
     unsigned complete, const sgamp_batch_t *batch, const sgamp_part_t *part);
-static int sgamp_response_number(void *ctx, const char *value, size_t len);
-static int sgamp_response_string(void *ctx, const u_char *value, size_t len);
-static int sgamp_response_open(void *ctx);
-static int sgamp_response_map_key(void *ctx, const u_char *key, size_t len);
-static int sgamp_response_close(void *ctx);
-static int sgamp_response_marks(sgamp_response_t *rs);
+static void sgamp_response_number(sgamp_answer_t *a, const u_char *p,
+    size_t len);
+static void sgamp_response_string(sgamp_answer_t *a, const u_char *p,
+    size_t len);
+static void sgamp_response_key(sgamp_answer_t *a, const u_char *key,
+    size_t len);
+static sgamp_response_key_e sgamp_response_find(const u_char *key,
+    size_t len);
 static void sgamp_response_mark(sgamp_response_t *rs, int64_t n);
 static void sgamp_response_name(sgamp_response_t *rs, const u_char *name,
     size_t len);
+static int sgamp_response_user(sgamp_response_t *rs, const u_char *id,
+    size_t len);
+static void sgamp_response_mark_users(sgamp_response_t *rs,
+    const sgamp_batch_t *batch, const sgamp_part_t *part);
+static uint64_t sgamp_response_hash(uint64_t hash, const u_char *p, size_t n);
+static uint64_t sgamp_response_hash_user(const sgamp_batch_t *batch,
+    uint32_t i);
 
 
 /* the first rule that fits applies */
 
-static const sgamp_response_rule_t sgamp_response_rules[] = {
+static const sgamp_answer_rule_t sgamp_response_rules[] = {
     { 200, 200, SGAMP_RESPONSE_ACCEPTS, SGAMP_FORWARD },
     { 400, 400, SGAMP_RESPONSE_REFUSES, SGAMP_REFUSE },
     { 400, 400, SGAMP_RESPONSE_REJECTS, SGAMP_REJECT },
@@ -89,21 +85,10 @@ static const sgamp_response_name_t sgamp_response_keys[] = {
 };
 
 
-static const u_char sgamp_response_null[] = "null";
-
-
-static const yajl_callbacks sgamp_response_callbacks = {
-    NULL,
-    NULL,
-    NULL,
-    NULL,
-    sgamp_response_number,
+static const sgamp_answer_reader_t sgamp_response_reader = {
+    sgamp_response_key,
     sgamp_response_string,
-    sgamp_response_open,
-    sgamp_response_map_key,
-    sgamp_response_close,
-    sgamp_response_open,
-    sgamp_response_close
+    sgamp_response_number
 };
 
 
@@ -113,10 +98,8 @@ sgamp_response_init(sgamp_response_t *rs, uint32_t n, sgamp_grow_t *grow,
 {
     memset(rs, 0, sizeof(sgamp_response_t));
 
-    sgamp_arena_init(&rs->arena, grow, reserve);
+    sgamp_answer_init(&rs->answer, &sgamp_response_reader, n, grow, reserve);
 
-    rs->grow = grow;
-    rs->n = n;
     rs->ingested = -1;
 }
 
@@ -124,261 +107,7 @@ sgamp_response_init(sgamp_response_t *rs, uint32_t n, sgamp_grow_t *grow,
 void
 sgamp_response_feed(sgamp_response_t *rs, const u_char *data, size_t n)
 {
-    const u_char  *p, *last;
-
-    last = data + n;
-
-    for (p = data; p < last && !rs->failed; /* void */) {
-
-        if (rs->body == SGAMP_RESPONSE_OTHER
-            || rs->body == SGAMP_RESPONSE_BROKEN)
-        {
-            return;
-        }
-
-        if (rs->size == SGAMP_RESPONSE_MAX_SIZE) {
-            rs->body = SGAMP_RESPONSE_OTHER;
-            return;
-        }
-
-        if (rs->body == SGAMP_RESPONSE_JSON) {
-            p = sgamp_response_scan(rs, p, last);
-            continue;
-        }
-
-        if (rs->body == SGAMP_RESPONSE_EMPTY && *p == '{') {
-            sgamp_response_start(rs);
-            continue;
-        }
-
-        /* before the object and behind the object */
-
-        if (!sgamp_json_is_space(*p)) {
-            rs->body = SGAMP_RESPONSE_OTHER;
-            return;
-        }
-
-        rs->size++;
-        p++;
-    }
-}
-
-
-static void
-sgamp_response_start(sgamp_response_t *rs)
-{
-    rs->body = SGAMP_RESPONSE_OTHER;
-
-    if (sgamp_arena_reserve(&rs->arena, 0, 0) != SGAMP_OK) {
-        rs->failed = 1;
-        return;
-    }
-
-    rs->yajl = yajl_alloc(&sgamp_response_callbacks, &rs->arena.funcs, rs);
-
-    if (rs->yajl == NULL || rs->arena.failed) {
-        rs->failed = 1;
-        return;
-    }
-
-    (void) yajl_config(rs->yajl, yajl_dont_validate_strings, 1);
-
-    rs->body = SGAMP_RESPONSE_JSON;
-}
-
-
-static const u_char *
-sgamp_response_scan(sgamp_response_t *rs, const u_char *p, const u_char *last)
-{
-    unsigned                shown;
-    const u_char           *begin, *start;
-    sgamp_response_body_e   body;
-    sgamp_response_place_t  place;
-
-    /*
-     * yajl buffers and nests without a limit, and tells what it has read only
-     * at the end of a token: the limits are counted here, a byte at a time, so
-     * that where an answer was cut has no say
-     */
-
-    if ((size_t) (last - p) > SGAMP_RESPONSE_MAX_SIZE - rs->size) {
-        last = p + (SGAMP_RESPONSE_MAX_SIZE - rs->size);
-    }
-
-    if (last - p > SGAMP_FEED_SIZE) {
-        last = p + SGAMP_FEED_SIZE;
-    }
-
-    begin = p;
-    start = p;
-    place = rs->place;
-    body = SGAMP_RESPONSE_JSON;
-    shown = place.nesting <= SGAMP_RESPONSE_MAX_DEPTH;
-
-    while (p < last && body == SGAMP_RESPONSE_JSON) {
-
-        p = sgamp_response_plain(&place, p, last);
-
-        if (p == last) {
-            break;
-        }
-
-        body = sgamp_response_byte(&place, *p++);
-
-        if (shown && place.nesting > SGAMP_RESPONSE_MAX_DEPTH) {
-
-            /* yajl gets a null for all that is too deep */
-
-            sgamp_response_parse(rs, start, p - 1);
-            sgamp_response_parse(rs, sgamp_response_null,
-                                 sgamp_response_null
-                                 + sizeof(sgamp_response_null) - 1);
-            shown = 0;
-
-        } else if (!shown && place.nesting == SGAMP_RESPONSE_MAX_DEPTH) {
-            start = p;
-            shown = 1;
-        }
-    }
-
-    rs->place = place;
-    rs->size += p - begin;
-
-    if (body == SGAMP_RESPONSE_OTHER || body == SGAMP_RESPONSE_BROKEN) {
-        /* yajl does not see the byte that ends the reading */
-        last = p - 1;
-
-    } else {
-        last = p;
-    }
-
-    if (shown) {
-        sgamp_response_parse(rs, start, last);
-    }
-
-    if (rs->body == SGAMP_RESPONSE_JSON) {
-        rs->body = body;
-    }
-
-    return p;
-}
-
-
-static const u_char *
-sgamp_response_plain(sgamp_response_place_t *place, const u_char *p,
-    const u_char *last)
-{
-    const u_char  *begin;
-
-    /* bytes of a token that neither end the token nor change what follows */
-
-    if (place->token == 0 || place->escaped) {
-        return p;
-    }
-
-    if ((size_t) (last - p) > SGAMP_RESPONSE_MAX_TOKEN - place->token) {
-        last = p + (SGAMP_RESPONSE_MAX_TOKEN - place->token);
-    }
-
-    begin = p;
-
-    if (place->quoted) {
-        while (p < last && *p != '"' && *p != '\\') {
-            p++;
-        }
-
-    } else {
-        while (p < last && *p >= '0' && *p <= '9') {
-            p++;
-        }
-    }
-
-    place->token += p - begin;
-
-    return p;
-}
-
-
-static sgamp_response_body_e
-sgamp_response_byte(sgamp_response_place_t *place, u_char ch)
-{
-    /* what the body is with this byte, if yajl agrees */
-
-    if (place->quoted) {
-        place->quoted = (place->escaped || ch != '"');
-        place->escaped = (!place->escaped && ch == '\\');
-        place->token++;
-
-    } else if (ch == '"') {
-        place->quoted = 1;
-        place->token = 1;
-
-    } else if (ch == '\v' || ch == '\f') {
-
-        /* yajl takes these two for white space */
-
-        return SGAMP_RESPONSE_BROKEN;
-
-    } else if (sgamp_json_is_space(ch) || ch == ',' || ch == ':') {
-        place->token = 0;
-
-    } else if (ch == '{' || ch == '[') {
-        place->token = 0;
-        place->nesting++;
-
-    } else if (ch == '}' || ch == ']') {
-        place->token = 0;
-        place->nesting--;
-
-        if (place->nesting == 0) {
-            return SGAMP_RESPONSE_WHOLE;
-        }
-
-    } else {
-        place->token++;
-    }
-
-    return (place->token > SGAMP_RESPONSE_MAX_TOKEN) ? SGAMP_RESPONSE_OTHER
-                                                     : SGAMP_RESPONSE_JSON;
-}
-
-
-static void
-sgamp_response_parse(sgamp_response_t *rs, const u_char *p, const u_char *last)
-{
-    size_t       n;
-    yajl_status  status;
-
-    n = last - p;
-
-    if (n == 0 || rs->failed || rs->body != SGAMP_RESPONSE_JSON) {
-        return;
-    }
-
-    if (sgamp_arena_reserve(&rs->arena, rs->pending, n) != SGAMP_OK) {
-        rs->failed = 1;
-        return;
-    }
-
-    rs->touched = 0;
-
-    status = yajl_parse(rs->yajl, p, n);
-
-    if (rs->arena.failed) {
-        rs->failed = 1;
-        return;
-    }
-
-    if (status != yajl_status_ok) {
-        rs->body = SGAMP_RESPONSE_BROKEN;
-        return;
-    }
-
-    rs->pending = rs->touched ? n : rs->pending + n;
-
-    if (rs->pending > SGAMP_RESPONSE_MAX_TOKEN) {
-        rs->pending = SGAMP_RESPONSE_MAX_TOKEN;
-    }
+    sgamp_answer_feed(&rs->answer, data, n);
 }
 
 
@@ -386,24 +115,12 @@ sgamp_action_e
 sgamp_response_action(sgamp_response_t *rs, unsigned status,
     unsigned complete, const sgamp_batch_t *batch, const sgamp_part_t *part)
 {
-    unsigned                      facts;
-    const sgamp_response_rule_t  *rule;
+    unsigned  facts;
 
     facts = sgamp_response_facts(rs, status, complete, batch, part);
 
-    if (rs->failed) {
-        return SGAMP_RETRY;
-    }
-
-    rule = sgamp_response_rules;
-
-    while (status < rule->from || status > rule->to
-           || (facts & rule->needs) != rule->needs)
-    {
-        rule++;
-    }
-
-    return rule->action;
+    return sgamp_answer_action(&rs->answer, sgamp_response_rules, status,
+                               facts);
 }
 
 
@@ -421,7 +138,7 @@ sgamp_response_facts(sgamp_response_t *rs, unsigned status,
      * one cut short, but an object can
      */
 
-    if (complete && rs->body == SGAMP_RESPONSE_WHOLE
+    if (complete && rs->answer.body == SGAMP_ANSWER_WHOLE
         && (rs->code || rs->counted))
     {
         facts |= SGAMP_RESPONSE_ACCEPTS;
@@ -436,14 +153,13 @@ sgamp_response_facts(sgamp_response_t *rs, unsigned status,
     }
 
     if (status == 429 && rs->nusers != 0
-        && sgamp_response_marks(rs) == SGAMP_OK)
+        && sgamp_answer_marks(&rs->answer) == SGAMP_OK)
     {
-        sgamp_users_mark(batch, part, rs->users, rs->nusers, rs->marks,
-                         SGAMP_RESPONSE_THROTTLED);
+        sgamp_response_mark_users(rs, batch, part);
     }
 
-    for (i = 0; rs->marks != NULL && i < rs->n; i++) {
-        if (rs->marks[i] & SGAMP_RESPONSE_THROTTLED) {
+    for (i = 0; rs->answer.marks != NULL && i < rs->answer.n; i++) {
+        if (rs->answer.marks[i] & SGAMP_RESPONSE_THROTTLED) {
             facts |= SGAMP_RESPONSE_THROTTLES;
             break;
         }
@@ -459,7 +175,11 @@ sgamp_response_field(const sgamp_response_t *rs, uint32_t n)
     unsigned     i;
     sgamp_str_t  field;
 
-    i = (rs->marks == NULL) ? 0 : rs->marks[n] & SGAMP_RESPONSE_REJECTED;
+    i = 0;
+
+    if (rs->answer.marks != NULL) {
+        i = rs->answer.marks[n] & SGAMP_RESPONSE_REJECTED;
+    }
 
     field.len = (i == 0) ? 0 : rs->fields[i - 1].len;
     field.data = (i == 0) ? NULL : (u_char *) rs->fields[i - 1].data;
@@ -471,60 +191,52 @@ sgamp_response_field(const sgamp_response_t *rs, uint32_t n)
 void
 sgamp_response_done(sgamp_response_t *rs)
 {
-    sgamp_arena_done(&rs->arena);
+    sgamp_grow_t  *grow;
 
-    if (rs->marks != NULL) {
-        rs->grow->free(rs->grow->data, rs->marks);
-        rs->marks = NULL;
-    }
+    grow = rs->answer.grow;
+
+    sgamp_answer_done(&rs->answer);
 
     if (rs->users != NULL) {
-        rs->grow->free(rs->grow->data, rs->users);
+        grow->free(grow->data, rs->users);
         rs->users = NULL;
     }
-
-    rs->yajl = NULL;
 }
 
 
-static int
-sgamp_response_number(void *ctx, const char *value, size_t len)
+static void
+sgamp_response_number(sgamp_answer_t *a, const u_char *p, size_t len)
 {
-    sgamp_response_t  *rs = ctx;
+    sgamp_response_t  *rs = (sgamp_response_t *) a;
 
     size_t   i;
     int64_t  n;
 
-    static const char code[] = "200";
+    static const sgamp_str_t code = sgamp_str("200");
 
-    rs->touched = 1;
-
-    if (rs->depth == 1 && rs->key == SGAMP_RESPONSE_CODE) {
-        rs->code = (len == sizeof(code) - 1 && memcmp(value, code, len) == 0);
-        return 1;
+    if (a->depth == 1 && rs->key == SGAMP_RESPONSE_CODE) {
+        rs->code = sgamp_same(&code, p, len);
+        return;
     }
-
-    /* a number is text here, of any length */
 
     n = 0;
 
     for (i = 0; i < len; i++) {
 
-        if (value[i] < '0' || value[i] > '9') {
-            return 1;
+        if (p[i] < '0' || p[i] > '9') {
+            return;
         }
 
-        n = (i < SGAMP_RESPONSE_DIGITS) ? n * 10 + (value[i] - '0')
-                                        : INT64_MAX;
+        n = (i < SGAMP_RESPONSE_DIGITS) ? n * 10 + (p[i] - '0') : INT64_MAX;
     }
 
-    if (rs->depth == 1) {
+    if (a->depth == 1) {
 
         if (rs->key == SGAMP_RESPONSE_INGESTED) {
             rs->ingested = n;
         }
 
-        return 1;
+        return;
     }
 
     switch (rs->key) {
@@ -538,22 +250,18 @@ sgamp_response_number(void *ctx, const char *value, size_t len)
     default:
         break;
     }
-
-    return 1;
 }
 
 
-static int
-sgamp_response_string(void *ctx, const u_char *value, size_t len)
+static void
+sgamp_response_string(sgamp_answer_t *a, const u_char *p, size_t len)
 {
-    sgamp_response_t  *rs = ctx;
+    sgamp_response_t  *rs = (sgamp_response_t *) a;
 
     static const char invalid_key[] = "Invalid API key";
 
-    rs->touched = 1;
-
-    if (rs->depth != 1) {
-        return 1;
+    if (a->depth != 1) {
+        return;
     }
 
     if (rs->key == SGAMP_RESPONSE_MISSING_FIELD && len != 0) {
@@ -562,86 +270,36 @@ sgamp_response_string(void *ctx, const u_char *value, size_t len)
 
     if (rs->key == SGAMP_RESPONSE_ERROR
         && len >= sizeof(invalid_key) - 1
-        && memcmp(value, invalid_key, sizeof(invalid_key) - 1) == 0)
+        && memcmp(p, invalid_key, sizeof(invalid_key) - 1) == 0)
     {
         rs->refused = 1;
     }
-
-    return 1;
 }
 
 
-static int
-sgamp_response_open(void *ctx)
+static void
+sgamp_response_key(sgamp_answer_t *a, const u_char *key, size_t len)
 {
-    sgamp_response_t  *rs = ctx;
+    sgamp_response_t  *rs = (sgamp_response_t *) a;
 
-    rs->touched = 1;
-
-    rs->depth++;
-
-    return 1;
-}
-
-
-static int
-sgamp_response_close(void *ctx)
-{
-    sgamp_response_t  *rs = ctx;
-
-    rs->touched = 1;
-    rs->depth--;
-
-    return 1;
-}
-
-
-static int
-sgamp_response_map_key(void *ctx, const u_char *key, size_t len)
-{
-    sgamp_response_t  *rs = ctx;
-
-    const sgamp_response_name_t  *name;
-
-    static const char events_with[] = "events_with_";
-
-    rs->touched = 1;
-
-    if (rs->depth == 2) {
+    if (a->depth == 2) {
 
         if (rs->key == SGAMP_RESPONSE_EVENTS_WITH) {
             sgamp_response_name(rs, key, len);
         }
 
         if (rs->key == SGAMP_RESPONSE_THROTTLED_USERS
-            && sgamp_users_add(rs->grow, &rs->users, &rs->nusers,
-                               &rs->nalloc, key, len)
-                   != SGAMP_OK)
+            && sgamp_response_user(rs, key, len) != SGAMP_OK)
         {
-            rs->failed = 1;
+            a->failed = 1;
         }
     }
 
-    if (rs->depth != 1) {
-        return 1;
+    if (a->depth != 1) {
+        return;
     }
 
-    rs->key = SGAMP_RESPONSE_UNKNOWN;
-
-    if (len > sizeof(events_with) - 1
-        && memcmp(key, events_with, sizeof(events_with) - 1) == 0)
-    {
-        rs->key = SGAMP_RESPONSE_EVENTS_WITH;
-        sgamp_response_name(rs, key, len);
-        return 1;
-    }
-
-    for (name = sgamp_response_keys; name->name.len != 0; name++) {
-        if (name->name.len == len && memcmp(name->name.data, key, len) == 0) {
-            rs->key = name->key;
-            break;
-        }
-    }
+    rs->key = sgamp_response_find(key, len);
 
     switch (rs->key) {
 
@@ -653,6 +311,7 @@ sgamp_response_map_key(void *ctx, const u_char *key, size_t len)
         rs->counted = 1;
         break;
 
+    case SGAMP_RESPONSE_EVENTS_WITH:
     case SGAMP_RESPONSE_SILENCED_EVENTS:
         sgamp_response_name(rs, key, len);
         break;
@@ -660,8 +319,29 @@ sgamp_response_map_key(void *ctx, const u_char *key, size_t len)
     default:
         break;
     }
+}
 
-    return 1;
+
+static sgamp_response_key_e
+sgamp_response_find(const u_char *key, size_t len)
+{
+    const sgamp_response_name_t  *name;
+
+    static const char events_with[] = "events_with_";
+
+    if (len > sizeof(events_with) - 1
+        && memcmp(key, events_with, sizeof(events_with) - 1) == 0)
+    {
+        return SGAMP_RESPONSE_EVENTS_WITH;
+    }
+
+    name = sgamp_response_keys;
+
+    while (name->name.len != 0 && !sgamp_same(&name->name, key, len)) {
+        name++;
+    }
+
+    return name->key;
 }
 
 
@@ -670,39 +350,20 @@ sgamp_response_mark(sgamp_response_t *rs, int64_t n)
 {
     /* indices that are not of this request are not believed */
 
-    if (n >= rs->n || sgamp_response_marks(rs) != SGAMP_OK) {
+    if (n >= rs->answer.n || sgamp_answer_marks(&rs->answer) != SGAMP_OK) {
         return;
     }
 
     if (rs->key == SGAMP_RESPONSE_THROTTLED_EVENTS) {
-        rs->marks[n] |= SGAMP_RESPONSE_THROTTLED;
+        rs->answer.marks[n] |= SGAMP_RESPONSE_THROTTLED;
         return;
     }
 
     rs->rejected = 1;
 
-    if ((rs->marks[n] & SGAMP_RESPONSE_REJECTED) == 0) {
-        rs->marks[n] |= rs->field + 1;
+    if ((rs->answer.marks[n] & SGAMP_RESPONSE_REJECTED) == 0) {
+        rs->answer.marks[n] |= rs->field + 1;
     }
-}
-
-
-static int
-sgamp_response_marks(sgamp_response_t *rs)
-{
-    if (rs->marks != NULL) {
-        return SGAMP_OK;
-    }
-
-    rs->marks = rs->grow->alloc(rs->grow->data, rs->n);
-    if (rs->marks == NULL) {
-        rs->failed = 1;
-        return SGAMP_NOMEM;
-    }
-
-    memset(rs->marks, 0, rs->n);
-
-    return SGAMP_OK;
 }
 
 
@@ -721,4 +382,111 @@ sgamp_response_name(sgamp_response_t *rs, const u_char *name, size_t len)
 
     memcpy(rs->fields[rs->field].data, name, len);
     rs->fields[rs->field].len = len;
+}
+
+
+static int
+sgamp_response_user(sgamp_response_t *rs, const u_char *id, size_t len)
+{
+    uint32_t       size;
+    uint64_t      *users;
+    sgamp_grow_t  *grow;
+
+    /*
+     * ids are kept as hashes: two ids with the same hash are taken for one, and
+     * an event waits without need
+     */
+
+    if (rs->nusers == SGAMP_RESPONSE_USERS) {
+        return SGAMP_OK;
+    }
+
+    if (rs->nusers == rs->nalloc) {
+        size = rs->nalloc ? 2 * rs->nalloc : SGAMP_RESPONSE_FIRST_USERS;
+
+        grow = rs->answer.grow;
+
+        users = grow->alloc(grow->data, size * sizeof(uint64_t));
+        if (users == NULL) {
+            return SGAMP_NOMEM;
+        }
+
+        if (rs->users != NULL) {
+            memcpy(users, rs->users, rs->nusers * sizeof(uint64_t));
+            grow->free(grow->data, rs->users);
+        }
+
+        rs->users = users;
+        rs->nalloc = size;
+    }
+
+    rs->users[rs->nusers++] = sgamp_response_hash(SGAMP_RESPONSE_BASIS, id,
+                                                  len);
+
+    return SGAMP_OK;
+}
+
+
+static void
+sgamp_response_mark_users(sgamp_response_t *rs, const sgamp_batch_t *batch,
+    const sgamp_part_t *part)
+{
+    uint32_t  i, k;
+    uint64_t  hash;
+
+    for (i = 0; i < part->n; i++) {
+        hash = sgamp_response_hash_user(batch, part->index[i]);
+
+        for (k = 0; k < rs->nusers; k++) {
+            if (rs->users[k] == hash) {
+                rs->answer.marks[i] |= SGAMP_RESPONSE_THROTTLED;
+                break;
+            }
+        }
+    }
+}
+
+
+static uint64_t
+sgamp_response_hash(uint64_t hash, const u_char *p, size_t n)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        hash = (hash ^ p[i]) * SGAMP_RESPONSE_PRIME;
+    }
+
+    return hash;
+}
+
+
+static uint64_t
+sgamp_response_hash_user(const sgamp_batch_t *batch, uint32_t i)
+{
+    u_char         utf8[SGAMP_TEXT_CHAR], buf[SGAMP_MAPPED_USER_SIZE];
+    size_t         len;
+    uint64_t       hash;
+    sgamp_str_t    mapped, user;
+    const u_char  *p, *last;
+
+    /* of the id as it is, however it is escaped in the payload */
+
+    len = sgamp_batch_element(batch, i, buf, sizeof(buf));
+
+    mapped.data = buf;
+    mapped.len = (len < sizeof(buf)) ? len : sizeof(buf);
+
+    sgamp_mapped_user(&mapped, &user);
+
+    p = user.data;
+    last = p + user.len;
+
+    hash = SGAMP_RESPONSE_BASIS;
+
+    while (p < last) {
+        len = sgamp_text_encode(utf8, sgamp_json_next(&p, last));
+        hash = sgamp_response_hash(hash, utf8, len);
+    }
+
+    return hash;
 }

@@ -8,10 +8,8 @@
 #define _SGAMP_RESPONSE_H_INCLUDED_
 
 
-#include <yajl/yajl_parse.h>
-
-#include "sgamp_arena.h"
-#include "sgamp_part.h"
+#include "sgamp_answer.h"
+#include "sgamp_mapper.h"
 
 
 /*
@@ -27,32 +25,10 @@
 #define SGAMP_RESPONSE_THROTTLED  0x80
 
 
-/* what an answer leads to */
-
-typedef enum {
-    SGAMP_FORWARD = 0, /* all was accepted */
-    SGAMP_REFUSE,      /* none ever will be: the request itself is wrong */
-    SGAMP_REJECT,      /* those that are marked never will be */
-    SGAMP_HALVE,       /* some never will be, it is not known which */
-    SGAMP_THROTTLE,    /* those that are marked may be later */
-    SGAMP_WAIT,        /* all may be later, too many were sent */
-    SGAMP_RETRY        /* all may be later, or were */
-} sgamp_action_e;
-
-
 typedef struct {
     u_char  data[SGAMP_RESPONSE_FIELD_LEN];
     size_t  len;
 } sgamp_response_field_t;
-
-
-typedef enum {
-    SGAMP_RESPONSE_EMPTY = 0,
-    SGAMP_RESPONSE_JSON,  /* an object so far */
-    SGAMP_RESPONSE_WHOLE, /* an object to its end, white space may follow */
-    SGAMP_RESPONSE_OTHER, /* not to be parsed */
-    SGAMP_RESPONSE_BROKEN /* began as an object, and is none */
-} sgamp_response_body_e;
 
 
 /* the top-level keys that are looked at */
@@ -70,37 +46,17 @@ typedef enum {
 } sgamp_response_key_e;
 
 
-/* where a byte of an answer stands */
+/* reads the body of an answer as it comes and keeps what the answer names */
 
 typedef struct {
-    size_t    token;    /* bytes of the open token */
-    size_t    nesting;  /* open brackets */
-    unsigned  quoted;   /* the open token is a string */
-    unsigned  escaped;  /* by the backslash before */
-} sgamp_response_place_t;
-
-
-/* reads the body of an answer as it comes and keeps what it names */
-
-typedef struct {
-    sgamp_arena_t           arena;
-    yajl_handle             yajl;
-    sgamp_grow_t           *grow;
-    size_t                  size;        /* bytes so far */
-    size_t                  pending;     /* at least the bytes since a token */
-    sgamp_response_place_t  place;       /* of the next byte */
-    sgamp_response_body_e   body;
-    sgamp_response_key_e    key;
-    unsigned                depth;       /* of these, those that yajl saw */
-
-    uint32_t                n;           /* events of the request */
-    u_char                 *marks;       /* n of them; NULL: none was named */
+    sgamp_answer_t          answer;      /* must be the first */
+    sgamp_response_key_e    key;         /* the top-level key that is open */
     uint64_t               *users;       /* hashes of the ids that were named */
     uint32_t                nusers;
     uint32_t                nalloc;
 
-    /* the fields that events were rejected for; the last entry takes all that
-       find no room */
+    /* the fields that events were rejected for; the last entry takes all
+       fields that find no room */
     sgamp_response_field_t  fields[SGAMP_RESPONSE_FIELDS];
     unsigned                nfields;
     unsigned                field;       /* being read */
@@ -111,8 +67,6 @@ typedef struct {
     unsigned                counted:1;   /* there is "events_ingested" */
     unsigned                refused:1;   /* missing field, invalid key */
     unsigned                rejected:1;  /* an event was named */
-    unsigned                touched:1;
-    unsigned                failed:1;    /* no memory to keep it */
 } sgamp_response_t;
 
 
@@ -123,11 +77,7 @@ typedef struct {
 void sgamp_response_init(sgamp_response_t *rs, uint32_t n, sgamp_grow_t *grow,
     sgamp_str_t *reserve);
 
-/*
- * Reads the next n bytes.  The result does not depend on how an answer is
- * cut.  What is nested too deep is skipped; a token or an answer that is too
- * long ends the reading, and so the answer is never a delivery.
- */
+/* reads the next n bytes, as sgamp_answer_feed() does */
 void sgamp_response_feed(sgamp_response_t *rs, const u_char *data, size_t n);
 
 /*

@@ -14,11 +14,10 @@
 
 #include "sgamp_batch.h"
 #include "sgamp_digest.h"
-#include "sgamp_held.h"
+#include "sgamp_store.h"
 #include "sgamp_mapper.h"
 #include "sgamp_metrics.h"
 #include "sgamp_parser.h"
-#include "sgamp_part.h"
 #include "sgamp_response.h"
 #include "sgamp_signature.h"
 
@@ -253,7 +252,7 @@ struct ngx_http_sendgrid_amp_flow_s {
 
     /* rejects what ngx_http_sendgrid_amp_hold_rejected() has kept */
     void           (*held)(ngx_http_sendgrid_amp_ctx_t *ctx,
-                           sgamp_held_event_t *element);
+                           const sgamp_stored_t *element);
 
     /* sets the method, URI, arguments and kind of body of job->call */
     ngx_int_t      (*request)(ngx_http_sendgrid_amp_job_t *job);
@@ -477,8 +476,8 @@ typedef struct {                               /* delivery.c */
 
 typedef struct {                               /* reject.c */
     ngx_array_t                        *reasons;      /* that were logged */
-    sgamp_held_t                        held;         /* while hold is set */
-    sgamp_held_cursor_t                 cursor;       /* in held */
+    sgamp_store_t                        held;         /* while hold is set */
+    sgamp_store_cursor_t                 cursor;       /* in held */
     unsigned                            unwritten:1;
 } ngx_http_sendgrid_amp_reject_t;
 
@@ -746,7 +745,7 @@ void ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx);
  * SGAMP_OK or SGAMP_NOMEM.
  */
 int ngx_http_sendgrid_amp_hold_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
-    const sgamp_event_t *event, sgamp_reason_e reason);
+    const sgamp_stored_t *element);
 
 /* rejects what was held; NGX_OK, or NGX_AGAIN if the turn is over */
 ngx_int_t ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx);

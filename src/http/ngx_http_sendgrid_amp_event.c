@@ -29,8 +29,9 @@
 
 
 typedef struct {
-    ngx_str_t   api_key;
-    ngx_uint_t  ignored[SGAMP_KINDS];
+    ngx_str_t       api_key;
+    sgamp_mapper_t  mapper;
+    ngx_uint_t      ignored[SGAMP_KINDS];
 } ngx_http_sendgrid_amp_event_ctx_t;
 
 
@@ -59,11 +60,8 @@ static ngx_int_t ngx_http_sendgrid_amp_properties(
     ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t **properties);
 static int ngx_http_sendgrid_amp_event_element(void *data,
     const sgamp_event_t *event);
-static void ngx_http_sendgrid_amp_event_held(ngx_http_sendgrid_amp_ctx_t *ctx,
-    sgamp_held_event_t *event);
-static void ngx_http_sendgrid_amp_reject_unmapped(
-    ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_kind_e kind,
-    sgamp_reason_e reason, const sgamp_str_t *id, const sgamp_str_t *raw);
+static void ngx_http_sendgrid_amp_event_unmapped(
+    ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_stored_t *event);
 static void ngx_http_sendgrid_amp_event_counters(
     ngx_http_sendgrid_amp_rejected_t *rejected, sgamp_kind_e kind);
 static ngx_int_t ngx_http_sendgrid_amp_event_request(
@@ -101,7 +99,7 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     ngx_http_sendgrid_amp_event_route,
     ngx_http_sendgrid_amp_event_start,
     ngx_http_sendgrid_amp_event_element,
-    ngx_http_sendgrid_amp_event_held,
+    ngx_http_sendgrid_amp_event_unmapped,
     ngx_http_sendgrid_amp_event_request,
     ngx_http_sendgrid_amp_event_listen,
     ngx_http_sendgrid_amp_event_read,
@@ -203,9 +201,11 @@ static const sgamp_keys_t *
 ngx_http_sendgrid_amp_event_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     size_t                              size;
-    sgamp_str_t                         api_key;
-    sgamp_batcher_t                    *batcher;
+    sgamp_str_t                         head;
     ngx_http_sendgrid_amp_event_ctx_t  *ec;
+
+    static const sgamp_str_t  before = sgamp_str(SGAMP_EVENTS_BEFORE_KEY);
+    static const sgamp_str_t  tail = sgamp_str(SGAMP_EVENTS_TAIL);
 
     ec = ctx->data;
     size = ctx->conf->batch_size;
@@ -217,19 +217,26 @@ ngx_http_sendgrid_amp_event_start(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NULL;
     }
 
-    api_key.len = ec->api_key.len;
-    api_key.data = ec->api_key.data;
+    if (ngx_http_sendgrid_amp_escape(ctx->request->pool, &head, &before,
+                                     &ec->api_key, SGAMP_EVENTS_AFTER_KEY)
+        != NGX_OK)
+    {
+        ngx_http_sendgrid_amp_internal(ctx, "no memory for an API key");
+        return NULL;
+    }
 
-    batcher = ngx_http_sendgrid_amp_batcher(ctx);
+    ec->mapper.rules = ctx->conf->rules;
 
-    sgamp_batcher_init(batcher, &ctx->worker->pieces, ctx->conf->rules,
-                       &api_key, size, (uint32_t) ctx->conf->batch_events);
-
-    if (ngx_http_sendgrid_amp_properties(ctx, &batcher->properties) != NGX_OK)
+    if (ngx_http_sendgrid_amp_properties(ctx, &ec->mapper.properties)
+        != NGX_OK)
     {
         ngx_http_sendgrid_amp_internal(ctx, "properties cannot be evaluated");
         return NULL;
     }
+
+    sgamp_batcher_init(ngx_http_sendgrid_amp_batcher(ctx),
+                       &ctx->worker->pieces, sgamp_map, &ec->mapper, &head,
+                       &tail, size, (uint32_t) ctx->conf->batch_events);
 
     ngx_http_sendgrid_amp_remember_hashes(ctx);
 
@@ -369,9 +376,8 @@ ngx_http_sendgrid_amp_event_element(void *data, const sgamp_event_t *event)
 {
     ngx_http_sendgrid_amp_ctx_t  *ctx = data;
 
-    int                                 rc;
-    sgamp_str_t                         id;
-    sgamp_reason_e                      reason;
+    int                                 rc, reason;
+    sgamp_stored_t                      rejected;
     sgamp_batcher_t                    *batcher;
     ngx_http_sendgrid_amp_event_ctx_t  *ec;
 
@@ -389,48 +395,41 @@ ngx_http_sendgrid_amp_event_element(void *data, const sgamp_event_t *event)
         ec = ctx->data;
 
         ctx->counts.ignored++;
-        ec->ignored[batcher->kind]++;
+        ec->ignored[batcher->item.kind]++;
 
         return SGAMP_OK;
     }
 
+    rejected.kind = batcher->item.kind;
+    rejected.reason = reason;
+    rejected.raw = event->raw;
+
+    sgamp_event_id(event, &rejected.id);
+
     if (ctx->hold) {
-        return ngx_http_sendgrid_amp_hold_rejected(ctx, event, reason);
+        return ngx_http_sendgrid_amp_hold_rejected(ctx, &rejected);
     }
 
-    sgamp_event_id(event, &id);
-
-    ngx_http_sendgrid_amp_reject_unmapped(ctx, batcher->kind, reason, &id,
-                                          &event->raw);
+    ngx_http_sendgrid_amp_event_unmapped(ctx, &rejected);
 
     return SGAMP_OK;
 }
 
 
 static void
-ngx_http_sendgrid_amp_event_held(ngx_http_sendgrid_amp_ctx_t *ctx,
-    sgamp_held_event_t *event)
-{
-    ngx_http_sendgrid_amp_reject_unmapped(ctx, event->kind, event->reason,
-                                          &event->id, &event->raw);
-}
-
-
-static void
-ngx_http_sendgrid_amp_reject_unmapped(ngx_http_sendgrid_amp_ctx_t *ctx,
-    sgamp_kind_e kind, sgamp_reason_e reason, const sgamp_str_t *id,
-    const sgamp_str_t *raw)
+ngx_http_sendgrid_amp_event_unmapped(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_stored_t *event)
 {
     ngx_http_sendgrid_amp_rejected_t  rejected;
 
     ngx_memzero(&rejected, sizeof(ngx_http_sendgrid_amp_rejected_t));
 
-    rejected.reason.data = (u_char *) sgamp_reason(reason);
+    rejected.reason.data = (u_char *) sgamp_reason(event->reason);
     rejected.reason.len = ngx_strlen(rejected.reason.data);
-    rejected.id = *id;
-    rejected.element = *raw;
+    rejected.id = event->id;
+    rejected.element = event->raw;
 
-    ngx_http_sendgrid_amp_event_counters(&rejected, kind);
+    ngx_http_sendgrid_amp_event_counters(&rejected, event->kind);
 
     ngx_http_sendgrid_amp_reject(ctx, &rejected);
 }
@@ -503,7 +502,7 @@ ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
 
     if (call->local
         && call->status >= NGX_HTTP_SPECIAL_RESPONSE
-        && answer->body != SGAMP_RESPONSE_WHOLE)
+        && answer->answer.body != SGAMP_ANSWER_WHOLE)
     {
         log = job->ctx->request->connection->log;
 
@@ -534,7 +533,7 @@ ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
     }
 
     call->kind = ngx_http_sendgrid_amp_event_body(job);
-    job->marks = answer->marks;
+    job->marks = answer->answer.marks;
 
     return action;
 }
@@ -563,7 +562,7 @@ ngx_http_sendgrid_amp_event_body(ngx_http_sendgrid_amp_job_t *job)
         return "an empty body";
     }
 
-    if (answer->body == SGAMP_RESPONSE_WHOLE) {
+    if (answer->answer.body == SGAMP_ANSWER_WHOLE) {
         return "JSON";
     }
 
@@ -605,7 +604,7 @@ ngx_http_sendgrid_amp_event_accepted(ngx_http_sendgrid_amp_job_t *job,
     ngx_memzero(kinds, sizeof(kinds));
 
     for (i = 0; i < part->n; i++) {
-        kinds[job->batch->kinds[part->index[i]]]++;
+        kinds[job->batch->items[part->index[i]].kind]++;
     }
 
     for (i = 0; i < SGAMP_KINDS; i++) {
@@ -629,6 +628,7 @@ ngx_http_sendgrid_amp_event_rejected(ngx_http_sendgrid_amp_job_t *job,
 {
     uint32_t                           n;
     sgamp_str_t                        event, field;
+    sgamp_item_t                      *item;
     sgamp_grow_t                      *grow;
     ngx_http_sendgrid_amp_refused_t   *refused;
     ngx_http_sendgrid_amp_rejected_t  *rejected;
@@ -636,7 +636,7 @@ ngx_http_sendgrid_amp_event_rejected(ngx_http_sendgrid_amp_job_t *job,
     n = part->index[i];
     grow = &job->ctx->worker->grow;
 
-    event.len = sgamp_batch_event(job->batch, n, NULL, 0);
+    event.len = sgamp_batch_element(job->batch, n, NULL, 0);
 
     refused = grow->alloc(grow->data,
                           sizeof(ngx_http_sendgrid_amp_refused_t) + event.len);
@@ -646,12 +646,14 @@ ngx_http_sendgrid_amp_event_rejected(ngx_http_sendgrid_amp_job_t *job,
 
     event.data = refused->event;
 
-    (void) sgamp_batch_event(job->batch, n, event.data, event.len);
+    (void) sgamp_batch_element(job->batch, n, event.data, event.len);
 
     rejected = &refused->rejected;
     rejected->next = NULL;
 
-    sgamp_mapped_parts(&event, &rejected->sent, &rejected->id,
+    item = &job->batch->items[n];
+
+    sgamp_mapped_parts(&event, item, &rejected->sent, &rejected->id,
                        &rejected->element);
 
     if (!ngx_http_sendgrid_amp_changes_events(job->ctx->conf)) {
@@ -670,7 +672,7 @@ ngx_http_sendgrid_amp_event_rejected(ngx_http_sendgrid_amp_job_t *job,
 
     ngx_memcpy(refused->detail, field.data, rejected->detail.len);
 
-    ngx_http_sendgrid_amp_event_counters(rejected, job->batch->kinds[n]);
+    ngx_http_sendgrid_amp_event_counters(rejected, item->kind);
 
     return rejected;
 }

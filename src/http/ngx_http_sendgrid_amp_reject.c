@@ -413,7 +413,7 @@ ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx)
 
 int
 ngx_http_sendgrid_amp_hold_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
-    const sgamp_event_t *event, sgamp_reason_e reason)
+    const sgamp_stored_t *element)
 {
     if (ctx->reject.held.grow == NULL) {
 
@@ -424,10 +424,10 @@ ngx_http_sendgrid_amp_hold_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
             return SGAMP_NOMEM;
         }
 
-        sgamp_held_init(&ctx->reject.held, &ctx->worker->grow);
+        sgamp_store_init(&ctx->reject.held, &ctx->worker->grow);
     }
 
-    return sgamp_held_add(&ctx->reject.held, event, reason);
+    return sgamp_store_add(&ctx->reject.held, element);
 }
 
 
@@ -435,7 +435,7 @@ ngx_int_t
 ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     size_t              size;
-    sgamp_held_event_t  event;
+    sgamp_stored_t  event;
 
     for ( ;; ) {
 
@@ -447,11 +447,11 @@ ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx)
 
         while (size < NGX_HTTP_SENDGRID_AMP_FEED_SIZE) {
 
-            if (!sgamp_held_next(&ctx->reject.held, &ctx->reject.cursor,
+            if (!sgamp_store_next(&ctx->reject.held, &ctx->reject.cursor,
                                  &event))
             {
                 ngx_http_sendgrid_amp_write_rejected(ctx);
-                sgamp_held_done(&ctx->reject.held);
+                sgamp_store_done(&ctx->reject.held);
                 return NGX_OK;
             }
 
@@ -468,7 +468,7 @@ ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx)
 void
 ngx_http_sendgrid_amp_drop_held(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    sgamp_held_done(&ctx->reject.held);
+    sgamp_store_done(&ctx->reject.held);
 }
 
 

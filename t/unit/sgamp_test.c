@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <yajl/yajl_parse.h>
 
+#include "sgamp_json.h"
 #include "sgamp_test.h"
 
 
@@ -29,6 +30,31 @@ typedef union {
 static void *sgamp_test_alloc(void *data, size_t size);
 static void sgamp_test_release(void *data, void *p);
 static int sgamp_test_sink_next(sgamp_sink_t *sink);
+
+
+const sgamp_str_t  sgamp_test_tail = sgamp_str(SGAMP_EVENTS_TAIL);
+
+
+void
+sgamp_test_before(sgamp_test_before_t *head, const sgamp_str_t *key)
+{
+    sgamp_sink_t  sink;
+
+    sgamp_sink_init(&sink, head->text, sizeof(head->text));
+
+    sgamp_json_write(&sink, (u_char *) SGAMP_EVENTS_BEFORE_KEY,
+                     sizeof(SGAMP_EVENTS_BEFORE_KEY) - 1);
+    sgamp_json_escape(&sink, key->data, key->len);
+    sgamp_json_write(&sink, (u_char *) SGAMP_EVENTS_AFTER_KEY,
+                     sizeof(SGAMP_EVENTS_AFTER_KEY) - 1);
+
+    if (sink.status != SGAMP_OK) {
+        tap_bail("a key of a test is too long");
+    }
+
+    head->str.data = head->text;
+    head->str.len = sgamp_sink_size(&sink);
+}
 
 
 void

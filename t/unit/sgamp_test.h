@@ -8,8 +8,7 @@
 #define _SGAMP_TEST_H_INCLUDED_
 
 
-#include "sgamp_batch.h"
-#include "sgamp_part.h"
+#include "sgamp_mapper.h"
 #include "tap.h"
 
 
@@ -64,6 +63,17 @@ typedef struct {
 typedef size_t (*sgamp_test_cut_pt)(void *data);
 
 
+/* what a payload has before its events */
+
+typedef struct {
+    sgamp_str_t  str;
+    u_char       text[512];
+} sgamp_test_before_t;
+
+
+extern const sgamp_str_t  sgamp_test_tail;
+
+
 /* a webhook from its first byte to its payloads */
 
 typedef struct {
@@ -90,6 +100,8 @@ typedef struct {
 
 
 void sgamp_test_set(sgamp_str_t *str, const char *text);
+
+void sgamp_test_before(sgamp_test_before_t *head, const sgamp_str_t *key);
 
 void sgamp_test_heap_init(sgamp_test_heap_t *heap);
 

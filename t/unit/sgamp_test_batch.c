@@ -35,17 +35,21 @@ sgamp_test_batch_start(sgamp_test_batcher_t *t, size_t max_size,
     sgamp_test_set(&t->key, "k\"y");
 
     sgamp_test_poison(&t->b, sizeof(sgamp_batcher_t));
-    sgamp_batcher_init(&t->b, &t->pieces, &t->rules, &t->key, max_size,
-                       max_events);
+    t->mapper.rules = &t->rules;
+    t->mapper.properties = NULL;
+
+    sgamp_test_before(&t->head, &t->key);
+
+    sgamp_batcher_init(&t->b, &t->pieces, sgamp_map, &t->mapper, &t->head.str,
+                       &sgamp_test_tail, max_size, max_events);
 }
 
 
 int
 sgamp_test_batch_add(sgamp_test_batcher_t *t, size_t n, size_t pad)
 {
-    int               rc;
+    int               rc, reason;
     sgamp_event_t     event;
-    sgamp_reason_e    reason;
     sgamp_test_buf_t  buf;
 
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
@@ -156,14 +160,14 @@ sgamp_test_batch_check(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
     t->bad += strncmp((char *) p->data, "{\"api_key\":\"k\\\"y\",\"events\":[",
                       batch->head)
               != 0;
-    t->bad += strcmp((char *) p->data + batch->ends[batch->n - 1],
+    t->bad += strcmp((char *) p->data + batch->items[batch->n - 1].end,
                      SGAMP_TEST_TAIL)
               != 0;
 
     pos = batch->head;
 
     for (i = 0; i < batch->n; i++, n++) {
-        end = batch->ends[i];
+        end = batch->items[i].end;
 
         t->bad += i != 0 && p->data[pos++] != ',';
         t->bad += !sgamp_test_valid(p->data + pos, end - pos);

@@ -23,6 +23,8 @@ typedef struct {
     sgamp_rules_t      rules;
     sgamp_test_heap_t  heap;
     sgamp_str_t        key;
+    sgamp_mapper_t     mapper;
+    sgamp_test_before_t  head;
     sgamp_test_buf_t   payload;
     unsigned           bad; /* faults that were found */
 } sgamp_test_batcher_t;

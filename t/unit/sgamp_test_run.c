@@ -18,6 +18,8 @@
 typedef struct {
     sgamp_test_run_t  *run;
     sgamp_batcher_t    batcher;
+    sgamp_mapper_t     mapper;
+    sgamp_test_before_t  head;
     sgamp_pieces_t     pieces;
 } sgamp_test_webhook_t;
 
@@ -78,10 +80,14 @@ sgamp_test_run(sgamp_test_run_t *run, const u_char *p, size_t n)
     sgamp_test_poison(&parser, sizeof(sgamp_parser_t));
     sgamp_test_poison(&webhook.batcher, sizeof(sgamp_batcher_t));
 
-    sgamp_batcher_init(&webhook.batcher, &webhook.pieces, &run->rules,
-                       &run->api_key, run->max_size, run->max_events);
+    webhook.mapper.rules = &run->rules;
+    webhook.mapper.properties = run->properties;
 
-    webhook.batcher.properties = run->properties;
+    sgamp_test_before(&webhook.head, &run->api_key);
+
+    sgamp_batcher_init(&webhook.batcher, &webhook.pieces, sgamp_map,
+                       &webhook.mapper, &webhook.head.str, &sgamp_test_tail,
+                       run->max_size, run->max_events);
 
     run->status = sgamp_parser_init(&parser, &run->rules.keys, run->max_event,
                                     sgamp_test_event, &webhook,
@@ -152,9 +158,8 @@ sgamp_test_event(void *data, const sgamp_event_t *event)
 {
     sgamp_test_webhook_t *webhook = data;
 
-    int                rc;
+    int                rc, reason;
     char               text[64];
-    sgamp_reason_e     reason;
     sgamp_test_run_t  *run;
 
     run = webhook->run;

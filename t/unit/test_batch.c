@@ -198,7 +198,7 @@ sgamp_test_rejected(void)
     size_t                i;
     sgamp_batch_t        *batch;
     sgamp_event_t         event;
-    sgamp_reason_e        reason;
+    int                   reason;
     sgamp_test_batcher_t  t;
 
     sgamp_test_batch_start(&t, 65536, 1000);

@@ -4,7 +4,6 @@
  */
 
 
-#include "sgamp_part.h"
 #include "sgamp_test_batch.h"
 
 
@@ -98,13 +97,13 @@ sgamp_test_part(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
     sgamp_test_put(&want, whole.data, batch->head);
 
     for (i = 0; i < batch->n; i++) {
-        from = (i == 0) ? batch->head : batch->ends[i - 1] + 1;
+        from = (i == 0) ? batch->head : batch->items[i - 1].end + 1;
 
         sgamp_test_poison_stack();
 
-        len = sgamp_batch_event(batch, i, copy, sizeof(copy));
+        len = sgamp_batch_element(batch, i, copy, sizeof(copy));
 
-        t->bad += len != batch->ends[i] - from
+        t->bad += len != batch->items[i].end - from
                   || memcmp(copy, whole.data + from, len) != 0;
 
         if (marks[i] & 4) {
@@ -237,7 +236,7 @@ sgamp_test_begins(void)
     for (size = 0; size < sizeof(copy) - 1; size = size * 5 / 4 + 1) {
         sgamp_test_poison(copy, sizeof(copy));
 
-        len = sgamp_batch_event(batch, 1, copy, size);
+        len = sgamp_batch_element(batch, 1, copy, size);
 
         bad += len != want.len;
 

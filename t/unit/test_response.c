@@ -252,7 +252,7 @@ sgamp_test_answer(sgamp_test_batcher_t *t, const sgamp_test_answer_t *answer,
     }
 
     for (i = 0; answer->marks[0] != '\0' && i < part->n; i++) {
-        mark = (rs.marks != NULL) ? rs.marks[i] : 0;
+        mark = (rs.answer.marks != NULL) ? rs.answer.marks[i] : 0;
 
         if (((mark & SGAMP_RESPONSE_REJECTED) != 0)
                 != (answer->marks[i] == 'r' || answer->marks[i] == 'b')
@@ -534,8 +534,10 @@ sgamp_test_user(sgamp_test_batcher_t *t, size_t n)
 
     marked = 0;
 
-    for (i = 0; rs.marks != NULL && i < part->n; i++) {
-        marked |= (unsigned) (rs.marks[i] == SGAMP_RESPONSE_THROTTLED) << i;
+    for (i = 0; rs.answer.marks != NULL && i < part->n; i++) {
+        if (rs.answer.marks[i] == SGAMP_RESPONSE_THROTTLED) {
+            marked |= 1u << i;
+        }
     }
 
     sgamp_test_release(t, &rs, &reserve);

@@ -313,8 +313,8 @@ sgamp_test_read_answer(sgamp_test_answer_t *a, unsigned status, size_t first,
     a->action = sgamp_response_action(&rs, status, 1, a->t.b.closed, a->part);
     a->marked = 0;
 
-    for (i = 0; rs.marks != NULL && i < a->part->n; i++) {
-        a->marked |= (rs.marks[i] != 0) << i;
+    for (i = 0; rs.answer.marks != NULL && i < a->part->n; i++) {
+        a->marked |= (rs.answer.marks[i] != 0) << i;
     }
 
     sgamp_response_done(&rs);

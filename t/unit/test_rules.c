@@ -389,24 +389,35 @@ sgamp_test_hashed(void)
 static void
 sgamp_test_parts(void)
 {
-    sgamp_str_t  mapped, head, id, properties;
+    sgamp_item_t  item;
+    sgamp_str_t   mapped, head, id, properties, user;
 
     static const char begin[] =
-        "{\"user_id\":\"u\",\"event_type\":\"a\\\",\\\"insert_id\\\":\\\"x\","
+        "{\"user_id\":\"u\\\"v\",\"event_type\":"
+        "\"a\\\",\\\"insert_id\\\":\\\"x\","
         "\"time\":1,\"ip\":\"1.2.3.4\",\"insert_id\":\"id\"";
 
     static const char text[] =
-        "{\"user_id\":\"u\",\"event_type\":\"a\\\",\\\"insert_id\\\":\\\"x\","
+        "{\"user_id\":\"u\\\"v\",\"event_type\":"
+        "\"a\\\",\\\"insert_id\\\":\\\"x\","
         "\"time\":1,\"ip\":\"1.2.3.4\",\"insert_id\":\"id\","
-        "\"library\":\"sendgrid\",\"event_properties\":{\"a\":1,\"env\":\"e\"}"
-        "}";
+        "\"library\":\"sendgrid\",\"event_properties\":"
+        "{\"a\":1,\"env\":\"e\"}}";
+
+    memset(&item, 0, sizeof(sgamp_item_t));
+
+    item.id_end = sizeof(begin) - 2;
+    item.id = item.id_end - 2;
 
     sgamp_test_set(&mapped, text);
-    sgamp_mapped_parts(&mapped, &head, &id, &properties);
+    sgamp_mapped_parts(&mapped, &item, &head, &id, &properties);
 
     tap_bytes(head.data, head.len, begin, sizeof(begin) - 1,
               "what comes before the library");
     tap_bytes(id.data, id.len, "id", 2, "insert_id of a mapped event");
     tap_bytes(properties.data, properties.len, "{\"a\":1,\"env\":\"e\"}", 17,
               "event_properties of a mapped event");
+
+    sgamp_mapped_user(&mapped, &user);
+    tap_bytes(user.data, user.len, "u\\\"v", 4, "user_id of a mapped event");
 }

@@ -4,25 +4,27 @@
  */
 
 
-#include "sgamp_held.h"
+#include "sgamp_store.h"
 #include "sgamp_test.h"
 
 
 typedef struct {
-    sgamp_held_t        held;
+    sgamp_store_t        held;
     sgamp_test_buf_t    text;  /* all events, one after the other */
     sgamp_test_heap_t   heap;
     size_t              n;
-} sgamp_test_held_t;
+} sgamp_test_kept_t;
 
 
 static void sgamp_test_order(void);
 static void sgamp_test_sizes(void);
 static void sgamp_test_small(void);
 static void sgamp_test_no_memory(void);
-static void sgamp_test_parse(sgamp_test_held_t *t, const char *text,
+static void sgamp_test_parse(sgamp_test_kept_t *t, const char *text,
     size_t n);
 static int sgamp_test_add(void *data, const sgamp_event_t *event);
+static int sgamp_test_store(sgamp_store_t *store, const sgamp_event_t *event,
+    sgamp_reason_e reason);
 
 
 int
@@ -41,9 +43,9 @@ static void
 sgamp_test_order(void)
 {
     unsigned             i;
-    sgamp_test_held_t    t;
-    sgamp_held_event_t   event;
-    sgamp_held_cursor_t  cursor;
+    sgamp_test_kept_t    t;
+    sgamp_stored_t   event;
+    sgamp_store_cursor_t  cursor;
 
     static const char text[] =
         "[1, {\"event\":\"open\",\"sg_event_id\":\"first\"}, \"two\","
@@ -69,15 +71,15 @@ sgamp_test_order(void)
     };
 
     sgamp_test_heap_init(&t.heap);
-    sgamp_test_poison(&t.held, sizeof(sgamp_held_t));
-    sgamp_held_init(&t.held, &t.heap.grow);
-    memset(&cursor, 0, sizeof(sgamp_held_cursor_t));
+    sgamp_test_poison(&t.held, sizeof(sgamp_store_t));
+    sgamp_store_init(&t.held, &t.heap.grow);
+    memset(&cursor, 0, sizeof(sgamp_store_cursor_t));
 
-    tap_is(sgamp_held_next(&t.held, &cursor, &event), 0, "none is held");
+    tap_is(sgamp_store_next(&t.held, &cursor, &event), 0, "none is held");
 
     sgamp_test_parse(&t, text, sizeof(text) - 1);
 
-    for (i = 0; sgamp_held_next(&t.held, &cursor, &event); i++) {
+    for (i = 0; sgamp_store_next(&t.held, &cursor, &event); i++) {
 
         if (i == 6) {
             break;
@@ -93,8 +95,8 @@ sgamp_test_order(void)
 
     tap_is(i, 6, "all of them");
 
-    sgamp_held_done(&t.held);
-    sgamp_held_done(&t.held);
+    sgamp_store_done(&t.held);
+    sgamp_store_done(&t.held);
     sgamp_test_free(&t.text);
 
     tap_is(t.heap.live, 0, "all is freed");
@@ -108,9 +110,9 @@ sgamp_test_sizes(void)
     sgamp_event_t        event;
     sgamp_test_buf_t     raw;
     sgamp_test_heap_t    heap;
-    sgamp_held_t         held;
-    sgamp_held_event_t   got;
-    sgamp_held_cursor_t  cursor;
+    sgamp_store_t         held;
+    sgamp_stored_t        got;
+    sgamp_store_cursor_t  cursor;
 
     static const size_t sizes[] = {
         1, 127, 128, 129, 16000, 16383, 16384, 16385, 5, 100000, 2097152, 1
@@ -118,10 +120,10 @@ sgamp_test_sizes(void)
 
     memset(&raw, 0, sizeof(sgamp_test_buf_t));
     memset(&event, 0, sizeof(sgamp_event_t));
-    memset(&cursor, 0, sizeof(sgamp_held_cursor_t));
+    memset(&cursor, 0, sizeof(sgamp_store_cursor_t));
     sgamp_test_heap_init(&heap);
-    sgamp_test_poison(&held, sizeof(sgamp_held_t));
-    sgamp_held_init(&held, &heap.grow);
+    sgamp_test_poison(&held, sizeof(sgamp_store_t));
+    sgamp_store_init(&held, &heap.grow);
 
     n = sizeof(sizes) / sizeof(sizes[0]);
 
@@ -133,12 +135,12 @@ sgamp_test_sizes(void)
         event.raw.data = raw.data;
         event.raw.len = sizes[i % n];
 
-        (void) sgamp_held_add(&held, &event, SGAMP_NOT_AN_OBJECT);
+        (void) sgamp_test_store(&held, &event, SGAMP_NOT_AN_OBJECT);
     }
 
     bad = 0;
 
-    for (i = 0; sgamp_held_next(&held, &cursor, &got); i++) {
+    for (i = 0; sgamp_store_next(&held, &cursor, &got); i++) {
         size = sizes[i % n];
         bad += got.raw.len != size || memcmp(got.raw.data, raw.data, size);
     }
@@ -146,7 +148,7 @@ sgamp_test_sizes(void)
     tap_is(i, 3 * n, "events of all sizes");
     tap_is(bad, 0, "are the same");
 
-    sgamp_held_done(&held);
+    sgamp_store_done(&held);
     sgamp_test_free(&raw);
 
     tap_is(heap.live, 0, "all is freed");
@@ -158,7 +160,7 @@ sgamp_test_small(void)
 {
     size_t             i;
     sgamp_test_buf_t   text;
-    sgamp_test_held_t  t;
+    sgamp_test_kept_t  t;
 
     /* the smallest events there are take up little more than they do */
 
@@ -172,15 +174,15 @@ sgamp_test_small(void)
     sgamp_test_puts(&text, "]");
 
     sgamp_test_heap_init(&t.heap);
-    sgamp_test_poison(&t.held, sizeof(sgamp_held_t));
-    sgamp_held_init(&t.held, &t.heap.grow);
+    sgamp_test_poison(&t.held, sizeof(sgamp_store_t));
+    sgamp_store_init(&t.held, &t.heap.grow);
     sgamp_test_parse(&t, (char *) text.data, text.len);
 
     tap_is(t.n, 500001, "all are held");
     tap_ok(t.heap.bytes < 2 * text.len + 65536, "%zu bytes for %zu",
            t.heap.bytes, text.len);
 
-    sgamp_held_done(&t.held);
+    sgamp_store_done(&t.held);
     sgamp_test_free(&t.text);
     sgamp_test_free(&text);
 }
@@ -191,7 +193,7 @@ sgamp_test_no_memory(void)
 {
     unsigned           i, n;
     sgamp_event_t      event;
-    sgamp_test_held_t  t;
+    sgamp_test_kept_t  t;
 
     memset(&event, 0, sizeof(sgamp_event_t));
     event.raw.data = (u_char *) "[]";
@@ -200,11 +202,11 @@ sgamp_test_no_memory(void)
     for (n = 1; n < 4; n++) {
         sgamp_test_heap_init(&t.heap);
         t.heap.fail = n;
-        sgamp_test_poison(&t.held, sizeof(sgamp_held_t));
-        sgamp_held_init(&t.held, &t.heap.grow);
+        sgamp_test_poison(&t.held, sizeof(sgamp_store_t));
+        sgamp_store_init(&t.held, &t.heap.grow);
 
         for (i = 0; i < 1000000; i++) {
-            if (sgamp_held_add(&t.held, &event, SGAMP_NOT_AN_OBJECT)
+            if (sgamp_test_store(&t.held, &event, SGAMP_NOT_AN_OBJECT)
                 != SGAMP_OK)
             {
                 break;
@@ -213,7 +215,7 @@ sgamp_test_no_memory(void)
 
         tap_ok(i < 1000000, "allocation %u fails", n);
 
-        sgamp_held_done(&t.held);
+        sgamp_store_done(&t.held);
 
         tap_is(t.heap.live, 0, "all is freed");
     }
@@ -221,7 +223,7 @@ sgamp_test_no_memory(void)
 
 
 static void
-sgamp_test_parse(sgamp_test_held_t *t, const char *text, size_t n)
+sgamp_test_parse(sgamp_test_kept_t *t, const char *text, size_t n)
 {
     sgamp_str_t     reserve;
     sgamp_rules_t   rules;
@@ -256,11 +258,27 @@ sgamp_test_parse(sgamp_test_held_t *t, const char *text, size_t n)
 static int
 sgamp_test_add(void *data, const sgamp_event_t *event)
 {
-    sgamp_test_held_t  *t = data;
+    sgamp_test_kept_t  *t = data;
 
     t->n++;
 
-    return sgamp_held_add(&t->held, event,
-                          event->object ? SGAMP_NO_USER_ID
-                                        : SGAMP_NOT_AN_OBJECT);
+    return sgamp_test_store(&t->held, event,
+                            event->object ? SGAMP_NO_USER_ID
+                                          : SGAMP_NOT_AN_OBJECT);
+}
+
+
+static int
+sgamp_test_store(sgamp_store_t *store, const sgamp_event_t *event,
+    sgamp_reason_e reason)
+{
+    sgamp_stored_t  element;
+
+    element.kind = sgamp_event_kind(event);
+    element.reason = reason;
+    element.raw = event->raw;
+
+    sgamp_event_id(event, &element.id);
+
+    return sgamp_store_add(store, &element);
 }
