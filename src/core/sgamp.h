@@ -32,6 +32,7 @@
 #define SGAMP_MAX_DEPTH    40    /* levels; the event itself is the first */
 #define SGAMP_MAX_USER_ID  1024  /* characters */
 #define SGAMP_MAX_KEYS     32    /* keys looked up in one event */
+#define SGAMP_MAX_MEMBER   64    /* bytes of a name in a root object */
 #define SGAMP_FEED_SIZE    16384  /* bytes given to yajl at a time */
 #define SGAMP_PIECE_SIZE   16384 /* bytes allocated for a piece of payload */
 

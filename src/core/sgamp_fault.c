@@ -37,6 +37,34 @@ static const char *const sgamp_fault_allowed[] = {
 };
 
 
+size_t
+sgamp_fault_token(const u_char *p, const u_char *last)
+{
+    const u_char  *s;
+
+    s = p + 1;
+
+    if (*p == '"') {
+
+        while (s < last && *s != '"') {
+            s += (*s == '\\') ? 2 : 1;
+        }
+
+        s++;
+
+    } else if (strchr("{}[],:", *p) == NULL) {
+
+        while (s < last && !sgamp_json_is_space(*s)
+               && strchr("{}[],:\"", *s) == NULL)
+        {
+            s++;
+        }
+    }
+
+    return ((s < last) ? s : last) - p;
+}
+
+
 int
 sgamp_fault_find(const u_char *data, const u_char *last, size_t *from,
     size_t *to)

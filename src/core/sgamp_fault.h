@@ -21,4 +21,8 @@ int sgamp_fault_find(const u_char *data, const u_char *last, size_t *from,
     size_t *to);
 
 
+/* the length of the token at p, which yajl has found to be well-formed */
+size_t sgamp_fault_token(const u_char *p, const u_char *last);
+
+
 #endif /* _SGAMP_FAULT_H_INCLUDED_ */

@@ -40,11 +40,15 @@ static int sgamp_parser_string(void *ctx, const u_char *value, size_t len);
 static int sgamp_parser_start_map(void *ctx);
 static int sgamp_parser_start_array(void *ctx);
 static int sgamp_parser_key(void *ctx, const u_char *key, size_t len);
+static int sgamp_parser_root_key(void *ctx, const u_char *key, size_t len);
 static int sgamp_parser_end(void *ctx);
+static int sgamp_parser_array(sgamp_parser_t *p);
 static int sgamp_parser_begin(sgamp_parser_t *p, unsigned object);
 static int sgamp_parser_deeper(sgamp_parser_t *p);
 static int sgamp_parser_scalar(sgamp_parser_t *p);
 static int sgamp_parser_element(sgamp_parser_t *p);
+static void sgamp_parser_gap_from(sgamp_parser_t *p, uint64_t from,
+    u_char separates);
 static uint64_t sgamp_parser_gap(sgamp_parser_t *p, uint64_t end);
 static uint64_t sgamp_parser_consumed(sgamp_parser_t *p);
 static int sgamp_parser_fail(sgamp_parser_t *p, int status, uint64_t at);
@@ -89,6 +93,17 @@ sgamp_parser_scalars(sgamp_parser_t *p, unsigned on)
     p->callbacks.yajl_boolean = on ? sgamp_parser_boolean : NULL;
     p->callbacks.yajl_number = on ? sgamp_parser_number : NULL;
     p->callbacks.yajl_string = on ? sgamp_parser_string : NULL;
+}
+
+
+void
+sgamp_parser_root(sgamp_parser_t *p, const sgamp_str_t *arrays,
+    unsigned narrays, sgamp_root_pt handler)
+{
+    p->arrays = arrays;
+    p->narrays = narrays;
+    p->root = handler;
+    p->name.data = p->text;
 }
 
 
@@ -359,7 +374,15 @@ sgamp_parser_misplaced(sgamp_parser_t *p, size_t n, uint64_t *at,
     size_t         size, first, next;
     const u_char  *data;
 
-    if (p->depth == 0) {
+    if (p->depth == 0 && p->state == SGAMP_PARSER_OBJECT) {
+
+        /* between a name and a value; what yajl has consumed is of no use */
+
+        if (!p->open) {
+            p->element = sgamp_parser_gap(p, p->offset + n);
+        }
+
+    } else if (p->depth == 0) {
 
         /* between two elements; a second comma is taken for a gap */
 
@@ -388,7 +411,11 @@ sgamp_parser_misplaced(sgamp_parser_t *p, size_t n, uint64_t *at,
         data = p->carry.data;
     }
 
-    if (sgamp_fault_find(data, data + size, &first, &next)) {
+    if (p->depth == 0) {
+        *at = p->element;
+        *end = p->element + sgamp_fault_token(data, data + size);
+
+    } else if (sgamp_fault_find(data, data + size, &first, &next)) {
         *at = p->element + first;
         *end = p->element + next;
     }
@@ -404,7 +431,9 @@ sgamp_parser_is_over(sgamp_parser_t *p, uint64_t end)
 
     /* the gap before an element does not count as a part of the element */
 
-    if (!p->open && p->state == SGAMP_PARSER_ARRAY) {
+    if (!p->open
+        && (p->state == SGAMP_PARSER_ARRAY || p->state == SGAMP_PARSER_OBJECT))
+    {
         from = sgamp_parser_gap(p, end);
 
         if (from - p->mark > p->max_size) {
@@ -527,6 +556,14 @@ sgamp_parser_start_map(void *ctx)
     }
 
     if (p->state == SGAMP_PARSER_FIRST) {
+
+        if (p->root != NULL) {
+            p->state = SGAMP_PARSER_OBJECT;
+            sgamp_parser_gap_from(p, sgamp_parser_consumed(p), 0);
+            p->callbacks.yajl_map_key = sgamp_parser_root_key;
+            return 1;
+        }
+
         p->state = SGAMP_PARSER_SINGLE;
     }
 
@@ -551,7 +588,46 @@ sgamp_parser_start_array(void *ctx)
         return 1;
     }
 
-    return sgamp_parser_begin(p, 0);
+    return (p->state == SGAMP_PARSER_OBJECT) ? sgamp_parser_array(p)
+                                             : sgamp_parser_begin(p, 0);
+}
+
+
+static int
+sgamp_parser_array(sgamp_parser_t *p)
+{
+    int          rc;
+    unsigned     i;
+    sgamp_str_t  none;
+
+    /* an array in the root object: of elements, or the value of a member */
+
+    for (i = 0; i < p->narrays; i++) {
+        if (sgamp_same(&p->arrays[i], p->name.data, p->name.len)) {
+            break;
+        }
+    }
+
+    if (i == p->narrays) {
+        return sgamp_parser_begin(p, 0);
+    }
+
+    p->state = SGAMP_PARSER_ARRAY;
+    p->nested = 1;
+    p->open = 0;
+    p->mark = sgamp_parser_consumed(p);
+
+    none.len = 0;
+    none.data = NULL;
+
+    rc = p->root(p->data, &p->name, &none);
+
+    if (rc != SGAMP_OK) {
+        (void) sgamp_parser_fail(p, rc, p->mark);
+        return 0;
+    }
+
+    return 1;
 }
 
 
@@ -596,6 +672,49 @@ sgamp_parser_key(void *ctx, const u_char *key, size_t len)
 
 
 static int
+sgamp_parser_root_key(void *ctx, const u_char *key, size_t len)
+{
+    sgamp_parser_t  *p = ctx;
+
+    uint64_t  end;
+
+    p->arena.touched = 1;
+
+    end = sgamp_parser_consumed(p);
+
+    if (!p->open) {
+        p->element = sgamp_parser_gap(p, end);
+
+        if (p->element - p->mark > p->max_size) {
+            (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, p->element);
+            return 0;
+        }
+
+        p->mark = p->element;
+    }
+
+    if (end - p->mark > p->max_size) {
+        (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, end);
+        return 0;
+    }
+
+    /* no name that is looked for is as long as one that is cut here */
+
+    p->name.len = len;
+    memcpy(p->text, key, (len < SGAMP_MAX_MEMBER) ? len : SGAMP_MAX_MEMBER);
+
+    if (p->src != p->carry.data) {
+        p->carry.len = 0;
+    }
+
+    p->open = 0;
+    sgamp_parser_gap_from(p, end, ':');
+
+    return 1;
+}
+
+
+static int
 sgamp_parser_end(void *ctx)
 {
     sgamp_parser_t  *p = ctx;
@@ -615,7 +734,13 @@ sgamp_parser_end(void *ctx)
         }
 
         p->state = SGAMP_PARSER_DONE;
-        p->mark = end;
+        sgamp_parser_gap_from(p, end, ',');
+
+        if (p->nested) {
+            p->state = SGAMP_PARSER_OBJECT;
+            p->nested = 0;
+            p->callbacks.yajl_map_key = sgamp_parser_root_key;
+        }
 
         return 1;
     }
@@ -651,13 +776,13 @@ sgamp_parser_begin(sgamp_parser_t *p, unsigned object)
     p->event.seen = 0;
     p->event.nmarks = 0;
     p->event.follow = 0;
-    p->event.object = object;
+    p->event.object = (object && p->state != SGAMP_PARSER_OBJECT);
 
     /* what is not asked for costs no call, and strings are not decoded */
 
     sgamp_parser_scalars(p, 0);
 
-    p->callbacks.yajl_map_key = object ? sgamp_parser_key : NULL;
+    p->callbacks.yajl_map_key = p->event.object ? sgamp_parser_key : NULL;
 
     return 1;
 }
@@ -687,7 +812,7 @@ sgamp_parser_scalar(sgamp_parser_t *p)
 
     p->arena.touched = 1;
 
-    if (p->state != SGAMP_PARSER_ARRAY) {
+    if (p->state != SGAMP_PARSER_ARRAY && p->state != SGAMP_PARSER_OBJECT) {
         return 1;
     }
 
@@ -741,7 +866,18 @@ sgamp_parser_element(sgamp_parser_t *p)
         sgamp_keys_verify(p->keys, &p->event);
     }
 
-    rc = p->handler(p->data, &p->event);
+    if (p->state == SGAMP_PARSER_OBJECT) {
+        rc = SGAMP_OK;
+
+        if (p->name.len <= SGAMP_MAX_MEMBER) {
+            rc = p->root(p->data, &p->name, &p->event.raw);
+        }
+
+        p->callbacks.yajl_map_key = sgamp_parser_root_key;
+
+    } else {
+        rc = p->handler(p->data, &p->event);
+    }
 
     if (rc != SGAMP_OK) {
         (void) sgamp_parser_fail(p, rc, end);
@@ -753,7 +889,7 @@ sgamp_parser_element(sgamp_parser_t *p)
     }
 
     p->open = 0;
-    p->mark = end;
+    sgamp_parser_gap_from(p, end, ',');
     p->event.seen = 0;
 
     if (p->state == SGAMP_PARSER_SINGLE) {
@@ -763,6 +899,17 @@ sgamp_parser_element(sgamp_parser_t *p)
     sgamp_parser_scalars(p, 1);
 
     return 1;
+}
+
+
+static void
+sgamp_parser_gap_from(sgamp_parser_t *p, uint64_t from, u_char separates)
+{
+    /* a gap in a root object has one separator at most */
+
+    p->mark = from;
+    p->separator = 0;
+    p->separates = separates;
 }
 
 
@@ -777,8 +924,30 @@ sgamp_parser_gap(sgamp_parser_t *p, uint64_t end)
     s = p->src + (from - p->base);
     last = p->src + (end - p->base);
 
-    while (s < last && (sgamp_json_is_space(*s) || *s == ',')) {
-        s++;
+    for ( /* void */ ; s < last; s++) {
+
+        if (sgamp_json_is_space(*s)) {
+            continue;
+        }
+
+        if (p->state != SGAMP_PARSER_OBJECT) {
+
+            if (*s == ',') {
+                continue;
+            }
+
+            break;
+        }
+
+        from = p->base + (s - p->src);
+
+        if (*s != p->separates
+            || (p->separator != 0 && p->separator != from))
+        {
+            break;
+        }
+
+        p->separator = from;
     }
 
     return p->base + (s - p->src);

@@ -41,12 +41,21 @@ typedef struct {
 /* any return value but SGAMP_OK ends the parsing with it */
 typedef int (*sgamp_event_pt)(void *data, const sgamp_event_t *event);
 
+/*
+ * Takes a member of the root object, valid while the handler runs: the name,
+ * decoded, and the value as it was sent, empty if an array of elements begins.
+ * The handler returns as that of elements does.
+ */
+typedef int (*sgamp_root_pt)(void *data, const sgamp_str_t *name,
+    const sgamp_str_t *value);
+
 
 typedef enum {
     SGAMP_PARSER_START = 0, /* byte order mark, white space */
     SGAMP_PARSER_FIRST,     /* the first bracket is next */
     SGAMP_PARSER_ARRAY,
-    SGAMP_PARSER_SINGLE, /* one event without an array */
+    SGAMP_PARSER_OBJECT, /* members of the root object, see sgamp_root_pt */
+    SGAMP_PARSER_SINGLE, /* one element without an array */
     SGAMP_PARSER_DONE    /* nothing but white space may follow */
 } sgamp_parser_state_e;
 
@@ -61,7 +70,11 @@ typedef struct {
     sgamp_grow_t         *grow;
     size_t                max_size;   /* bytes of an event, or of a gap */
     sgamp_event_pt        handler;
+    sgamp_root_pt         root;       /* NULL: a root object is an element */
     void                 *data;
+
+    const sgamp_str_t    *arrays;     /* names of arrays of elements */
+    unsigned              narrays;
 
     const u_char         *src;        /* what is being parsed */
     uint64_t              base;       /* offset of src */
@@ -76,11 +89,16 @@ typedef struct {
 
     sgamp_event_t         event;
     sgamp_parser_state_e  state;
+    u_char                text[SGAMP_MAX_MEMBER];
+    sgamp_str_t           name;       /* of a root member, in text */
+    uint64_t              separator;  /* offset of the one that was seen */
+    u_char                separates;  /* the one that comes next, or 0 */
     unsigned              depth;      /* open brackets of the element */
     unsigned              bom;        /* bytes of the byte order mark */
     int                   status;
 
     unsigned              open:1;     /* inside an element */
+    unsigned              nested:1;   /* the array is a root member */
     unsigned              last:1;     /* no more bytes will come */
 } sgamp_parser_t;
 
@@ -113,6 +131,15 @@ void sgamp_keys_mark_names(sgamp_keys_t *keys, const sgamp_names_t *names);
 int sgamp_parser_init(sgamp_parser_t *p, const sgamp_keys_t *keys,
     size_t max_size, sgamp_event_pt handler, void *data, sgamp_grow_t *grow,
     sgamp_str_t *reserve);
+
+/*
+ * To be called before the first byte: elements are those of the arrays with
+ * these names in a root object, whose other members the handler gets.  A member
+ * whose name has more than SGAMP_MAX_MEMBER bytes is skipped.  A root array
+ * is read as ever.
+ */
+void sgamp_parser_root(sgamp_parser_t *p, const sgamp_str_t *arrays,
+    unsigned narrays, sgamp_root_pt handler);
 
 /*
  * Reads the next n bytes of a webhook, and calls the handler for each element
