@@ -48,6 +48,9 @@ UNIT_CC =	$(CC) $(UNIT_CFLAGS) $(UNIT_SANITIZE) \
 		-Isrc/core -It/unit -MMD -MP
 
 FAIL =		build/faults.so
+FLOW =		build/flow.so
+NGINX_DIRS =	core event event/modules os/unix http http/modules http/v2
+
 FAIL_CC =	$(CC) $(UNIT_CFLAGS) -Wall -Wextra -Werror -fPIC -shared
 
 
@@ -116,7 +119,7 @@ build/module.flags: force | packages
 		|| echo $(call quote,$(MODULE_FLAGS)) > $@
 
 
-units: $(UNITS) $(FAIL)
+units: $(UNITS) $(FAIL) $(FLOW)
 
 
 $(UNITS): build/unit/%: build/unit/%.o $(UNIT_OBJS)
@@ -135,6 +138,14 @@ build/unit/core/%.o: src/core/%.c build/unit.flags
 
 $(FAIL): t/faults/fail.c build/unit.flags
 	$(FAIL_CC) -o $@ $<
+
+
+$(FLOW): $(wildcard t/flow/*.c src/core/*.h src/http/*.h) $(OBJS)/Makefile
+	$(CC) $(CFLAGS) -Wall -Wextra -Wno-unused-parameter \
+		-Wno-missing-field-initializers -Werror -fPIC -shared \
+		-DNGX_HTTP_SENDGRID_AMP_TEST_DYNAMIC=1 -Ibuild/module/objs \
+		-Isrc/core -Isrc/http $(NGINX_DIRS:%=-Ibuild/module/src/src/%) \
+		-o $@ $(wildcard t/flow/*.c)
 
 
 build/unit.flags: force | packages

@@ -282,7 +282,7 @@ for my $region (@unknown) {
 	is(scalar($amp->requests()), 0, "region \"$region\": nothing is sent");
 	is(said($from), qq([error] "sendgrid_amp" got the region "$region", it )
 		. qq(must be "us", "eu" or an internal location\n)
-		. '[error] "sendgrid_amp" failed: no way or form for the events',
+		. '[error] "sendgrid_amp" failed: no way or form for the webhook',
 		"region \"$region\": error log");
 }
 
@@ -403,8 +403,9 @@ subtest('no memory' => sub {
 		"$failed OpenSSL cannot hash the body",
 		"$failed OpenSSL cannot verify a signature while verifying SendGrid "
 			. 'events',
-		"$failed no memory to parse events",
-		"$failed no memory to map events while reading SendGrid events",
+		"$failed no memory to parse the webhook",
+		"$failed no memory for an element of the webhook while reading SendGrid "
+			. 'events',
 		"$failed no memory to send a batch while verifying SendGrid events",
 		'[error] "sendgrid_amp_status" has no memory for the figures')
 	{

@@ -17,6 +17,12 @@
  */
 
 
+/* the mark of an element that an answer names */
+
+#define SGAMP_ANSWER_REJECTED   0x0f  /* the reader's reason, 0: none */
+#define SGAMP_ANSWER_THROTTLED  0x80
+
+
 /* what an answer leads to */
 
 typedef enum {

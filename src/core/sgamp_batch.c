@@ -474,6 +474,8 @@ sgamp_part_range(sgamp_grow_t *grow, const sgamp_part_t *part, uint32_t from,
 
     memcpy(range->index, &part->index[from], n * sizeof(uint32_t));
 
+    range->step = part->step;
+
     return range;
 }
 

@@ -165,7 +165,7 @@ typedef struct {
 /* all elements of a batch */
 sgamp_part_t *sgamp_part_all(sgamp_grow_t *grow, const sgamp_batch_t *batch);
 
-/* n elements of a part, from a given one on; counters are zero */
+/* n elements of a part, from a given one on, in its step; counters are zero */
 sgamp_part_t *sgamp_part_range(sgamp_grow_t *grow, const sgamp_part_t *part,
     uint32_t from, uint32_t n);
 

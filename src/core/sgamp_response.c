@@ -159,7 +159,7 @@ sgamp_response_facts(sgamp_response_t *rs, unsigned status,
     }
 
     for (i = 0; rs->answer.marks != NULL && i < rs->answer.n; i++) {
-        if (rs->answer.marks[i] & SGAMP_RESPONSE_THROTTLED) {
+        if (rs->answer.marks[i] & SGAMP_ANSWER_THROTTLED) {
             facts |= SGAMP_RESPONSE_THROTTLES;
             break;
         }
@@ -178,7 +178,7 @@ sgamp_response_field(const sgamp_response_t *rs, uint32_t n)
     i = 0;
 
     if (rs->answer.marks != NULL) {
-        i = rs->answer.marks[n] & SGAMP_RESPONSE_REJECTED;
+        i = rs->answer.marks[n] & SGAMP_ANSWER_REJECTED;
     }
 
     field.len = (i == 0) ? 0 : rs->fields[i - 1].len;
@@ -355,13 +355,13 @@ sgamp_response_mark(sgamp_response_t *rs, int64_t n)
     }
 
     if (rs->key == SGAMP_RESPONSE_THROTTLED_EVENTS) {
-        rs->answer.marks[n] |= SGAMP_RESPONSE_THROTTLED;
+        rs->answer.marks[n] |= SGAMP_ANSWER_THROTTLED;
         return;
     }
 
     rs->rejected = 1;
 
-    if ((rs->answer.marks[n] & SGAMP_RESPONSE_REJECTED) == 0) {
+    if ((rs->answer.marks[n] & SGAMP_ANSWER_REJECTED) == 0) {
         rs->answer.marks[n] |= rs->field + 1;
     }
 }
@@ -439,7 +439,7 @@ sgamp_response_mark_users(sgamp_response_t *rs, const sgamp_batch_t *batch,
 
         for (k = 0; k < rs->nusers; k++) {
             if (rs->users[k] == hash) {
-                rs->answer.marks[i] |= SGAMP_RESPONSE_THROTTLED;
+                rs->answer.marks[i] |= SGAMP_ANSWER_THROTTLED;
                 break;
             }
         }

@@ -21,8 +21,6 @@
 
 #define SGAMP_RESPONSE_FIELDS     15   /* names of fields that are kept */
 #define SGAMP_RESPONSE_FIELD_LEN  64   /* bytes of such a name */
-#define SGAMP_RESPONSE_REJECTED   0x0f /* 1 and the number of the field */
-#define SGAMP_RESPONSE_THROTTLED  0x80
 
 
 typedef struct {

@@ -38,6 +38,12 @@
 #define NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT  1
 
 #define NGX_HTTP_SENDGRID_AMP_FEED_SIZE   16384  /* bytes of a portion */
+#define NGX_HTTP_SENDGRID_AMP_SUMMARY     512    /* bytes, at most */
+
+/* why nothing is sent yet: the signature, or the message, which is not whole */
+
+#define NGX_HTTP_SENDGRID_AMP_HOLD_SIGNATURE  0x1
+#define NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE    0x2
 
 
 typedef struct ngx_http_sendgrid_amp_ctx_s  ngx_http_sendgrid_amp_ctx_t;
@@ -231,11 +237,14 @@ struct ngx_http_sendgrid_amp_flow_s {
     const char      *peer;
     const char      *noun;         /* and the member of a dead letter */
     const char      *nouns;
+    const char      *a_noun;       /* with its article */
     const char      *id;           /* the member that tells elements apart */
+    const char      *realm;        /* of Basic credentials, a header's value */
+    const char *const  *actions;   /* of states, for the log of nginx */
 
     size_t           answer_size;  /* bytes of job->answer */
 
-    /* NGX_OK, NGX_DECLINED: the credentials are refused, or NGX_ERROR */
+    /* NGX_OK, NGX_DECLINED: the credentials are refused; NULL: none needed */
     ngx_int_t      (*authorize)(ngx_http_sendgrid_amp_ctx_t *ctx);
 
     /* sets ctx->route; NGX_OK or, logged, NGX_ERROR */
@@ -250,6 +259,22 @@ struct ngx_http_sendgrid_amp_flow_s {
     /* takes an element, data is ctx */
     sgamp_event_pt   element;
 
+    /*
+     * Arrays of elements in a root object and what takes the other members,
+     * data is ctx, see sgamp_parser_root(); NULL: the root is the array.
+     */
+    const sgamp_str_t  *arrays;
+    unsigned         narrays;
+    sgamp_root_pt    member;
+
+    /*
+     * Called after the last byte of a webhook that may be processed, if the
+     * flow has set NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE; returns why the webhook
+     * fails, or NGX_HTTP_SENDGRID_AMP_OK, and batches are sent.
+     */
+    ngx_http_sendgrid_amp_error_e  (*message)(
+                                       ngx_http_sendgrid_amp_ctx_t *ctx);
+
     /* rejects what ngx_http_sendgrid_amp_hold_rejected() has kept */
     void           (*held)(ngx_http_sendgrid_amp_ctx_t *ctx,
                            const sgamp_stored_t *element);
@@ -257,7 +282,10 @@ struct ngx_http_sendgrid_amp_flow_s {
     /* sets the method, URI, arguments and kind of body of job->call */
     ngx_int_t      (*request)(ngx_http_sendgrid_amp_job_t *job);
 
-    /* begins to read an answer into job->answer, reads, and frees the answer */
+    /*
+     * Begins to read an answer into job->answer, reads, and frees the answer;
+     * listen is NULL if the status line says all.
+     */
     void           (*listen)(ngx_http_sendgrid_amp_job_t *job);
     void           (*read)(ngx_http_sendgrid_amp_job_t *job, u_char *p,
                            size_t n);
@@ -266,14 +294,15 @@ struct ngx_http_sendgrid_amp_flow_s {
     /*
      * What the answer in job->answer and job->call leads to; sets job->marks
      * for SGAMP_REJECT and SGAMP_THROTTLE, job->call->kind for SGAMP_HALVE.
+     * After SGAMP_NEXT request() is called for the next job->part->step.
      */
     sgamp_action_e (*judge)(ngx_http_sendgrid_amp_job_t *job);
 
-    /* counts an answer, status 0: there was none */
+    /* counts an answer, status 0: there was none; may be NULL */
     void           (*answered)(ngx_http_sendgrid_amp_job_t *job,
                                ngx_uint_t status);
 
-    /* counts what was accepted */
+    /* counts the elements that were accepted, in its own way; may be NULL */
     void           (*accepted)(ngx_http_sendgrid_amp_job_t *job,
                                sgamp_part_t *part);
 
@@ -285,7 +314,13 @@ struct ngx_http_sendgrid_amp_flow_s {
                                ngx_http_sendgrid_amp_job_t *job,
                                sgamp_part_t *part, uint32_t i);
 
-    /* counts the rest when the webhook ends, however it ends */
+    /*
+     * Writes the members of the answer to the client, in at most
+     * NGX_HTTP_SENDGRID_AMP_SUMMARY bytes, and returns where they end.
+     */
+    u_char        *(*summary)(ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p);
+
+    /* counts the rest when the webhook ends, however it ends; may be NULL */
     void           (*finish)(ngx_http_sendgrid_amp_ctx_t *ctx);
 };
 
@@ -508,7 +543,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_http_sendgrid_amp_transport_t    transport;
     ngx_http_sendgrid_amp_reject_t       reject;
     ngx_buf_t                           *replacement;  /* of nginx's answer */
-    unsigned                             hold:1;   /* nothing may be sent */
+    unsigned                             hold:2;   /* bits: nothing is sent */
     unsigned                             gone:1;   /* the client is */
 };
 
@@ -685,8 +720,7 @@ ngx_int_t ngx_http_sendgrid_amp_delivery_init(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* what elements are added to; belongs to the delivery */
-sgamp_batcher_t *ngx_http_sendgrid_amp_batcher(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
+#define ngx_http_sendgrid_amp_batcher(ctx)  (&(ctx)->delivery.batcher)
 
 /*
  * Takes in the answers that have come, and sends all that can be sent now.
@@ -708,6 +742,7 @@ void ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx);
 /* reject */
 
 #define NGX_HTTP_SENDGRID_AMP_REJECTED_COUNTERS  2
+#define NGX_HTTP_SENDGRID_AMP_REASON             32  /* bytes, at most */
 
 /* an element that cannot be delivered */
 

@@ -59,7 +59,7 @@ ngx_http_sendgrid_amp_access(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    rc = ctx->flow->authorize(ctx);
+    rc = (ctx->flow->authorize != NULL) ? ctx->flow->authorize(ctx) : NGX_OK;
 
     if (rc == NGX_DECLINED) {
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED);
@@ -163,8 +163,9 @@ ngx_http_sendgrid_amp_signature_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_OK;
     }
 
-    ctx->hold = (ctx->conf->signature
-                 != NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT);
+    if (ctx->conf->signature != NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT) {
+        ctx->hold |= NGX_HTTP_SENDGRID_AMP_HOLD_SIGNATURE;
+    }
 
     rc = ngx_http_sendgrid_amp_get_header(ctx,
                                        NGX_HTTP_SENDGRID_AMP_SIGNATURE_HEADER,
@@ -348,7 +349,9 @@ ngx_http_sendgrid_amp_access_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (ctx->hold && ctx->access.signature != NGX_HTTP_SENDGRID_AMP_SIGNED) {
+    if ((ctx->hold & NGX_HTTP_SENDGRID_AMP_HOLD_SIGNATURE)
+        && ctx->access.signature != NGX_HTTP_SENDGRID_AMP_SIGNED)
+    {
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_BAD_SIGNATURE);
         return NGX_ERROR;
     }

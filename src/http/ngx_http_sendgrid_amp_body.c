@@ -301,7 +301,7 @@ ngx_http_sendgrid_amp_portion(u_char *p, u_char *last)
         return last - p;
     }
 
-    /* an event that is not cut is not copied, and parsed faster */
+    /* an element that is not cut is not copied, and parsed faster */
 
     last = p + NGX_HTTP_SENDGRID_AMP_FEED_SIZE;
 

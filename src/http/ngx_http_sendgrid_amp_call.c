@@ -202,9 +202,11 @@ ngx_http_sendgrid_amp_call_send(ngx_http_sendgrid_amp_job_t *job)
 
     ngx_http_sendgrid_amp_prepare(call, &message);
 
-    ctx->flow->listen(job);
+    if (ctx->flow->listen != NULL) {
+        ctx->flow->listen(job);
+        call->answered = 1;
+    }
 
-    call->answered = 1;
     call->last = 0;
     call->local = 0;
     call->received = 0;
@@ -591,7 +593,7 @@ ngx_http_sendgrid_amp_call_take(ngx_http_sendgrid_amp_job_t *job,
     }
 
     if (call->pool->log.failed
-        && call->status != 0 && call->status != NGX_HTTP_OK)
+        && call->status >= NGX_HTTP_SPECIAL_RESPONSE)
     {
         ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
                       "there was no memory for the whole request to "
@@ -948,7 +950,11 @@ ngx_http_sendgrid_amp_call_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
         if (ngx_buf_in_memory(b)) {
             call->received += b->last - b->pos;
-            call->ctx->flow->read(call->job, b->pos, b->last - b->pos);
+
+            if (call->answered) {
+                call->ctx->flow->read(call->job, b->pos, b->last - b->pos);
+            }
+
             b->pos = b->last;
         }
 

@@ -33,8 +33,6 @@ static sgamp_part_t *ngx_http_sendgrid_amp_first_due(
     ngx_http_sendgrid_amp_job_t *job);
 static ngx_uint_t ngx_http_sendgrid_amp_too_late(
     ngx_http_sendgrid_amp_ctx_t *ctx, ngx_msec_t when);
-static void ngx_http_sendgrid_amp_set_timer(ngx_http_sendgrid_amp_job_t *job,
-    ngx_msec_t wait);
 static void ngx_http_sendgrid_amp_timer_handler(ngx_event_t *ev);
 static void ngx_http_sendgrid_amp_push(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_t *part, ngx_msec_t due);
@@ -95,6 +93,9 @@ ngx_http_sendgrid_amp_delivery_init(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     for (i = 0; i < delivery->n; i++) {
         job[i].ctx = ctx;
+        job[i].timer.handler = ngx_http_sendgrid_amp_timer_handler;
+        job[i].timer.data = &job[i];
+        job[i].timer.log = ctx->request->connection->log;
         job[i].answer = (u_char *) (job + delivery->n)
                         + i * ctx->flow->answer_size;
     }
@@ -128,7 +129,9 @@ ngx_http_sendgrid_amp_delivery_cleanup(void *data)
     for (i = 0; ctx->delivery.jobs != NULL && i < ctx->delivery.n; i++) {
         job = &ctx->delivery.jobs[i];
 
-        if (job->part != NULL && ctx->transport.ops->live) {
+        if (job->part != NULL && ctx->transport.ops->live
+            && ctx->flow->answered != NULL)
+        {
             ctx->flow->answered(job, 0);
         }
 
@@ -139,13 +142,6 @@ ngx_http_sendgrid_amp_delivery_cleanup(void *data)
     }
 
     sgamp_batcher_done(&ctx->delivery.batcher);
-}
-
-
-sgamp_batcher_t *
-ngx_http_sendgrid_amp_batcher(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    return &ctx->delivery.batcher;
 }
 
 
@@ -327,7 +323,11 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_job_t *job)
         if (wait > 0) {
             ngx_http_sendgrid_amp_push(job, part, (ngx_msec_t) part->due);
 
-            ngx_http_sendgrid_amp_set_timer(job, (ngx_msec_t) wait);
+            if (job->timer.timer_set) {
+                ngx_del_timer(&job->timer);
+            }
+
+            ngx_add_timer(&job->timer, (ngx_msec_t) wait);
             return;
         }
 
@@ -431,22 +431,6 @@ ngx_http_sendgrid_amp_too_late(ngx_http_sendgrid_amp_ctx_t *ctx,
 {
     return ctx->delivery.drained
            && (ngx_msec_int_t) (when - ctx->delivery.deadline) >= 0;
-}
-
-
-static void
-ngx_http_sendgrid_amp_set_timer(ngx_http_sendgrid_amp_job_t *job,
-    ngx_msec_t wait)
-{
-    if (job->timer.timer_set) {
-        ngx_del_timer(&job->timer);
-    }
-
-    job->timer.handler = ngx_http_sendgrid_amp_timer_handler;
-    job->timer.data = job;
-    job->timer.log = job->ctx->request->connection->log;
-
-    ngx_add_timer(&job->timer, wait);
 }
 
 
@@ -573,7 +557,7 @@ ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_job_t *job,
                    "elements: %uD",
                    job->call->status, job->call->last, action, part->n);
 
-    if (action != SGAMP_FORWARD) {
+    if (action != SGAMP_FORWARD && action != SGAMP_NEXT) {
         ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                       "%s answered %ui%s to %uD %s of the region \"%V\"",
                       ctx->flow->peer, job->call->status,
@@ -606,9 +590,24 @@ ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
     switch (action) {
 
     case SGAMP_FORWARD:
-        job->ctx->flow->accepted(job, part);
+        job->ctx->counts.forwarded += part->n;
+
+        if (job->ctx->flow->accepted != NULL) {
+            job->ctx->flow->accepted(job, part);
+        }
+
         ngx_http_sendgrid_amp_note_evidence(job);
         break;
+
+    case SGAMP_NEXT:
+        ngx_http_sendgrid_amp_note_evidence(job);
+
+        part->step++;
+        part->attempts = 0;
+        part->sent = 0;
+
+        ngx_http_sendgrid_amp_push(job, part, (ngx_msec_t) part->due);
+        return NGX_OK;
 
     case SGAMP_REFUSE:
         ngx_http_sendgrid_amp_fail(job->ctx, NGX_HTTP_SENDGRID_AMP_REFUSED);
@@ -620,7 +619,7 @@ ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
 
         if (part->rounds < NGX_HTTP_SENDGRID_AMP_ROUNDS || part->n == 1) {
             rc = ngx_http_sendgrid_amp_separate(job, part,
-                                                SGAMP_RESPONSE_REJECTED);
+                                                SGAMP_ANSWER_REJECTED);
             break;
         }
 
@@ -633,7 +632,7 @@ ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
     case SGAMP_THROTTLE:
         if (part->rounds < NGX_HTTP_SENDGRID_AMP_ROUNDS) {
             rc = ngx_http_sendgrid_amp_separate(job, part,
-                                                SGAMP_RESPONSE_THROTTLED);
+                                                SGAMP_ANSWER_THROTTLED);
             break;
         }
 
@@ -684,7 +683,7 @@ ngx_http_sendgrid_amp_separate(ngx_http_sendgrid_amp_job_t *job,
         ngx_http_sendgrid_amp_push(job, rest, (ngx_msec_t) part->due);
     }
 
-    if (bits == SGAMP_RESPONSE_THROTTLED) {
+    if (bits == SGAMP_ANSWER_THROTTLED) {
         named = sgamp_part_marked(grow, part, marks, bits, 1);
         if (named == NULL) {
             return NGX_ERROR;
@@ -815,7 +814,7 @@ ngx_http_sendgrid_amp_reject_one(ngx_http_sendgrid_amp_job_t *job,
     sgamp_grow_t                      *grow;
     ngx_http_sendgrid_amp_rejected_t  *rejected;
 
-    /* after 502 nothing is rejected: SendGrid posts the webhook again */
+    /* after 502 nothing is rejected: the client posts the webhook again */
 
     if (job->ctx->error == NGX_HTTP_SENDGRID_AMP_REFUSED) {
         return NGX_OK;
@@ -944,7 +943,7 @@ ngx_http_sendgrid_amp_reject_suspects(ngx_http_sendgrid_amp_ctx_t *ctx)
 void
 ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    /* with another error the way may be right, and SendGrid posts again */
+    /* with another error the way may be right: the client posts again */
 
     if (ctx->delivery.suspects == NULL
         || ctx->error != NGX_HTTP_SENDGRID_AMP_OK)

@@ -39,8 +39,7 @@ typedef struct {
 
 typedef struct {
     ngx_http_sendgrid_amp_rejected_t  rejected;  /* must be the first */
-    u_char                            reason[sizeof("amplitude_")
-                                             + NGX_INT_T_LEN];
+    u_char                            reason[NGX_HTTP_SENDGRID_AMP_REASON];
     u_char                            detail[SGAMP_RESPONSE_FIELD_LEN];
     u_char                            event[];
 } ngx_http_sendgrid_amp_refused_t;
@@ -84,8 +83,23 @@ static void ngx_http_sendgrid_amp_event_accepted(
     ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part);
 static ngx_http_sendgrid_amp_rejected_t *ngx_http_sendgrid_amp_event_rejected(
     ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part, uint32_t i);
+static u_char *ngx_http_sendgrid_amp_event_summary(
+    ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p);
 static void ngx_http_sendgrid_amp_event_finish(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
+/* in the order of ngx_http_sendgrid_amp_state_e */
+
+static const char *const  ngx_http_sendgrid_amp_event_actions[] = {
+    "reading SendGrid events",
+    "waiting for Amplitude",
+    "verifying SendGrid events",
+    "waiting for Amplitude",
+    "ending a failed webhook",
+    "answering SendGrid",
+    "answering SendGrid"
+};
 
 
 const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
@@ -93,12 +107,19 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     "amplitude",
     "event",
     "events",
+    "an event",
     "sg_event_id",
+    "Basic realm=\"SendGrid Event Webhook\"",
+    ngx_http_sendgrid_amp_event_actions,
     sizeof(sgamp_response_t),
     ngx_http_sendgrid_amp_event_authorize,
     ngx_http_sendgrid_amp_event_route,
     ngx_http_sendgrid_amp_event_start,
     ngx_http_sendgrid_amp_event_element,
+    NULL,
+    0,
+    NULL,
+    NULL,
     ngx_http_sendgrid_amp_event_unmapped,
     ngx_http_sendgrid_amp_event_request,
     ngx_http_sendgrid_amp_event_listen,
@@ -108,6 +129,7 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     ngx_http_sendgrid_amp_event_answered,
     ngx_http_sendgrid_amp_event_accepted,
     ngx_http_sendgrid_amp_event_rejected,
+    ngx_http_sendgrid_amp_event_summary,
     ngx_http_sendgrid_amp_event_finish
 };
 
@@ -599,8 +621,6 @@ ngx_http_sendgrid_amp_event_accepted(ngx_http_sendgrid_amp_job_t *job,
     ctx = job->ctx;
     answer = job->answer;
 
-    ctx->counts.forwarded += part->n;
-
     ngx_memzero(kinds, sizeof(kinds));
 
     for (i = 0; i < part->n; i++) {
@@ -675,6 +695,18 @@ ngx_http_sendgrid_amp_event_rejected(ngx_http_sendgrid_amp_job_t *job,
     ngx_http_sendgrid_amp_event_counters(rejected, item->kind);
 
     return rejected;
+}
+
+
+static u_char *
+ngx_http_sendgrid_amp_event_summary(ngx_http_sendgrid_amp_ctx_t *ctx,
+    u_char *p)
+{
+    return ngx_sprintf(p, "\"received\":%ui,\"forwarded\":%ui,"
+                       "\"ignored\":%ui,\"rejected\":%ui,\"batches\":%ui",
+                       ctx->counts.received, ctx->counts.forwarded,
+                       ctx->counts.ignored, ctx->counts.rejected,
+                       ctx->counts.batches);
 }
 
 

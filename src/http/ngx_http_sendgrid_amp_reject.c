@@ -43,7 +43,7 @@ struct ngx_http_sendgrid_amp_lines_s {
 /* elements of a webhook that were logged for a reason */
 
 typedef struct {
-    u_char      data[sizeof("amplitude_") + NGX_INT_T_LEN];
+    u_char      data[NGX_HTTP_SENDGRID_AMP_REASON];
     size_t      len;
     ngx_uint_t  n;
 } ngx_http_sendgrid_amp_reason_t;

@@ -99,21 +99,17 @@ ngx_http_sendgrid_amp_summary(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     error = &ngx_http_sendgrid_amp_errors[ctx->error];
 
-    len = sizeof("{\"received\":,\"forwarded\":,\"ignored\":,\"rejected\":,"
-                 "\"batches\":,\"error\":\"\",\"at\":}\n")
-          + 5 * NGX_INT_T_LEN + error->keyword.len + NGX_INT64_LEN;
+    len = NGX_HTTP_SENDGRID_AMP_SUMMARY
+          + sizeof("{,\"error\":\"\",\"at\":}\n") + error->keyword.len
+          + NGX_INT64_LEN;
 
     b = ngx_create_temp_buf(ctx->request->pool, len);
     if (b == NULL) {
         return NULL;
     }
 
-    b->last = ngx_sprintf(b->last,
-                          "{\"received\":%ui,\"forwarded\":%ui,"
-                          "\"ignored\":%ui,\"rejected\":%ui,\"batches\":%ui",
-                          ctx->counts.received, ctx->counts.forwarded,
-                          ctx->counts.ignored, ctx->counts.rejected,
-                          ctx->counts.batches);
+    *b->last++ = '{';
+    b->last = ctx->flow->summary(ctx, b->last);
 
     if (error->keyword.len != 0) {
         b->last = ngx_sprintf(b->last, ",\"error\":\"%V\"", &error->keyword);
@@ -148,7 +144,7 @@ ngx_http_sendgrid_amp_reply_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
     if (ctx->error == NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED) {
 
         h = ngx_http_sendgrid_amp_add_header(r, "WWW-Authenticate",
-                                     "Basic realm=\"SendGrid Event Webhook\"");
+                                             (char *) ctx->flow->realm);
         if (h == NULL) {
             return NGX_ERROR;
         }
@@ -183,7 +179,7 @@ ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r)
     if (r == r->main && ngx_http_sendgrid_amp_is_refused(r, ctx)) {
         conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
 
-        if (conf->region != NULL
+        if (conf->flow != NULL
             && ngx_http_sendgrid_amp_replace(r) != NGX_OK)
         {
             return NGX_ERROR;

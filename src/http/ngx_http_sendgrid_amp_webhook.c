@@ -36,17 +36,6 @@ static void ngx_http_sendgrid_amp_finalize(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_webhook_cleanup(void *data);
 
 
-static const char  *ngx_http_sendgrid_amp_actions[] = {
-    "reading SendGrid events",
-    "waiting for Amplitude",
-    "verifying SendGrid events",
-    "waiting for Amplitude",
-    "ending a failed webhook",
-    "answering SendGrid",
-    "answering SendGrid"
-};
-
-
 ngx_int_t
 ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
 {
@@ -146,7 +135,7 @@ ngx_http_sendgrid_amp_begin(ngx_http_request_t *r)
 
     r->disable_not_modified = 1;
 
-    /* the status is the truth about the events, not that of an "error_page" */
+    /* the status is the truth about the webhook, not that of "error_page" */
 
     r->err_status = 0;
 
@@ -170,7 +159,7 @@ ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx)
     if (ctx->flow->route(ctx) != NGX_OK
         || ngx_http_sendgrid_amp_dry_run(ctx) != NGX_OK)
     {
-        ngx_http_sendgrid_amp_internal(ctx, "no way or form for the events");
+        ngx_http_sendgrid_amp_internal(ctx, "no way or form for the webhook");
         return NGX_DECLINED;
     }
 
@@ -239,7 +228,7 @@ ngx_http_sendgrid_amp_start(ngx_http_request_t *r)
     if (ngx_http_sendgrid_amp_start_input(ctx) != NGX_OK
         || ngx_http_sendgrid_amp_delivery_init(ctx) != NGX_OK)
     {
-        ngx_http_sendgrid_amp_internal(ctx, "no memory to parse events");
+        ngx_http_sendgrid_amp_internal(ctx, "no memory to parse the webhook");
     }
 
     ngx_http_sendgrid_amp_set_state(ctx, NGX_HTTP_SENDGRID_AMP_READING);
@@ -269,6 +258,11 @@ ngx_http_sendgrid_amp_start_input(ngx_http_sendgrid_amp_ctx_t *ctx)
         != SGAMP_OK)
     {
         return NGX_ERROR;
+    }
+
+    if (ctx->flow->member != NULL) {
+        sgamp_parser_root(&ctx->input.parser, ctx->flow->arrays,
+                          ctx->flow->narrays, ctx->flow->member);
     }
 
     return NGX_OK;
@@ -466,11 +460,13 @@ ngx_http_sendgrid_amp_fault(ngx_http_sendgrid_amp_ctx_t *ctx, int rc)
     ctx->input.fault = rc;
     ctx->counts.at = ctx->input.parser.at;
 
-    if (ctx->hold && rc != SGAMP_NOMEM) {
+    if ((ctx->hold & NGX_HTTP_SENDGRID_AMP_HOLD_SIGNATURE)
+        && rc != SGAMP_NOMEM)
+    {
 
         /*
-         * a sender is told what is wrong with a webhook only if the sender
-         * was SendGrid; nothing of the webhook will be sent
+         * a sender is told what is wrong with a webhook only after the
+         * signature was verified; nothing of the webhook will be sent
          */
 
         sgamp_parser_done(&ctx->input.parser);
@@ -505,14 +501,15 @@ ngx_http_sendgrid_amp_tell_fault(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     case SGAMP_TOO_LARGE:
         ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "client sent an event that is too large, at byte %uL",
-                      ctx->counts.at);
+                      "client sent %s that is too large, at byte %uL",
+                      ctx->flow->a_noun, ctx->counts.at);
 
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
         break;
 
     default: /* SGAMP_NOMEM */
-        ngx_http_sendgrid_amp_internal(ctx, "no memory to map events");
+        ngx_http_sendgrid_amp_internal(ctx,
+                                     "no memory for an element of the webhook");
         break;
     }
 }
@@ -521,18 +518,32 @@ ngx_http_sendgrid_amp_tell_fault(ngx_http_sendgrid_amp_ctx_t *ctx)
 static ngx_int_t
 ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
+    ngx_http_sendgrid_amp_error_e  error;
+
     if (ngx_http_sendgrid_amp_access_verify(ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ctx->hold) {
+    if (ctx->hold & NGX_HTTP_SENDGRID_AMP_HOLD_SIGNATURE) {
 
         if (ctx->input.fault != SGAMP_OK) {
             ngx_http_sendgrid_amp_tell_fault(ctx);
             return NGX_ERROR;
         }
 
-        ctx->hold = 0;
+        ctx->hold &= ~NGX_HTTP_SENDGRID_AMP_HOLD_SIGNATURE;
+    }
+
+    if (ctx->hold & NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE) {
+
+        error = ctx->flow->message(ctx);
+
+        if (error != NGX_HTTP_SENDGRID_AMP_OK) {
+            ngx_http_sendgrid_amp_fail(ctx, error);
+            return NGX_ERROR;
+        }
+
+        ctx->hold &= ~NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE;
     }
 
     return ngx_http_sendgrid_amp_release_held(ctx);
@@ -575,7 +586,7 @@ ngx_http_sendgrid_amp_set_action(ngx_http_sendgrid_amp_ctx_t *ctx)
     /* an upstream sets its own */
 
     ctx->request->connection->log->action =
-        (char *) ngx_http_sendgrid_amp_actions[ctx->state];
+        (char *) ctx->flow->actions[ctx->state];
 }
 
 
@@ -635,7 +646,10 @@ ngx_http_sendgrid_amp_webhook_cleanup(void *data)
 
     ngx_http_sendgrid_amp_log_more(ctx);
 
-    ctx->flow->finish(ctx);
+    if (ctx->flow->finish != NULL) {
+        ctx->flow->finish(ctx);
+    }
+
     ngx_http_sendgrid_amp_leave(ctx);
 
     if (ctx->input.parsing) {

@@ -254,9 +254,9 @@ sgamp_test_answer(sgamp_test_batcher_t *t, const sgamp_test_answer_t *answer,
     for (i = 0; answer->marks[0] != '\0' && i < part->n; i++) {
         mark = (rs.answer.marks != NULL) ? rs.answer.marks[i] : 0;
 
-        if (((mark & SGAMP_RESPONSE_REJECTED) != 0)
+        if (((mark & SGAMP_ANSWER_REJECTED) != 0)
                 != (answer->marks[i] == 'r' || answer->marks[i] == 'b')
-            || ((mark & SGAMP_RESPONSE_THROTTLED) != 0)
+            || ((mark & SGAMP_ANSWER_THROTTLED) != 0)
                    != (answer->marks[i] == 't' || answer->marks[i] == 'b'))
         {
             tap_diag("portions of %zu: event %u has mark %02x", portion, i,
@@ -535,7 +535,7 @@ sgamp_test_user(sgamp_test_batcher_t *t, size_t n)
     marked = 0;
 
     for (i = 0; rs.answer.marks != NULL && i < part->n; i++) {
-        if (rs.answer.marks[i] == SGAMP_RESPONSE_THROTTLED) {
+        if (rs.answer.marks[i] == SGAMP_ANSWER_THROTTLED) {
             marked |= 1u << i;
         }
     }

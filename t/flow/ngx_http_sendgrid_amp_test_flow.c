@@ -1,0 +1,150 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+#include "sgamp_json.h"
+
+
+/*
+ * A flow for t/078-flow.t: {"users":[..],"list":NAME} is sent with PUT
+ * ?list=NAME, and in a second step with DELETE ?from=NAME and no body.
+ */
+
+static ngx_int_t
+ngx_http_sendgrid_amp_test_route(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    return ngx_http_sendgrid_amp_value(ctx, ctx->conf->region,
+                                       &ctx->route.uri);
+}
+
+
+static int
+ngx_http_sendgrid_amp_test_write(void *data, const sgamp_event_t *element,
+    sgamp_sink_t *sink, sgamp_item_t *item)
+{
+    sgamp_json_copy(sink, element->raw.data, element->raw.len);
+    return 0;
+}
+
+
+static const sgamp_keys_t *
+ngx_http_sendgrid_amp_test_start(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    static const sgamp_str_t   head = sgamp_str("{\"contacts\":[");
+    static const sgamp_str_t   tail = sgamp_str("]}");
+    static const sgamp_keys_t  keys;
+
+    ctx->hold |= NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE;
+
+    sgamp_batcher_init(ngx_http_sendgrid_amp_batcher(ctx),
+                       &ctx->worker->pieces, ngx_http_sendgrid_amp_test_write,
+                       NULL, &head, &tail, ctx->conf->batch_size, 100);
+    return &keys;
+}
+
+
+static int
+ngx_http_sendgrid_amp_test_element(void *data, const sgamp_event_t *element)
+{
+    int                           reason;
+    ngx_http_sendgrid_amp_ctx_t  *ctx = data;
+
+    ctx->counts.received++;
+
+    return sgamp_batcher_add(ngx_http_sendgrid_amp_batcher(ctx), element,
+                             &reason);
+}
+
+
+static int
+ngx_http_sendgrid_amp_test_member(void *data, const sgamp_str_t *name,
+    const sgamp_str_t *value)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx = data;
+
+    if (name->len == 4 && ngx_memcmp(name->data, "list", 4) == 0) {
+        ctx->data = ngx_pnalloc(ctx->request->pool, value->len + 1);
+        ngx_cpystrn(ctx->data, value->data, value->len + 1);
+    }
+
+    return SGAMP_OK;
+}
+
+
+static ngx_http_sendgrid_amp_error_e
+ngx_http_sendgrid_amp_test_message(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    return (ctx->data != NULL) ? NGX_HTTP_SENDGRID_AMP_OK
+                               : NGX_HTTP_SENDGRID_AMP_INVALID_JSON;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_test_request(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_uint_t                     step = job->part->step;
+    ngx_http_sendgrid_amp_call_t  *call = job->call;
+
+    static ngx_str_t  names[] = { ngx_string("PUT"), ngx_string("DELETE") };
+
+    call->args.data = ngx_pnalloc(job->ctx->request->pool, 100);
+    call->args.len = ngx_snprintf(call->args.data, 100, "%s=%s",
+                                  step ? "from" : "list", job->ctx->data)
+                     - call->args.data;
+
+    call->uri = job->ctx->route.uri;
+    call->method = step ? NGX_HTTP_DELETE : NGX_HTTP_PUT;
+    call->method_name = names[step];
+    call->no_body = step;
+
+    return NGX_OK;
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_test_judge(ngx_http_sendgrid_amp_job_t *job)
+{
+    if (job->call->status != NGX_HTTP_ACCEPTED) {
+        return (job->call->status == 400) ? SGAMP_HALVE : SGAMP_RETRY;
+    }
+
+    return job->part->step ? SGAMP_FORWARD : SGAMP_NEXT;
+}
+
+
+static ngx_http_sendgrid_amp_rejected_t *
+ngx_http_sendgrid_amp_test_rejected(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, uint32_t i)
+{
+    return NULL;
+}
+
+
+static u_char *
+ngx_http_sendgrid_amp_test_summary(ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p)
+{
+    return ngx_sprintf(p, "\"received\":%ui,\"sent\":%ui,\"calls\":%ui",
+                       ctx->counts.received, ctx->counts.forwarded,
+                       ctx->counts.batches);
+}
+
+
+static const sgamp_str_t  ngx_http_sendgrid_amp_test_array = sgamp_str("users");
+static const char *const  ngx_http_sendgrid_amp_test_actions[] = {
+    "reading", "pausing", "verifying", "draining", "failing", "replying", "done"
+};
+
+const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_test_flow = {
+    "test", "peer", "user", "users", "a user", "id", "Basic realm=\"test\"",
+    ngx_http_sendgrid_amp_test_actions, 0, NULL,
+    ngx_http_sendgrid_amp_test_route, ngx_http_sendgrid_amp_test_start,
+    ngx_http_sendgrid_amp_test_element, &ngx_http_sendgrid_amp_test_array, 1,
+    ngx_http_sendgrid_amp_test_member, ngx_http_sendgrid_amp_test_message,
+    NULL, ngx_http_sendgrid_amp_test_request, NULL, NULL, NULL,
+    ngx_http_sendgrid_amp_test_judge, NULL, NULL,
+    ngx_http_sendgrid_amp_test_rejected, ngx_http_sendgrid_amp_test_summary,
+    NULL
+};
