@@ -347,6 +347,13 @@ typedef struct {
     /* frees what send() took; NULL: nothing */
     void           (*close)(ngx_http_sendgrid_amp_job_t *job);
 
+    /* called when the webhook is woken, before its end; may be NULL */
+    void           (*attend)(ngx_http_sendgrid_amp_ctx_t *ctx);
+    void           (*end)(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+    /* answers the client; returns what the request is finalized with */
+    ngx_int_t      (*reply)(ngx_http_sendgrid_amp_ctx_t *ctx);
+
     unsigned         live;  /* the peer gets it: counted, retried, in time */
 } ngx_http_sendgrid_amp_transport_ops_t;
 
@@ -626,41 +633,19 @@ ngx_table_elt_t *ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r,
     char *name, char *value);
 
 
-/* body */
-
-/*
- * Looks whether the body can still be read as a whole, by whomever it was
- * read so far.  NGX_OK, or NGX_DECLINED and the webhook has failed.
- */
-ngx_int_t ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* starts to read; the first bytes are taken from what nginx has read */
-void ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/*
- * The next portion, valid until the next call.  NGX_OK, NGX_DONE after the
- * last one, NGX_AGAIN if more has to come, NGX_ERROR if the webhook has
- * failed.
- */
-ngx_int_t ngx_http_sendgrid_amp_body_next(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_str_t *portion);
-
-/* reads no more, until ngx_http_sendgrid_amp_body_resume() */
-void ngx_http_sendgrid_amp_body_stop(ngx_http_sendgrid_amp_ctx_t *ctx);
-void ngx_http_sendgrid_amp_body_resume(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* the error that stands for a status of nginx's; 500 is logged */
-ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_body_error(
-    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_int_t rc);
-
-
 /* access */
 
 /*
- * Looks at all but the body.  NGX_OK, or NGX_DECLINED and the webhook has
- * failed.
+ * Makes the context and looks at all but the body.  NGX_OK, or the webhook is
+ * to be refused.
  */
-ngx_int_t ngx_http_sendgrid_amp_access(ngx_http_sendgrid_amp_ctx_t *ctx);
+ngx_int_t ngx_http_sendgrid_amp_begin(ngx_http_request_t *r);
+
+/* discards the body and answers; returns what the request is finalized with */
+ngx_int_t ngx_http_sendgrid_amp_refuse(ngx_http_request_t *r);
+
+/* looks at the head of a webhook, before a module such as mirror reads more */
+ngx_int_t ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r);
 
 /* Basic credentials: NGX_OK, NGX_DECLINED or NGX_ERROR */
 ngx_int_t ngx_http_sendgrid_amp_access_basic(ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -688,12 +673,6 @@ ngx_str_t *ngx_http_sendgrid_amp_signature_name(
 extern const ngx_http_sendgrid_amp_transport_ops_t
     ngx_http_sendgrid_amp_calling;
 
-/* resumes calls that a limit delays, and watches the time of the delay */
-void ngx_http_sendgrid_amp_watch_delay(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* ends the delay */
-void ngx_http_sendgrid_amp_end_delay(ngx_http_sendgrid_amp_ctx_t *ctx);
-
 /* lets calls go to internal locations only */
 ngx_int_t ngx_http_sendgrid_amp_preaccess_handler(ngx_http_request_t *r);
 
@@ -704,10 +683,6 @@ void ngx_http_sendgrid_amp_call_filter_init(void);
 
 /* makes the dry run the transport of the webhook, if the webhook is one */
 ngx_int_t ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* ends the answer, returns what the request is finalized with */
-ngx_int_t ngx_http_sendgrid_amp_dry_run_reply(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* whether a value of the directive turns it on */
 ngx_uint_t ngx_http_sendgrid_amp_dry_run_is_on(ngx_str_t *value);
@@ -725,18 +700,10 @@ ngx_int_t ngx_http_sendgrid_amp_delivery_init(
 /*
  * Takes in the answers that have come, and sends all that can be sent now.
  * NGX_OK if nothing is on its way, NGX_AGAIN if something is, NGX_BUSY if a
- * batch waits for a job, too.
+ * batch waits for a job, too.  From DRAINING on the deadline runs, and when
+ * nothing is on its way the suspects are decided about.
  */
 ngx_int_t ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* to be called after the last element: the deadline begins */
-void ngx_http_sendgrid_amp_drain(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/*
- * Decides about the elements that were refused without evidence, after all
- * other elements were dealt with.
- */
-void ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
 /* reject */
@@ -835,6 +802,10 @@ const ngx_str_t *ngx_http_sendgrid_amp_keyword(
 /* the status of the answer */
 ngx_uint_t ngx_http_sendgrid_amp_status_of(ngx_http_sendgrid_amp_ctx_t *ctx);
 
+/* the error that stands for a status of nginx's; 500 is logged */
+ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_error_of(
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_int_t rc);
+
 /* sends the answer to the client, returns what the request is finalized with */
 ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);
 
@@ -932,9 +903,6 @@ char *ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
 /* webhook */
 
 ngx_int_t ngx_http_sendgrid_amp_handler(ngx_http_request_t *r);
-
-/* looks at the head of a webhook, before a module such as mirror reads more */
-ngx_int_t ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_SENDGRID_AMP_H_INCLUDED_ */

@@ -15,6 +15,11 @@
     "X-Twilio-Email-Event-Webhook-Timestamp"
 
 
+static ngx_int_t ngx_http_sendgrid_amp_accept(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_access(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_discard(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_accepted(
     ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *password);
 static ngx_int_t ngx_http_sendgrid_amp_signature_headers(
@@ -47,6 +52,86 @@ static ngx_str_t  ngx_http_sendgrid_amp_signatures[] = {
 
 
 ngx_int_t
+ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    /* a module such as mirror reads the body next, and invites a client */
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+
+    if (r != r->main
+        || r->content_handler != amcf->handler
+        || ngx_http_sendgrid_amp_begin(r) == NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+    ngx_http_finalize_request(r, ngx_http_sendgrid_amp_refuse(r));
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_begin(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = ngx_http_sendgrid_amp_create_ctx(r);
+    if (ctx == NULL) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "\"sendgrid_amp\" has no memory for a webhook");
+        return NGX_ERROR;
+    }
+
+    ctx->transport.ops = &ngx_http_sendgrid_amp_calling;
+
+    /* the answer is about this webhook, whatever If-Match says */
+
+    r->disable_not_modified = 1;
+
+    /* the status is the truth about the webhook, not that of "error_page" */
+
+    r->err_status = 0;
+
+    /* the API key and the region may depend on the user name */
+
+    ngx_http_sendgrid_amp_hide_user(r, 0);
+    rc = ngx_http_sendgrid_amp_accept(ctx);
+    ngx_http_sendgrid_amp_hide_user(r, 1);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    if (ngx_http_sendgrid_amp_access(ctx) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->flow->route(ctx) != NGX_OK
+        || ngx_http_sendgrid_amp_dry_run(ctx) != NGX_OK)
+    {
+        ngx_http_sendgrid_amp_internal(ctx, "no way or form for the webhook");
+        return NGX_DECLINED;
+    }
+
+    /* a dry run leaves no trace */
+
+    if (!ctx->transport.ops->live) {
+        ctx->counts.shared = NULL;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_sendgrid_amp_access(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_int_t            rc;
@@ -89,6 +174,46 @@ ngx_http_sendgrid_amp_access(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_refuse(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_sendgrid_amp_discard(r);
+
+    return ngx_http_sendgrid_amp_reply(ctx);
+}
+
+
+static void
+ngx_http_sendgrid_amp_discard(ngx_http_request_t *r)
+{
+    if (r->headers_in.expect != NULL
+        && r->http_version < NGX_HTTP_VERSION_20)
+    {
+        /*
+         * the client is not invited to send a body, and what follows in the
+         * connection may be the body or not
+         */
+
+        r->expect_tested = 1;
+        r->keepalive = 0;
+
+        return;
+    }
+
+    if (ngx_http_discard_request_body(r) != NGX_OK) {
+        /* the end of a broken body is not known */
+        r->keepalive = 0;
+    }
 }
 
 

@@ -90,6 +90,9 @@ static void ngx_http_sendgrid_amp_destroy_pool(
     ngx_http_sendgrid_amp_pool_t *p);
 static ngx_http_sendgrid_amp_calls_t *ngx_http_sendgrid_amp_calls(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_watch_delay(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_end_delay(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_post_delayed(
     ngx_http_sendgrid_amp_calls_t *calls);
 static ngx_uint_t ngx_http_sendgrid_amp_is_delayed(ngx_http_request_t *sr);
@@ -108,6 +111,9 @@ const ngx_http_sendgrid_amp_transport_ops_t  ngx_http_sendgrid_amp_calling = {
     ngx_http_sendgrid_amp_call_take,
     NULL,
     ngx_http_sendgrid_amp_call_close,
+    ngx_http_sendgrid_amp_watch_delay,
+    ngx_http_sendgrid_amp_end_delay,
+    ngx_http_sendgrid_amp_reply,
     1
 };
 
@@ -771,7 +777,7 @@ ngx_http_sendgrid_amp_calls(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-void
+static void
 ngx_http_sendgrid_amp_watch_delay(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_uint_t                      i;
@@ -856,7 +862,7 @@ ngx_http_sendgrid_amp_delay_handler(ngx_event_t *ev)
 }
 
 
-void
+static void
 ngx_http_sendgrid_amp_end_delay(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_event_t                    *wev;

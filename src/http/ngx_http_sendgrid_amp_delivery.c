@@ -15,6 +15,12 @@
 #define NGX_HTTP_SENDGRID_AMP_UNPROVEN   6        /* batches before evidence */
 
 
+/* whether evidence still counts */
+
+#define ngx_http_sendgrid_amp_is_recent(evidence)                             \
+    ((evidence)->n != 0                                                       \
+     && ngx_current_msec - (evidence)->last < NGX_HTTP_SENDGRID_AMP_EVIDENCE)
+
 #define ngx_http_sendgrid_amp_way(ctx)                                        \
     ngx_hash_key((ctx)->route.uri.data, (ctx)->route.uri.len)
 
@@ -61,10 +67,9 @@ static ngx_uint_t ngx_http_sendgrid_amp_has_evidence(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_uint_t ngx_http_sendgrid_amp_has_accepted(
     ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_uint_t ngx_http_sendgrid_amp_is_recent(
-    ngx_http_sendgrid_amp_evidence_t *evidence);
 static void ngx_http_sendgrid_amp_reject_suspects(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_free_suspects(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_wrong_way(ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -145,21 +150,20 @@ ngx_http_sendgrid_amp_delivery_cleanup(void *data)
 }
 
 
-void
-ngx_http_sendgrid_amp_drain(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    /* a dry run takes as long as its client */
-
-    ctx->delivery.drained = ctx->transport.ops->live;
-    ctx->delivery.deadline = ngx_current_msec + ctx->conf->timeout;
-}
-
-
 ngx_int_t
 ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     if (ctx->delivery.jobs == NULL) {
         return NGX_OK;
+    }
+
+    if (ctx->state == NGX_HTTP_SENDGRID_AMP_DRAINING
+        && !ctx->delivery.drained && ctx->transport.ops->live)
+    {
+        /* the last element has come; a dry run takes as long as its client */
+
+        ctx->delivery.drained = 1;
+        ctx->delivery.deadline = ngx_current_msec + ctx->conf->timeout;
     }
 
     (void) ngx_http_sendgrid_amp_collect(ctx);
@@ -181,7 +185,15 @@ ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_BUSY;
     }
 
-    return ngx_http_sendgrid_amp_is_waiting(ctx) ? NGX_AGAIN : NGX_OK;
+    if (ngx_http_sendgrid_amp_is_waiting(ctx)) {
+        return NGX_AGAIN;
+    }
+
+    if (ctx->state >= NGX_HTTP_SENDGRID_AMP_DRAINING) {
+        ngx_http_sendgrid_amp_settle(ctx);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -909,15 +921,6 @@ ngx_http_sendgrid_amp_has_accepted(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-static ngx_uint_t
-ngx_http_sendgrid_amp_is_recent(ngx_http_sendgrid_amp_evidence_t *evidence)
-{
-    return evidence->n != 0
-           && ngx_current_msec - evidence->last
-              < NGX_HTTP_SENDGRID_AMP_EVIDENCE;
-}
-
-
 static void
 ngx_http_sendgrid_amp_reject_suspects(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
@@ -940,7 +943,7 @@ ngx_http_sendgrid_amp_reject_suspects(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-void
+static void
 ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     /* with another error the way may be right: the client posts again */

@@ -41,6 +41,8 @@ static ngx_uint_t ngx_http_sendgrid_amp_dry_run_take(
     ngx_http_sendgrid_amp_job_t *job, sgamp_action_e *action);
 static ngx_uint_t ngx_http_sendgrid_amp_dry_run_busy(
     ngx_http_sendgrid_amp_job_t *job);
+static ngx_int_t ngx_http_sendgrid_amp_dry_run_reply(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
 static const ngx_http_sendgrid_amp_transport_ops_t
@@ -50,6 +52,9 @@ static const ngx_http_sendgrid_amp_transport_ops_t
     ngx_http_sendgrid_amp_dry_run_take,
     ngx_http_sendgrid_amp_dry_run_busy,
     NULL,
+    NULL,
+    NULL,
+    ngx_http_sendgrid_amp_dry_run_reply,
     0
 };
 
@@ -356,7 +361,7 @@ ngx_http_sendgrid_amp_dry_run_busy(ngx_http_sendgrid_amp_job_t *job)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_sendgrid_amp_dry_run_reply(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_http_request_t               *r;

@@ -76,6 +76,29 @@ ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
+ngx_http_sendgrid_amp_error_e
+ngx_http_sendgrid_amp_error_of(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_int_t rc)
+{
+    switch (rc) {
+
+    case NGX_HTTP_BAD_REQUEST:
+        return NGX_HTTP_SENDGRID_AMP_BAD_REQUEST;
+
+    case NGX_HTTP_REQUEST_TIME_OUT:
+        return NGX_HTTP_SENDGRID_AMP_TIMED_OUT;
+
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return NGX_HTTP_SENDGRID_AMP_TOO_LARGE;
+
+    default:
+        ngx_http_sendgrid_amp_internal(ctx, "the body cannot be received");
+        return ctx->gone ? NGX_HTTP_SENDGRID_AMP_CLOSED
+                         : NGX_HTTP_SENDGRID_AMP_INTERNAL;
+    }
+}
+
+
 const ngx_str_t *
 ngx_http_sendgrid_amp_keyword(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
@@ -229,7 +252,7 @@ ngx_http_sendgrid_amp_replace(ngx_http_request_t *r)
         }
     }
 
-    error = ngx_http_sendgrid_amp_body_error(ctx, r->headers_out.status);
+    error = ngx_http_sendgrid_amp_error_of(ctx, r->headers_out.status);
     ngx_http_sendgrid_amp_fail(ctx, error);
 
     ctx->replacement = ngx_http_sendgrid_amp_summary(ctx);
