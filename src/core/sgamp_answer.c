@@ -235,7 +235,7 @@ sgamp_answer_plain(sgamp_answer_place_t *place, const u_char *p,
 static sgamp_answer_body_e
 sgamp_answer_byte(sgamp_answer_place_t *place, u_char ch)
 {
-    /* what the body is with this byte, if yajl agrees */
+    /* the state of the body after this byte, if yajl finds no fault */
 
     if (place->quoted) {
         place->quoted = (place->escaped || ch != '"');
@@ -248,7 +248,7 @@ sgamp_answer_byte(sgamp_answer_place_t *place, u_char ch)
 
     } else if (ch == '\v' || ch == '\f') {
 
-        /* yajl takes these two for white space */
+        /* yajl takes a vertical tab and a form feed for white space */
 
         return SGAMP_ANSWER_BROKEN;
 

@@ -9,7 +9,7 @@
 
 #define SGAMP_ARENA_BLOCK_SIZE  8192 /* bytes, holds a whole idle parser */
 #define SGAMP_ARENA_MIN_SHIFT   5    /* the smallest class, 32 bytes */
-#define SGAMP_ARENA_SMALL       4096 /* bytes, larger ones get own blocks */
+#define SGAMP_ARENA_SMALL       4096 /* bytes; larger ones have own blocks */
 
 
 struct sgamp_arena_block_s {
@@ -110,7 +110,10 @@ sgamp_arena_reserve(sgamp_arena_t *arena, size_t pending, size_t n)
         return SGAMP_OK;
     }
 
-    /* and some more, so that a few bytes at a time do not make it grow often */
+    /*
+     * an eighth more, so that feeds of a few bytes seldom make the reserve
+     * grow
+     */
 
     size += size / 8;
 

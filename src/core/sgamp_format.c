@@ -7,7 +7,7 @@
 #include "sgamp_format.h"
 
 
-#define SGAMP_FORMAT_WEIGHT  1000 /* of what has none, in thousandths */
+#define SGAMP_FORMAT_WEIGHT  1000 /* of a range without "q", thousandths */
 
 
 /* a media range, and how well it fits a format: the more exact the better */
@@ -82,7 +82,9 @@ sgamp_format_accept(const u_char *p, size_t len)
 
     memset(fits, 0, sizeof(fits));
 
-    /* without a header it is at NULL, to which nothing can be added */
+    /*
+     * without a header the text is at NULL, and nothing may be added to NULL
+     */
 
     last = (len != 0) ? p + len : p;
 

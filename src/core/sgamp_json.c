@@ -84,7 +84,7 @@ sgamp_json_odd(const u_char *p)
 {
     uint64_t  w;
 
-    /* not 0 if one of the eight bytes needs a look */
+    /* not 0 if one of the eight bytes is not plain */
 
     memcpy(&w, p, 8);
 
@@ -182,9 +182,9 @@ sgamp_json_utf8(const u_char *p, const u_char *last, uint32_t *c)
     uint32_t  value;
 
     /*
-     * Reads one character of two bytes or more, and returns how many bytes it
-     * took; of a malformed one, the bytes that could have begun a well-formed
-     * one
+     * Reads a character of two bytes or more, and returns its length.  Of a
+     * malformed character these are the bytes that could have begun a well-
+     * formed one.
      */
 
     low = 0x80;
@@ -298,7 +298,7 @@ sgamp_json_escape(sgamp_sink_t *sink, const u_char *p, size_t n)
 
     static const u_char hex[] = "0123456789abcdef";
 
-    /* no text may be at NULL, to which nothing can be added */
+    /* an empty text may be at NULL, and nothing may be added to NULL */
 
     if (n == 0) {
         return;

@@ -240,7 +240,7 @@ sgamp_mapper_user(const sgamp_rules_t *rules, const sgamp_event_t *event,
 {
     unsigned  i;
 
-    /* the first usable value, of type none if there is none, and its key */
+    /* sets the first usable value, or a value of type none; returns its key */
 
     for (i = 0; i < rules->nusers; i++) {
 
@@ -334,7 +334,7 @@ sgamp_mapper_time(sgamp_sink_t *sink, const sgamp_event_t *event)
 
     sgamp_mapper_value(event, SGAMP_KEY_TIMESTAMP, &value);
 
-    /* seconds as SendGrid sends them need no arithmetic */
+    /* a number of seconds, as SendGrid sends, needs no arithmetic */
 
     if (value.type == SGAMP_JSON_NUMBER
         && value.text.len <= SGAMP_MAPPER_SECONDS_LEN
@@ -370,7 +370,7 @@ sgamp_mapper_ip(const sgamp_rules_t *rules, const sgamp_event_t *event,
     struct in6_addr     addr;
     sgamp_json_value_t  ip;
 
-    /* of any other event it is that of a server */
+    /* the address of any other event is that of a server */
 
     if (kind != SGAMP_KIND_OPEN
         && kind != SGAMP_KIND_CLICK

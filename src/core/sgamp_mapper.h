@@ -21,7 +21,7 @@
 /* what became of an event */
 
 typedef enum {
-    SGAMP_IGNORED = -1, /* as the rules want it */
+    SGAMP_IGNORED = -1, /* left out by a rule */
     SGAMP_MAPPED = 0,
     SGAMP_NOT_AN_OBJECT,
     SGAMP_NO_EVENT_TYPE,
@@ -41,7 +41,7 @@ typedef enum {
 
 typedef struct {
     const sgamp_rules_t  *rules;
-    const sgamp_str_t    *properties;  /* those of the rules, each a member */
+    const sgamp_str_t    *properties;  /* of the rules, each a member */
 } sgamp_mapper_t;
 
 

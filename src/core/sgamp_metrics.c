@@ -17,7 +17,7 @@ static const char *sgamp_metrics_reason_label(unsigned i);
 static const char *sgamp_metrics_signature_label(unsigned i);
 
 
-/* the labels that follow those of the statuses are for all others */
+/* the labels behind those of single statuses are for all other statuses */
 
 static const unsigned  sgamp_metrics_statuses[] = {
     200, 400, 401, 403, 405, 408, 413, 415, 429, 499, 500, 502, 503
@@ -303,7 +303,7 @@ sgamp_metrics_quantile(const sgamp_metrics_t *m, unsigned histogram,
         rank -= (double) buckets[i];
     }
 
-    /* nothing is known about those above all bounds */
+    /* nothing is known about times above all bounds */
 
     if (i == SGAMP_METRICS_BUCKETS - 1) {
         return (uint64_t) sgamp_metrics_bounds[i - 1] * 1000;

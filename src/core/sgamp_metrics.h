@@ -12,8 +12,8 @@
 
 
 /*
- * What is counted.  All counters stand in one array, and the labels of each
- * come from a closed set, so that no sender can make more of them.
+ * The counters.  All stand in one array, and the labels of each come from a
+ * closed set, so that no sender can make more counters.
  */
 
 #define SGAMP_METRICS_STATUSES    14 /* of answers to SendGrid */

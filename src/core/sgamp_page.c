@@ -262,7 +262,7 @@ static void
 sgamp_page_row(sgamp_sink_t *sink, uint64_t n, const char *label,
     const char *after)
 {
-    /* what never happened takes no room */
+    /* a figure that never happened has no line */
 
     if (n == 0) {
         sgamp_page_text(sink, "<tr hidden>");

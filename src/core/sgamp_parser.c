@@ -12,8 +12,8 @@
 #define SGAMP_PARSER_CARRY_SIZE  1024 /* bytes at first */
 
 /*
- * When a token straddles two feeds, yajl reads it from its beginning again.
- * A long one is therefore not fed in portions of less than a part of it.
+ * yajl reads a token that straddles two feeds from its beginning again.  A
+ * long token is therefore fed in portions of at least a part of its length.
  */
 
 #define SGAMP_PARSER_HOLD_SIZE   4096 /* bytes of a token */
@@ -245,7 +245,7 @@ sgamp_parser_parse(sgamp_parser_t *p, const u_char *data, size_t n)
     yajl_status    rc;
     const u_char  *bad;
 
-    /* yajl takes these two for white space */
+    /* yajl takes a vertical tab and a form feed for white space */
 
     size = n;
 
@@ -300,7 +300,7 @@ sgamp_parser_trailer(sgamp_parser_t *p, const u_char *data, size_t n)
     size_t    i;
     uint64_t  at;
 
-    /* of what follows the end, yajl sees whole tokens only */
+    /* yajl reports only whole tokens of the text behind the end */
 
     i = (p->mark > p->offset) ? p->mark - p->offset : 0;
 
@@ -489,7 +489,10 @@ sgamp_parser_append(sgamp_parser_t *p, const u_char *data, size_t n)
     if (n > p->carry_size - p->carry.len) {
         size = p->carry_size ? p->carry_size : SGAMP_PARSER_CARRY_SIZE;
 
-        /* what is long is the most of what a webhook holds */
+        /*
+         * a long element is most of the memory of a webhook: it grows by a
+         * quarter
+         */
 
         while (size < p->carry.len + n) {
             size += (size < SGAMP_FEED_SIZE) ? size : size / 4;
@@ -640,7 +643,9 @@ sgamp_parser_key(void *ctx, const u_char *key, size_t len)
     uint32_t             end;
     const sgamp_keys_t  *keys;
 
-    /* most keys are not asked for, nor do they follow one that is marked */
+    /*
+     * most keys have no number and no mark, and do not follow a marked member
+     */
 
     p->arena.touched = 1;
 
@@ -698,7 +703,7 @@ sgamp_parser_root_key(void *ctx, const u_char *key, size_t len)
         return 0;
     }
 
-    /* no name that is looked for is as long as one that is cut here */
+    /* a name that is cut here is longer than all names that are looked for */
 
     p->name.len = len;
     memcpy(p->text, key, (len < SGAMP_MAX_MEMBER) ? len : SGAMP_MAX_MEMBER);
@@ -778,7 +783,7 @@ sgamp_parser_begin(sgamp_parser_t *p, unsigned object)
     p->event.follow = 0;
     p->event.object = (object && p->state != SGAMP_PARSER_OBJECT);
 
-    /* what is not asked for costs no call, and strings are not decoded */
+    /* callbacks that nobody needs are off: yajl decodes no strings for them */
 
     sgamp_parser_scalars(p, 0);
 

@@ -20,7 +20,7 @@ typedef struct {
     u_char                first[SGAMP_NAMES_SLOTS]; /* number + 1, or 0 */
     u_char                next[SGAMP_MAX_KEYS];     /* of the same slot */
     u_char                used[SGAMP_NAMES_SLOTS];  /* or marked */
-    const sgamp_names_t  *marked;  /* names that are, too, or NULL */
+    const sgamp_names_t  *marked;  /* names whose members are marked, or NULL */
     unsigned              doubtful:1; /* yajl may read a name wrongly */
 } sgamp_keys_t;
 
@@ -32,7 +32,7 @@ typedef struct {
     uint32_t      ends[SGAMP_MAX_KEYS];  /* offset past the last such key */
     uint32_t      seen;                  /* bits of the keys that occurred */
     sgamp_mark_t  marks[SGAMP_MAX_MARKS];
-    unsigned      nmarks;                /* with those that found no room */
+    unsigned      nmarks;                /* also those that found no room */
     unsigned      follow:1;              /* the last mark has no next yet */
     unsigned      object:1;
 } sgamp_event_t;

@@ -16,7 +16,7 @@
 #define sgamp_pem_blank(ch)  ((ch) == ' ' || ((ch) >= '\t' && (ch) <= '\r'))
 
 
-/* what a text has, or begins with, and what the text therefore is */
+/* a part or the beginning of a text, and the kind of the text */
 
 typedef struct {
     const char  *text;

@@ -23,7 +23,7 @@
 const char *sgamp_pem_decode(u_char der[SGAMP_PEM_DER], size_t *size,
     const u_char *text, size_t n);
 
-/* what a text is that is no key, never freed; NULL: not known */
+/* the kind of a text that is no key, never freed; NULL: not known */
 const char *sgamp_pem_other(const u_char *text, size_t n);
 
 

@@ -134,8 +134,8 @@ sgamp_response_facts(sgamp_response_t *rs, unsigned status,
     facts = SGAMP_RESPONSE_ANY;
 
     /*
-     * a connection that ends with the body cannot tell a whole answer from
-     * one cut short, but an object can
+     * without a length a connection cannot tell a whole answer from an answer
+     * that was cut short, but the end of the object can
      */
 
     if (complete && rs->answer.body == SGAMP_ANSWER_WHOLE
@@ -348,7 +348,7 @@ sgamp_response_find(const u_char *key, size_t len)
 static void
 sgamp_response_mark(sgamp_response_t *rs, int64_t n)
 {
-    /* indices that are not of this request are not believed */
+    /* an index that the request does not have is not believed */
 
     if (n >= rs->answer.n || sgamp_answer_marks(&rs->answer) != SGAMP_OK) {
         return;
@@ -469,7 +469,7 @@ sgamp_response_hash_user(const sgamp_batch_t *batch, uint32_t i)
     sgamp_str_t    mapped, user;
     const u_char  *p, *last;
 
-    /* of the id as it is, however it is escaped in the payload */
+    /* the hash of the decoded id, however the payload escapes the id */
 
     len = sgamp_batch_element(batch, i, buf, sizeof(buf));
 

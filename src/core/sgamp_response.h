@@ -14,9 +14,8 @@
 
 /*
  * Answers of Amplitude's HTTP V2 and Batch APIs,
- * https://amplitude.com/docs/apis/analytics/http-v2.
- *
- * Some of what they name is marked, a byte for each event of the request.
+ * https://amplitude.com/docs/apis/analytics/http-v2.  Events that an answer
+ * names are marked, a byte for each event of the request.
  */
 
 #define SGAMP_RESPONSE_FIELDS     15   /* names of fields that are kept */
@@ -59,7 +58,7 @@ typedef struct {
     unsigned                nfields;
     unsigned                field;       /* being read */
 
-    int64_t                 ingested;    /* events, -1 if it was not said */
+    int64_t                 ingested;    /* events, -1: the answer has none */
 
     unsigned                code:1;      /* "code" is 200 */
     unsigned                counted:1;   /* there is "events_ingested" */
@@ -79,13 +78,14 @@ void sgamp_response_init(sgamp_response_t *rs, uint32_t n, sgamp_grow_t *grow,
 void sgamp_response_feed(sgamp_response_t *rs, const u_char *data, size_t n);
 
 /*
- * What follows from an answer with this status line, 0 if there was none,
- * whose body was read to what the connection said is its end, or was not
+ * The action that follows from an answer with this status, 0: no answer.
+ * complete says whether the body was read to the end that the connection has
+ * told.
  */
 sgamp_action_e sgamp_response_action(sgamp_response_t *rs, unsigned status,
     unsigned complete, const sgamp_batch_t *batch, const sgamp_part_t *part);
 
-/* what the n-th event of the request was rejected for, may be empty */
+/* the field that the n-th event of the request was rejected for, or empty */
 sgamp_str_t sgamp_response_field(const sgamp_response_t *rs, uint32_t n);
 
 void sgamp_response_done(sgamp_response_t *rs);

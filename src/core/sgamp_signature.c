@@ -16,7 +16,7 @@
 
 
 #define SGAMP_SIGNATURE_TEXT  (SGAMP_SIGNATURE_DER / 3 * 4)
-#define SGAMP_INTEGER_SIZE    33 /* bytes of one of its two, with the sign */
+#define SGAMP_INTEGER_SIZE    33 /* bytes of one integer, with the sign */
 
 #define SGAMP_DER_SEQUENCE    0x30
 #define SGAMP_DER_INTEGER     0x02
@@ -526,7 +526,7 @@ sgamp_signature_verify(sgamp_signature_t *s, EVP_PKEY *key,
         return SGAMP_INVALID;
 
     default:
-        /* the DER is right, so the library could not tell */
+        /* the DER was checked before, so OpenSSL could not tell */
         return SGAMP_NOMEM;
     }
 }

@@ -59,7 +59,7 @@ int sgamp_signature_update(sgamp_signature_t *s, const u_char *p, size_t n);
  */
 int sgamp_signature_final(sgamp_signature_t *s, EVP_PKEY **keys, size_t n);
 
-/* may be called more than once, and for one that is zeroed */
+/* may be called more than once, also for a struct that is zeroed */
 void sgamp_signature_done(sgamp_signature_t *s);
 
 

@@ -8,7 +8,7 @@
 
 
 #define SGAMP_STORE_NUMBER  10 /* bytes of a number, at most */
-#define SGAMP_STORE_KIND    4  /* bits below the kind, as many are for it */
+#define SGAMP_STORE_KIND    4  /* bits of the reason, below the kind */
 #define SGAMP_STORE_DATA    (SGAMP_PIECE_SIZE                                  \
                             - offsetof(sgamp_store_piece_t, data))
 

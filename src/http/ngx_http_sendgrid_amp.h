@@ -88,7 +88,7 @@ typedef struct {
 /* what is known about the signature of a webhook */
 
 typedef enum {
-    NGX_HTTP_SENDGRID_AMP_UNSIGNED = 0, /* none is asked for, or not yet */
+    NGX_HTTP_SENDGRID_AMP_UNSIGNED = 0, /* not asked for, or not verified yet */
     NGX_HTTP_SENDGRID_AMP_SIGNED,
     NGX_HTTP_SENDGRID_AMP_MISSING,
     NGX_HTTP_SENDGRID_AMP_MALFORMED,
@@ -275,7 +275,9 @@ struct ngx_http_sendgrid_amp_flow_s {
     ngx_http_sendgrid_amp_error_e  (*message)(
                                        ngx_http_sendgrid_amp_ctx_t *ctx);
 
-    /* rejects what ngx_http_sendgrid_amp_hold_rejected() has kept */
+    /*
+     * rejects an element that ngx_http_sendgrid_amp_hold_rejected() has kept
+     */
     void           (*held)(ngx_http_sendgrid_amp_ctx_t *ctx,
                            const sgamp_stored_t *element);
 
@@ -320,7 +322,7 @@ struct ngx_http_sendgrid_amp_flow_s {
      */
     u_char        *(*summary)(ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p);
 
-    /* counts the rest when the webhook ends, however it ends; may be NULL */
+    /* counts what is left to count when the webhook ends; may be NULL */
     void           (*finish)(ngx_http_sendgrid_amp_ctx_t *ctx);
 };
 
@@ -344,7 +346,7 @@ typedef struct {
     /* whether job is worth waiting for; NULL: always */
     ngx_uint_t     (*busy)(ngx_http_sendgrid_amp_job_t *job);
 
-    /* frees what send() took; NULL: nothing */
+    /* frees what send() has allocated; NULL: nothing */
     void           (*close)(ngx_http_sendgrid_amp_job_t *job);
 
     /* called when the webhook is woken, before its end; may be NULL */
@@ -465,7 +467,10 @@ typedef struct {
 } ngx_http_sendgrid_amp_counts_t;
 
 
-/* each of these belongs to the file that is named, and nobody else looks in */
+/*
+ * each of these structs belongs to the file that is named, and no other file
+ * looks into the struct
+ */
 
 typedef struct {                               /* ctx.c */
     ngx_http_posted_request_t           posted;
@@ -504,12 +509,12 @@ typedef struct {                               /* delivery.c */
     ngx_http_sendgrid_amp_job_t        *jobs;
     ngx_uint_t                          n;            /* jobs */
     ngx_http_sendgrid_amp_job_t        *probe;        /* the only sender */
-    ngx_http_sendgrid_amp_loc_conf_t   *way;          /* that has refused */
+    ngx_http_sendgrid_amp_loc_conf_t   *way;          /* that refused last */
     ngx_http_sendgrid_amp_rejected_t   *suspects;
     ngx_uint_t                          nsuspects;
     ngx_uint_t                          refusals;     /* without evidence */
     ngx_uint_t                          refusal;      /* status of the last */
-    const char                         *refused_by;   /* its kind of body */
+    const char                         *refused_by;   /* a kind of body */
     ngx_msec_t                          deadline;     /* of the last attempt */
     unsigned                            drained:1;    /* deadline is set */
     unsigned                            accepted:1;   /* by the peer */
@@ -568,7 +573,7 @@ ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_create_ctx(
 ngx_http_sendgrid_amp_ctx_t *ngx_http_sendgrid_amp_find_ctx(
     ngx_http_request_t *r);
 
-/* lets a handler free what a file has, with the request */
+/* adds a cleanup handler, whose data is ctx, to the request's pool */
 ngx_int_t ngx_http_sendgrid_amp_add_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_pool_cleanup_pt handler);
 
@@ -661,7 +666,7 @@ ngx_int_t ngx_http_sendgrid_amp_access_update(ngx_http_sendgrid_amp_ctx_t *ctx,
 ngx_int_t ngx_http_sendgrid_amp_access_verify(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* what is known about the signature, and the name of that */
+/* the state of the signature, and the name of a state */
 ngx_http_sendgrid_amp_signature_e ngx_http_sendgrid_amp_access_signature(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 ngx_str_t *ngx_http_sendgrid_amp_signature_name(
@@ -681,10 +686,10 @@ void ngx_http_sendgrid_amp_call_filter_init(void);
 
 /* dry run */
 
-/* makes the dry run the transport of the webhook, if the webhook is one */
+/* makes the dry run the transport of the webhook, if the directive says so */
 ngx_int_t ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* whether a value of the directive turns it on */
+/* whether a value of "sendgrid_amp_dry_run" turns the dry run on */
 ngx_uint_t ngx_http_sendgrid_amp_dry_run_is_on(ngx_str_t *value);
 
 
@@ -694,7 +699,7 @@ ngx_uint_t ngx_http_sendgrid_amp_dry_run_is_on(ngx_str_t *value);
 ngx_int_t ngx_http_sendgrid_amp_delivery_init(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* what elements are added to; belongs to the delivery */
+/* the batcher, to which the flow adds elements */
 #define ngx_http_sendgrid_amp_batcher(ctx)  (&(ctx)->delivery.batcher)
 
 /*
@@ -795,7 +800,7 @@ ngx_int_t ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r);
 
 /* reply */
 
-/* the keyword of the answer, empty if it is 200 */
+/* the keyword of the answer, empty for 200 */
 const ngx_str_t *ngx_http_sendgrid_amp_keyword(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 

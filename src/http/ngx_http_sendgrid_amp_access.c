@@ -258,8 +258,8 @@ ngx_http_sendgrid_amp_accepted(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_secret_t  *secret;
 
     /*
-     * digests are compared, all of them and whole: the time tells neither
-     * which secret matches nor how much of it
+     * digests are compared, each whole and with all secrets: the time tells
+     * neither which secret matches nor how much of a secret
      */
 
     if (sgamp_sha256(digest, password->data, password->len) != SGAMP_OK) {
@@ -311,7 +311,7 @@ ngx_http_sendgrid_amp_signature_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     ctx->access.hashing = (rc == NGX_OK);
 
-    /* what is only reported hinders nobody */
+    /* a bad signature that is only reported refuses no webhook */
 
     return (rc == NGX_DECLINED && !ctx->hold) ? NGX_OK : rc;
 }
@@ -426,7 +426,7 @@ ngx_http_sendgrid_amp_is_encoded(ngx_http_request_t *r)
             return 0;
         }
 
-        /* no coding at all, or by name */
+        /* no header, or the coding "identity" */
 
         if (value->len == 0
             || (value->len == sizeof("identity") - 1

@@ -296,7 +296,7 @@ ngx_http_sendgrid_amp_create_message(ngx_http_sendgrid_amp_job_t *job,
     pool = job->call->pool->pool;
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
-    /* values that a subrequest adds must not outlive its pool */
+    /* values of variables that a subrequest adds must not outlive its pool */
 
     size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
 
@@ -479,7 +479,7 @@ ngx_http_sendgrid_amp_prepare(ngx_http_sendgrid_amp_call_t *call,
 
     sr = call->request;
 
-    /* nothing of the webhook's own head is sent */
+    /* no header of the webhook is sent to the peer */
 
     in = &sr->headers_in;
 
@@ -503,7 +503,10 @@ ngx_http_sendgrid_amp_prepare(ngx_http_sendgrid_amp_call_t *call,
     sr->method_name = call->method_name;
     sr->unparsed_uri = sr->uri;
 
-    /* the answer is read in memory wherever nginx has put it */
+    /*
+     * the filter reads the answer in memory, wherever nginx would put the
+     * answer
+     */
 
     sr->filter_need_in_memory = 1;
 }
@@ -568,7 +571,7 @@ static ngx_uint_t
 ngx_http_sendgrid_amp_upstream_status(ngx_http_upstream_t *u,
     ngx_http_sendgrid_amp_call_t *call, ngx_int_t rc)
 {
-    /* the status line may have come, and the rest of the header not */
+    /* nginx may have the status line and not the rest of the header */
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE
         && (ngx_uint_t) rc != u->headers_in.status_n)
@@ -637,7 +640,7 @@ ngx_http_sendgrid_amp_call_close(ngx_http_sendgrid_amp_job_t *job)
 
     r = job->ctx->request;
 
-    /* the log may have been about the subrequest */
+    /* the log of the connection may name the subrequest, which is freed now */
 
     if (((ngx_http_log_ctx_t *) r->connection->log->data)->current_request
         == call->request)
@@ -710,8 +713,8 @@ ngx_http_sendgrid_amp_destroy_pools(ngx_http_sendgrid_amp_ctx_t *ctx,
     }
 
     /*
-     * realip gives the address back that the connection had before its
-     * subrequest, and this may be of another subrequest that has ended
+     * realip restores the address that the connection had before the
+     * subrequest: this may be the address of another subrequest that has ended
      */
 
     c = ctx->request->connection;
@@ -793,8 +796,9 @@ ngx_http_sendgrid_amp_watch_delay(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     /*
-     * a limit, as that of limit_req, delays a subrequest by a timer of the
-     * client's connection, whose events nginx gives to the main request only
+     * limit_req delays a subrequest with the write timer of the client's
+     * connection, but nginx gives the events of this connection to the main
+     * request only: the main request posts the subrequests that are delayed
      */
 
     ngx_http_sendgrid_amp_post_delayed(calls);
@@ -805,7 +809,10 @@ ngx_http_sendgrid_amp_watch_delay(ngx_http_sendgrid_amp_ctx_t *ctx)
         return;
     }
 
-    /* an upstream of another subrequest deletes the timer of the connection */
+    /*
+     * the upstream of another subrequest deletes this timer, so each delayed
+     * call gets a timer of its own
+     */
 
     left = (ngx_msec_int_t) (wev->timer.key - ngx_current_msec);
 
@@ -910,7 +917,7 @@ ngx_http_sendgrid_amp_preaccess_handler(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
 
-    /* keys and addresses are sent where nobody else's requests are sent */
+    /* keys and addresses are sent to internal locations only */
 
     return conf->internal ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
@@ -923,7 +930,7 @@ ngx_http_sendgrid_amp_call_header_filter(ngx_http_request_t *r)
 
     call = ngx_http_sendgrid_amp_call(r);
 
-    /* without "Content-Length" the body is a request of its own to a server */
+    /* without "Content-Length" a server takes the body for another request */
 
     if (call != NULL
         && r->upstream != NULL

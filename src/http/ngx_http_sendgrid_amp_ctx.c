@@ -108,7 +108,7 @@ ngx_http_sendgrid_amp_internal(ngx_http_sendgrid_amp_ctx_t *ctx, char *why)
 
     c = ctx->request->connection;
 
-    /* what fails since the client is gone is no fault of the gateway */
+    /* a failure after the client has left is no fault of the gateway */
 
     ngx_http_sendgrid_amp_check_client(ctx);
 
@@ -135,7 +135,7 @@ ngx_http_sendgrid_amp_check_client(ngx_http_sendgrid_amp_ctx_t *ctx)
 
 #if (NGX_HTTP_V2)
 
-    /* a window update could not be sent: the streams are told later */
+    /* nginx could not send a window update, and tells the streams later */
 
     if (ctx->request->stream != NULL
         && ctx->request->stream->connection->connection->error)
@@ -220,8 +220,9 @@ ngx_http_sendgrid_amp_turn_is_over(ngx_http_sendgrid_amp_ctx_t *ctx)
     ev->log = ctx->request->connection->log;
 
     /*
-     * events that are posted for now are all handled before the worker looks
-     * at its connections, and a worker that ends waits for timers only
+     * the worker handles all events of ngx_posted_events before it looks at
+     * its connections again, so the webhook is posted for the next round; a
+     * worker that shuts down waits for timers only, so a timer is set, too
      */
 
     ngx_post_event(ev, &ngx_posted_next_events);
@@ -314,7 +315,7 @@ ngx_http_sendgrid_amp_value(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     pool->log = log;
 
-    /* nginx takes a variable for empty that has found no memory */
+    /* a variable that finds no memory looks empty to nginx */
 
     return ctx->own.log.failed ? NGX_ERROR : rc;
 }

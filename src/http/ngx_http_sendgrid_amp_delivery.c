@@ -11,8 +11,8 @@
 #define NGX_HTTP_SENDGRID_AMP_MAX_DELAY  3600000  /* ms between two attempts */
 #define NGX_HTTP_SENDGRID_AMP_EVIDENCE   600000   /* ms after an acceptance */
 #define NGX_HTTP_SENDGRID_AMP_SUSPECTS   3        /* lone elements in a row */
-#define NGX_HTTP_SENDGRID_AMP_REFUSALS   6        /* before lone ones go */
-#define NGX_HTTP_SENDGRID_AMP_UNPROVEN   6        /* batches before evidence */
+#define NGX_HTTP_SENDGRID_AMP_REFUSALS   6        /* then elements go alone */
+#define NGX_HTTP_SENDGRID_AMP_UNPROVEN   6        /* batches on their way */
 
 
 /* whether evidence still counts */
@@ -85,7 +85,7 @@ ngx_http_sendgrid_amp_delivery_init(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     delivery = &ctx->delivery;
 
-    /* a dry run has one client to write to */
+    /* a dry run writes one batch at a time to its client */
 
     delivery->n = ctx->transport.ops->live ? ctx->conf->concurrency : 1;
 
@@ -172,11 +172,14 @@ ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
         ngx_http_sendgrid_amp_next_parts(ctx);
         ngx_http_sendgrid_amp_emit(ctx);
 
-        /* no answer wakes a dry run whose client has taken a batch at once */
+        /*
+         * a dry run whose client takes a batch at once gets no event for the
+         * batch
+         */
 
     } while (!ctx->transport.ops->live && ngx_http_sendgrid_amp_collect(ctx));
 
-    /* nothing would wake a part that could not be sent */
+    /* after a failure nothing is sent: parts that wait are given up */
 
     if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
         ngx_http_sendgrid_amp_abandon(ctx);
@@ -300,7 +303,9 @@ ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx)
             }
         }
 
-        /* no answer wakes the batches that waited for the probe */
+        /*
+         * the probe has ended: batches that waited for the probe are sent now
+         */
 
     } while (probe != NULL && ctx->delivery.probe == NULL);
 }
@@ -392,7 +397,7 @@ ngx_http_sendgrid_amp_may_send(ngx_http_sendgrid_amp_job_t *job)
             return 1;
         }
 
-        /* if the way is wrong, each batch on its way is a request too many */
+        /* if the way is wrong, each batch is a request too many */
 
         n = 0;
 
@@ -594,7 +599,7 @@ ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
 {
     ngx_int_t  rc;
 
-    /* what is not kept in the list of parts is freed here */
+    /* a part that does not return to the list of parts is freed here */
 
     rc = NGX_OK;
     job->part = NULL;
@@ -674,7 +679,7 @@ ngx_http_sendgrid_amp_separate(ngx_http_sendgrid_amp_job_t *job,
     sgamp_grow_t  *grow;
     sgamp_part_t  *named, *rest;
 
-    /* those that the answer does not name go again at once */
+    /* elements that the answer does not name are sent again at once */
 
     grow = &job->ctx->worker->grow;
     marks = job->marks;
@@ -753,10 +758,7 @@ ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_job_t *job,
                         : ngx_http_sendgrid_amp_suspect(job, part);
     }
 
-    /*
-     * halves are sent at once, the first of them first and with all that
-     * becomes of it; if all is refused, lone elements tell sooner
-     */
+    /* halves are sent at once; after many refusals a lone element tells more */
 
     first = part->n / 2;
 
@@ -811,7 +813,7 @@ ngx_http_sendgrid_amp_delay(ngx_http_sendgrid_amp_job_t *job,
 
     part->attempts++;
 
-    /* half of it and a random part of as much again */
+    /* half of the delay, and a random time up to the whole delay */
 
     delay = delay / 2 + (ngx_msec_t) ngx_random() % (delay + 1);
 
@@ -853,10 +855,7 @@ ngx_http_sendgrid_amp_suspect(ngx_http_sendgrid_amp_job_t *job,
     ngx_http_sendgrid_amp_rejected_t  *suspect;
     ngx_http_sendgrid_amp_delivery_t  *delivery;
 
-    /*
-     * a suspect is a lone element that was refused while nothing tells whether
-     * the peer takes any element by the same way
-     */
+    /* whether the peer accepts any element by the same way is not known */
 
     delivery = &job->ctx->delivery;
 
@@ -885,7 +884,7 @@ ngx_http_sendgrid_amp_note_evidence(ngx_http_sendgrid_amp_job_t *job)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *conf;
 
-    /* in the location that has answered */
+    /* evidence is kept in the location that has answered */
 
     conf = ngx_http_get_module_loc_conf(job->call->request,
                                         ngx_http_sendgrid_amp_module);
@@ -955,7 +954,7 @@ ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     if (ngx_http_sendgrid_amp_has_evidence(ctx)) {
-        /* by another webhook meanwhile */
+        /* another webhook has found evidence meanwhile */
         ngx_http_sendgrid_amp_reject_suspects(ctx);
         ngx_http_sendgrid_amp_write_rejected(ctx);
         return;

@@ -19,7 +19,7 @@
 
 
 #define NGX_HTTP_SENDGRID_AMP_MASK     "***"  /* for the API key */
-#define NGX_HTTP_SENDGRID_AMP_ESCAPED  6      /* characters of one, at most */
+#define NGX_HTTP_SENDGRID_AMP_ESCAPED  6      /* bytes for a byte, at most */
 
 
 /* whether event_properties may be other than what SendGrid sent */
@@ -310,7 +310,10 @@ ngx_http_sendgrid_amp_remember_hashes(ngx_http_sendgrid_amp_ctx_t *ctx)
         return;
     }
 
-    /* zeroed, and pages that are not used take no memory; it is not vital */
+    /*
+     * the table is zeroed, and pages that are not used take no memory; without
+     * the table each hash is computed again
+     */
 
 #if (NGX_HAVE_MAP_ANON)
 
@@ -520,7 +523,7 @@ ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
     call = job->call;
     answer = job->answer;
 
-    /* an error of nginx's own says nothing about the events */
+    /* an error page of nginx's own says nothing about the events */
 
     if (call->local
         && call->status >= NGX_HTTP_SPECIAL_RESPONSE
@@ -540,7 +543,10 @@ ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
     action = sgamp_response_action(answer, (unsigned) call->status,
                                    call->last, job->batch, job->part);
 
-    /* a success that was cut short, or of a stranger, is no answer */
+    /*
+     * a 200 that was cut short, or that is not Amplitude's, counts as no
+     * answer
+     */
 
     status = call->status;
 
@@ -718,7 +724,7 @@ ngx_http_sendgrid_amp_event_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     ec = ctx->data;
 
-    /* what is still held may have come from anybody */
+    /* events that are still held may come from anybody */
 
     if (ec == NULL || ctx->counts.ignored == 0 || ctx->hold) {
         return;

@@ -129,7 +129,10 @@ ngx_http_sendgrid_amp_log_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
         return;
     }
 
-    /* both come from elsewhere, and could be an address, a key or a line */
+    /*
+     * the id and the detail come from strangers, and could be an address, a
+     * key or a line of a log
+     */
 
     ngx_http_sendgrid_amp_harmless(&rejected->detail, 0, &field);
     ngx_http_sendgrid_amp_harmless(&rejected->id, 1, &id);
@@ -163,7 +166,7 @@ ngx_http_sendgrid_amp_harmless(const sgamp_str_t *text, ngx_uint_t id,
             continue;
         }
 
-        /* not of the alphabet of real field names or ids */
+        /* real field names and ids have no such characters */
 
         ngx_str_set(logged, "?");
         return;
@@ -646,8 +649,9 @@ ngx_http_sendgrid_amp_lock(ngx_open_file_t *file, ngx_uint_t *patience,
     ngx_err_t  err;
 
     /*
-     * what was cut by one process has to be seen by the next; the lock ends
-     * with the process, and a process that hangs is not waited for
+     * the next process has to see the line that a process has cut, so a
+     * process writes under a lock; the lock ends with the process, and nobody
+     * waits for a process that hangs
      */
 
     for ( ;; ) {
@@ -686,7 +690,7 @@ ngx_http_sendgrid_amp_append_file(ngx_open_file_t *file, u_char *p,
         return NGX_ERROR;
     }
 
-    /* whoever has cut the last line: if in doubt, an empty line is no harm */
+    /* another process may have cut the last line; an empty line is no harm */
 
     if (ngx_file_size(&fi) != 0
         && (pread(file->fd, &ch, 1, ngx_file_size(&fi) - 1) != 1 || ch != LF))
@@ -770,7 +774,7 @@ ngx_http_sendgrid_amp_whole_lines(u_char *p, u_char *last)
 {
     u_char  *end;
 
-    /* the lines that a pipe takes all or none of, at least one line */
+    /* as many lines as a pipe takes as a whole, at least one line */
 
     if (last - p <= PIPE_BUF) {
         return last;
@@ -945,7 +949,7 @@ ngx_http_sendgrid_amp_check_file(ngx_conf_t *cf, ngx_str_t *value)
         return "must name a file, or be \"off\"";
     }
 
-    /* what other directives take would be the name of a file here */
+    /* words that other directives take would become names of files here */
 
     for (n = 0; words[n] != NULL; n++) {
         if (ngx_strcasecmp(value->data, (u_char *) words[n]) == 0) {

@@ -482,7 +482,10 @@ ngx_http_sendgrid_amp_set_state(ngx_http_sendgrid_amp_ctx_t *ctx,
 static void
 ngx_http_sendgrid_amp_set_action(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    /* an upstream sets its own */
+    /*
+     * an upstream sets an action of its own, so each wake-up sets the
+     * webhook's
+     */
 
     ctx->request->connection->log->action =
         (char *) ctx->flow->actions[ctx->state];
@@ -530,7 +533,7 @@ ngx_http_sendgrid_amp_finalize(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     if (ctx->error == NGX_HTTP_SENDGRID_AMP_TIMED_OUT) {
-        /* as nginx does: the client is not there to be answered */
+        /* as nginx does: a client that has timed out gets no answer */
         ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
         return;
     }
@@ -622,7 +625,9 @@ ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r)
         return 0;
     }
 
-    /* bytes that were read and are in no buffer were taken by that handler */
+    /*
+     * another handler has taken the bytes that were read and are in no buffer
+     */
 
     size = 0;
 
@@ -638,8 +643,8 @@ static void
 ngx_http_sendgrid_amp_body_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     /*
-     * a body that nginx has read as a whole is left as it is, others may
-     * read it, too
+     * a body that nginx has read as a whole stays as it is: other modules may
+     * read the body, too
      */
 
     ctx->body.unbuffered = ctx->request->reading_body;
@@ -671,7 +676,7 @@ ngx_http_sendgrid_amp_body_resume(ngx_http_sendgrid_amp_ctx_t *ctx)
         ngx_del_timer(rev);
     }
 
-    /* the event may have come and gone meanwhile */
+    /* the read event may have come and gone while nobody read */
     ctx->body.readable = 1;
 
     ngx_http_sendgrid_amp_body_postpone(ctx);
