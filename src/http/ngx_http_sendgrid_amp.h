@@ -38,7 +38,7 @@
 #define NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT  1
 
 #define NGX_HTTP_SENDGRID_AMP_FEED_SIZE   16384  /* bytes of a portion */
-#define NGX_HTTP_SENDGRID_AMP_SUMMARY     512    /* bytes, at most */
+#define NGX_HTTP_SENDGRID_AMP_SUMMARY     256    /* bytes, at most */
 
 /* why nothing is sent yet: the signature, or the message, which is not whole */
 

@@ -85,16 +85,17 @@ ngx_http_sendgrid_amp_delivery_init(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     delivery = &ctx->delivery;
 
-    /* a dry run writes one batch at a time to its client */
-
+    /* a dry run writes one batch at a time */
     delivery->n = ctx->transport.ops->live ? ctx->conf->concurrency : 1;
 
     size = sizeof(ngx_http_sendgrid_amp_job_t) + ctx->flow->answer_size;
 
-    job = ngx_pcalloc(ctx->request->pool, delivery->n * size);
+    job = ngx_palloc(ctx->request->pool, delivery->n * size);
     if (job == NULL) {
         return NGX_ERROR;
     }
+
+    ngx_memzero(job, delivery->n * sizeof(ngx_http_sendgrid_amp_job_t));
 
     for (i = 0; i < delivery->n; i++) {
         job[i].ctx = ctx;

@@ -22,6 +22,10 @@
 #define NGX_HTTP_SENDGRID_AMP_ESCAPED  6      /* bytes for a byte, at most */
 
 
+#define ngx_http_sendgrid_amp_is_plain(ch)                                    \
+    ((ch) >= ' ' && (ch) < 0x7f && (ch) != '"' && (ch) != '\\')
+
+
 /* whether event_properties may be other than what SendGrid sent */
 
 #define ngx_http_sendgrid_amp_changes_events(conf)                            \
@@ -373,11 +377,19 @@ ngx_int_t
 ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
     const sgamp_str_t *before, const ngx_str_t *text, const char *after)
 {
-    size_t        size;
+    size_t        i, size;
     sgamp_sink_t  sink;
 
-    size = before->len + NGX_HTTP_SENDGRID_AMP_ESCAPED * text->len
-           + ngx_strlen(after);
+    size = before->len + ngx_strlen(after);
+
+    for (i = 0; i < text->len; i++) {
+        if (ngx_http_sendgrid_amp_is_plain(text->data[i])) {
+            size++;
+
+        } else {
+            size += NGX_HTTP_SENDGRID_AMP_ESCAPED;
+        }
+    }
 
     json->data = ngx_pnalloc(pool, size + 1);
     if (json->data == NULL) {
