@@ -41,7 +41,8 @@ static void sgamp_filter_member(sgamp_filter_event_t *fe,
 
 void
 sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
-    const sgamp_event_t *event, const sgamp_json_value_t *user)
+    sgamp_hash_t *hash, const sgamp_event_t *event,
+    const sgamp_json_value_t *user)
 {
     fe->filter = filter;
     fe->event = event;
@@ -51,7 +52,7 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
     fe->all = 0;
     fe->ascii = 0;
 
-    sgamp_hashed_init(&fe->hashed, filter->hash);
+    sgamp_hashed_init(&fe->hashed, hash);
 
     fe->plain = sgamp_filter_is_plain(fe);
 

@@ -16,8 +16,7 @@
 /* which members of an event leave, and how; zeroed: all, as they are */
 
 typedef struct {
-    sgamp_names_t   names;
-    sgamp_hash_t   *hash;
+    sgamp_names_t  names;
 } sgamp_filter_t;
 
 
@@ -49,11 +48,13 @@ typedef struct {
 
 
 /*
- * The event has to outlive it.  The value that the user_id is made of, cut,
- * was read already.
+ * The filter, the hash and the event have to outlive fe; the hash may be NULL
+ * if no name is hashed.  The user is the value of the user_id, without white
+ * space around.
  */
 void sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
-    const sgamp_event_t *event, const sgamp_json_value_t *user);
+    sgamp_hash_t *hash, const sgamp_event_t *event,
+    const sgamp_json_value_t *user);
 
 /*
  * Writes the object without its closing bracket, once.  The same event always

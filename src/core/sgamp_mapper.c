@@ -107,7 +107,7 @@ sgamp_map(void *data, const sgamp_event_t *event, sgamp_sink_t *sink,
 
     if (rules->filter.names.n != 0) {
         fe = &filtered;
-        sgamp_filter_read(fe, &rules->filter, event, &user);
+        sgamp_filter_read(fe, &rules->filter, mapper->hash, event, &user);
     }
 
     sgamp_mapper_write(sink, SGAMP_MAPPED_USER);

@@ -42,6 +42,7 @@ typedef enum {
 typedef struct {
     const sgamp_rules_t  *rules;
     const sgamp_str_t    *properties;  /* of the rules, each a member */
+    sgamp_hash_t         *hash;        /* NULL: nothing is hashed */
 } sgamp_mapper_t;
 
 

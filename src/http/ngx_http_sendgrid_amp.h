@@ -217,6 +217,7 @@ typedef struct {
     ngx_http_sendgrid_amp_file_t        *dead_letter;
     ngx_http_sendgrid_amp_rules_conf_t   set;
     sgamp_rules_t                       *rules;        /* made of the above */
+    sgamp_hash_t                        *hash;         /* in this worker */
     ngx_array_t                         *keys;         /* NULL: not needed */
     ngx_uint_t                           status;       /* sgamp_format_e */
 

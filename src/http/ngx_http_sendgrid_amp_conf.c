@@ -665,6 +665,7 @@ ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf)
      *     conf->api_key = NULL;
      *     conf->dry_run = NULL;
      *     conf->rules = NULL;
+     *     conf->hash = NULL;
      *     conf->keys = NULL;
      */
 

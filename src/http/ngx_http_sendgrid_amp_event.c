@@ -252,6 +252,7 @@ ngx_http_sendgrid_amp_event_start(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     ec->mapper.rules = ctx->conf->rules;
+    ec->mapper.hash = ctx->conf->hash;
 
     if (ngx_http_sendgrid_amp_properties(ctx, &ec->mapper.properties)
         != NGX_OK)
@@ -308,7 +309,7 @@ ngx_http_sendgrid_amp_remember_hashes(ngx_http_sendgrid_amp_ctx_t *ctx)
     void          *p;
 #endif
 
-    hash = ctx->conf->rules->filter.hash;
+    hash = ctx->conf->hash;
 
     if (hash == NULL || hash->entries != NULL) {
         return;

@@ -343,7 +343,7 @@ ngx_http_sendgrid_amp_add_hash(ngx_conf_t *cf,
 
     cln->handler = ngx_http_sendgrid_amp_cleanup_hash;
 
-    conf->rules->filter.hash = hash;
+    conf->hash = hash;
 
     key.len = conf->set.hash_key.len;
     key.data = conf->set.hash_key.data;

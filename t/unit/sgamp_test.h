@@ -79,6 +79,7 @@ extern const sgamp_str_t  sgamp_test_tail;
 typedef struct {
     sgamp_rules_t        rules;
     const sgamp_str_t   *properties;
+    sgamp_hash_t        *hash;
     sgamp_str_t          api_key;
     size_t               max_event;
     size_t               max_size;

@@ -121,7 +121,7 @@ sgamp_test_rules_name(sgamp_test_rules_t *r, sgamp_test_run_t *run,
 
     } else if (strcmp(rule, "hash") == 0) {
         rc = sgamp_names_add(names, name, SGAMP_NAMES_HASH);
-        rules->filter.hash = &r->hash;
+        run->hash = &r->hash;
 
     } else if (strcmp(rule, "events") == 0) {
         sgamp_test_rules_event(rules, name)->ignored = 0;
@@ -224,7 +224,7 @@ sgamp_test_rules_text(sgamp_test_rules_t *r, sgamp_str_t *json,
 void
 sgamp_test_rules_end(sgamp_test_rules_t *r, sgamp_test_run_t *run)
 {
-    if (run->rules.filter.hash != NULL
+    if (run->hash != NULL
         && sgamp_hash_init(&r->hash, (r->key.data != NULL) ? &r->key : NULL)
            != SGAMP_OK)
     {

@@ -82,6 +82,7 @@ sgamp_test_run(sgamp_test_run_t *run, const u_char *p, size_t n)
 
     webhook.mapper.rules = &run->rules;
     webhook.mapper.properties = run->properties;
+    webhook.mapper.hash = run->hash;
 
     sgamp_test_before(&webhook.head, &run->api_key);
 

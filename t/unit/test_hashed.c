@@ -356,7 +356,7 @@ sgamp_test_start(sgamp_test_hashed_t *t)
         (void) sgamp_names_add(names, &name, SGAMP_NAMES_HASH);
     }
 
-    t->run.rules.filter.hash = &t->hash;
+    t->run.hash = &t->hash;
 
     sgamp_rules_done(&t->run.rules);
 }

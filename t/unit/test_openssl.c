@@ -115,7 +115,7 @@ main(void)
     sgamp_names_init(&sgamp_test_events.rules.filter.names, names, 1);
     (void) sgamp_names_add(&sgamp_test_events.rules.filter.names, &name,
                            SGAMP_NAMES_HASH);
-    sgamp_test_events.rules.filter.hash = &sgamp_test_hash;
+    sgamp_test_events.hash = &sgamp_test_hash;
     sgamp_rules_done(&sgamp_test_events.rules);
 
     (void) sgamp_test_call_event(NULL, NULL);
