@@ -40,11 +40,11 @@ static void sgamp_filter_member(sgamp_filter_event_t *fe,
 
 
 void
-sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
+sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
     sgamp_hash_t *hash, const sgamp_event_t *event,
     const sgamp_json_value_t *user)
 {
-    fe->filter = filter;
+    fe->names = names;
     fe->event = event;
     fe->user = user;
     fe->next = event->raw.data + 1;
@@ -60,11 +60,11 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
         return;
     }
 
-    if (!filter->names.replaced) {
+    if (!names->replaced) {
         sgamp_filter_marks(fe, event);
     }
 
-    if (fe->next != NULL && (filter->names.actions & SGAMP_NAMES_HASH)) {
+    if (fe->next != NULL && (names->actions & SGAMP_NAMES_HASH)) {
         sgamp_filter_rest(fe);
     }
 
@@ -86,7 +86,7 @@ sgamp_filter_is_plain(const sgamp_filter_event_t *fe)
 
     /* true if all marks are of members to keep, or all of members to drop */
 
-    names = &fe->filter->names;
+    names = fe->names;
     raw = fe->event->raw.data;
 
     if ((names->actions & SGAMP_NAMES_HASH)
@@ -142,20 +142,19 @@ static int
 sgamp_filter_mark(sgamp_filter_event_t *fe, const sgamp_event_t *event,
     const sgamp_mark_t *mark, sgamp_filter_member_t *m)
 {
-    size_t               len;
-    const u_char        *end;
-    const sgamp_name_t  *name;
+    u_char        *start;
+    sgamp_name_t   name;
+    const u_char  *end;
 
-    name = &fe->filter->names.names[mark->name];
-    len = name->text.len;
+    start = event->raw.data + mark->start;
     end = event->raw.data + mark->end - 1;
 
     m->hashed = NULL;
 
-    if (sgamp_filter_is_key(event->raw.data + mark->start)) {
-        m->actions = name->actions;
-        m->member.key.data = (u_char *) end - len;
-        m->member.key.len = len;
+    if (sgamp_filter_is_key(start)) {
+        m->actions = mark->actions;
+        m->member.key.data = start + 1;
+        m->member.key.len = end - m->member.key.data;
 
         sgamp_filter_end(event, mark, &m->member);
 
@@ -176,15 +175,13 @@ sgamp_filter_mark(sgamp_filter_event_t *fe, const sgamp_event_t *event,
 
     /* yajl is lenient about surrogates */
 
-    name = sgamp_names_decode(&fe->filter->names, &m->member.key);
+    m->actions = 0;
 
-    if (name == NULL) {
-        return 0;
+    if (sgamp_names_decode(fe->names, &m->member.key, &name)) {
+        m->actions = name.actions;
     }
 
-    m->actions = name->actions;
-
-    return 1;
+    return m->actions != 0;
 }
 
 
@@ -223,26 +220,23 @@ sgamp_filter_end(const sgamp_event_t *event, const sgamp_mark_t *mark,
 static int
 sgamp_filter_search(sgamp_filter_event_t *fe, sgamp_filter_member_t *m)
 {
-    const u_char         *last;
-    const sgamp_name_t   *name;
-    const sgamp_names_t  *names;
+    const u_char  *last;
+    sgamp_name_t   name;
 
     if (fe->next == NULL) {
         return 0;
     }
 
-    names = &fe->filter->names;
     last = fe->event->raw.data + fe->event->raw.len;
 
     while (sgamp_member_next(&fe->next, last, &m->member)) {
 
-        name = m->member.escaped
-               ? sgamp_names_decode(names, &m->member.key)
-               : sgamp_names_lookup(names, m->member.key.data,
-                                    m->member.key.len);
-
-        m->actions = (name != NULL) ? name->actions : 0;
+        m->actions = 0;
         m->hashed = NULL;
+
+        if (sgamp_names_decode(fe->names, &m->member.key, &name)) {
+            m->actions = name.actions;
+        }
 
         if (fe->all && (m->actions & SGAMP_NAMES_HASH) == 0) {
             sgamp_filter_known(fe, m);
@@ -346,7 +340,7 @@ sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
     sgamp_run_init(&run, sink, fe->ascii);
 
     p = fe->event->raw.data + 1;
-    keep = fe->filter->names.actions & SGAMP_NAMES_KEEP;
+    keep = fe->names->actions & SGAMP_NAMES_KEEP;
 
     if (fe->plain) {
         sgamp_filter_plain(fe->event, keep, &run);

@@ -13,13 +13,6 @@
 #include "sgamp_parser.h"
 
 
-/* which members of an event leave, and how; zeroed: all, as they are */
-
-typedef struct {
-    sgamp_names_t  names;
-} sgamp_filter_t;
-
-
 typedef struct {
     sgamp_member_t         member;
     sgamp_hashed_value_t  *hashed;  /* what its value is, or NULL */
@@ -33,7 +26,7 @@ typedef struct {
  */
 
 typedef struct {
-    const sgamp_filter_t      *filter;
+    const sgamp_names_t       *names;
     const sgamp_event_t       *event;
     const sgamp_json_value_t  *user;
     const u_char              *next;    /* where the search goes on, or NULL */
@@ -48,11 +41,11 @@ typedef struct {
 
 
 /*
- * The filter, the hash and the event have to outlive fe; the hash may be NULL
+ * The names, the hash and the event have to outlive fe; the hash may be NULL
  * if no name is hashed.  The user is the value of the user_id, without white
  * space around.
  */
-void sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_filter_t *filter,
+void sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
     sgamp_hash_t *hash, const sgamp_event_t *event,
     const sgamp_json_value_t *user);
 

@@ -105,9 +105,10 @@ sgamp_map(void *data, const sgamp_event_t *event, sgamp_sink_t *sink,
 
     fe = NULL;
 
-    if (rules->filter.names.n != 0) {
+    if (rules->names.actions != 0) {
         fe = &filtered;
-        sgamp_filter_read(fe, &rules->filter, mapper->hash, event, &user);
+        sgamp_filter_read(fe, &rules->names, mapper->hash, event,
+                          &user);
     }
 
     sgamp_mapper_write(sink, SGAMP_MAPPED_USER);

@@ -9,6 +9,7 @@
 
 
 #include "sgamp_batch.h"
+#include "sgamp_filter.h"
 #include "sgamp_rules.h"
 
 

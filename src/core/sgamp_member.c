@@ -33,7 +33,6 @@ sgamp_member_next(const u_char **p, const u_char *last,
     member->key.data = (u_char *) ++s;
     s = sgamp_member_quote(s, last);
     member->key.len = s - member->key.data;
-    member->escaped = sgamp_json_plain(member->key.data, s) != s;
 
     if (s == last) {
         return 0;

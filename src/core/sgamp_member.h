@@ -17,7 +17,6 @@ typedef struct {
     sgamp_str_t    key;       /* what stands between its quotes */
     const u_char  *value;     /* the first byte of the value */
     const u_char  *end;       /* just past the value */
-    unsigned       escaped:1; /* the key has a backslash, or is not ASCII */
 } sgamp_member_t;
 
 

@@ -4,17 +4,37 @@
  */
 
 
+#include "sgamp_member.h"
 #include "sgamp_names.h"
 #include "sgamp_text.h"
 
 
+/* lead bytes of U+FFFD, of surrogates and of what is made of pairs */
+
+#define SGAMP_NAMES_DOUBTFUL  0xed
+
+
+static sgamp_name_t *sgamp_names_get(sgamp_names_t *names,
+    const sgamp_str_t *name);
+static int sgamp_names_doubtful(const sgamp_str_t *name);
 static int sgamp_names_replaced(const sgamp_str_t *name);
+static int sgamp_names_is(const sgamp_str_t *string, const sgamp_str_t *name);
 
 
 void
-sgamp_names_init(sgamp_names_t *names, sgamp_name_t *room, uint32_t size)
+sgamp_names_init(sgamp_names_t *names)
 {
     memset(names, 0, sizeof(sgamp_names_t));
+
+    names->names = names->keys;
+    names->size = SGAMP_MAX_KEYS;
+}
+
+
+void
+sgamp_names_reserve(sgamp_names_t *names, sgamp_name_t *room, uint32_t size)
+{
+    memcpy(room, names->names, names->n * sizeof(sgamp_name_t));
 
     names->names = room;
     names->size = size;
@@ -22,49 +42,113 @@ sgamp_names_init(sgamp_names_t *names, sgamp_name_t *room, uint32_t size)
 
 
 int
-sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name,
-    unsigned action)
+sgamp_names_key(sgamp_names_t *names, const sgamp_str_t *name)
 {
-    unsigned  slot;
-    uint32_t  i;
+    sgamp_name_t        *added;
+    const sgamp_name_t  *found;
+
+    found = sgamp_names_lookup(names, name->data, name->len);
+
+    if (found != NULL && found->key != SGAMP_NAMES_NO_KEY) {
+        return found->key;
+    }
+
+    if (names->nkeys == SGAMP_MAX_KEYS) {
+        return -1;
+    }
+
+    added = sgamp_names_get(names, name);
+
+    if (added == NULL) {
+        return -1;
+    }
+
+    added->key = (int) names->nkeys++;
+    names->doubtful |= sgamp_names_doubtful(name);
+
+    return added->key;
+}
+
+
+int
+sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name, unsigned action)
+{
+    sgamp_name_t  *added;
 
     static const sgamp_str_t email = sgamp_str("email");
 
+    added = sgamp_names_get(names, name);
+
+    if (added == NULL) {
+        return SGAMP_TOO_LARGE;
+    }
+
     names->actions |= action;
+    names->replaced |= sgamp_names_replaced(name);
+
+    added->actions |= action;
 
     if (action == SGAMP_NAMES_HASH
         && sgamp_same(&email, name->data, name->len))
     {
-        action |= SGAMP_NAMES_LOWER;
+        added->actions |= SGAMP_NAMES_LOWER;
     }
+
+    return SGAMP_OK;
+}
+
+
+static sgamp_name_t *
+sgamp_names_get(sgamp_names_t *names, const sgamp_str_t *name)
+{
+    unsigned       slot;
+    uint32_t       i;
+    sgamp_name_t  *added;
+
+    /* the name in the table, with neither key nor actions if it is new */
 
     slot = sgamp_names_slot(name->data, name->len);
 
     for (i = names->first[slot]; i < names->first[slot + 1]; i++) {
         if (sgamp_same(&names->names[i].text, name->data, name->len)) {
-            names->names[i].actions |= action;
-            return SGAMP_OK;
+            return &names->names[i];
         }
     }
 
     if (names->n == names->size) {
-        return SGAMP_TOO_LARGE;
+        return NULL;
     }
 
-    memmove(&names->names[i + 1], &names->names[i],
-            (names->n - i) * sizeof(sgamp_name_t));
+    added = &names->names[i];
 
-    names->names[i].text = *name;
-    names->names[i].actions = action;
+    memmove(added + 1, added, (names->n - i) * sizeof(sgamp_name_t));
+
+    added->text = *name;
+    added->key = SGAMP_NAMES_NO_KEY;
+    added->actions = 0;
+
     names->n++;
-
-    names->replaced |= sgamp_names_replaced(name);
 
     for (slot++; slot <= SGAMP_NAMES_SLOTS; slot++) {
         names->first[slot]++;
     }
 
-    return SGAMP_OK;
+    return added;
+}
+
+
+static int
+sgamp_names_doubtful(const sgamp_str_t *name)
+{
+    size_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        if (name->data[i] == '?' || name->data[i] >= SGAMP_NAMES_DOUBTFUL) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -83,22 +167,54 @@ sgamp_names_replaced(const sgamp_str_t *name)
 }
 
 
-const sgamp_name_t *
-sgamp_names_decode(const sgamp_names_t *names, const sgamp_str_t *string)
+int
+sgamp_names_decode(const sgamp_names_t *names, const sgamp_str_t *string,
+    sgamp_name_t *found)
 {
-    uint32_t  i;
+    uint32_t             i;
+    const u_char        *last;
+    const sgamp_name_t  *name;
 
-    for (i = 0; i < names->n; i++) {
-        if (sgamp_names_is(string, &names->names[i].text)) {
-            return &names->names[i];
+    last = string->data + string->len;
+
+    if (sgamp_json_plain(string->data, last) == last) {
+        name = sgamp_names_lookup(names, string->data, string->len);
+
+        if (name == NULL) {
+            return 0;
         }
+
+        *found = *name;
+
+        return 1;
     }
 
-    return NULL;
+    found->text.data = NULL;
+    found->key = SGAMP_NAMES_NO_KEY;
+    found->actions = 0;
+
+    for (i = 0; i < names->n; i++) {
+        name = &names->names[i];
+
+        if (!sgamp_names_is(string, &name->text)) {
+            continue;
+        }
+
+        if (found->key == SGAMP_NAMES_NO_KEY
+            || (name->key != SGAMP_NAMES_NO_KEY && name->key < found->key))
+        {
+            found->key = name->key;
+        }
+
+        found->text = name->text;
+        found->actions |= name->actions;
+    }
+
+    return found->text.data != NULL;
 }
 
 
-int
+static int
 sgamp_names_is(const sgamp_str_t *string, const sgamp_str_t *name)
 {
     /* a name of a configuration need not be UTF-8 */
@@ -106,6 +222,35 @@ sgamp_names_is(const sgamp_str_t *string, const sgamp_str_t *name)
     return sgamp_text_is(string, name, 0)
            || (sgamp_same(name, string->data, string->len)
                && memchr(string->data, '\\', string->len) == NULL);
+}
+
+
+uint32_t
+sgamp_names_keys(const sgamp_names_t *names, const sgamp_str_t *object,
+    uint32_t ends[SGAMP_MAX_KEYS])
+{
+    uint32_t         seen;
+    const u_char    *p, *last;
+    sgamp_name_t     name;
+    sgamp_member_t   member;
+
+    p = object->data + 1;
+    last = object->data + object->len;
+
+    seen = 0;
+
+    while (sgamp_member_next(&p, last, &member)) {
+
+        if (sgamp_names_decode(names, &member.key, &name)
+            && name.key != SGAMP_NAMES_NO_KEY)
+        {
+            seen |= (uint32_t) 1 << name.key;
+            ends[name.key] = (uint32_t) (member.key.data + member.key.len + 1
+                                         - object->data);
+        }
+    }
+
+    return seen;
 }
 
 

@@ -11,62 +11,81 @@
 #include "sgamp.h"
 
 
-#define SGAMP_NAMES_SLOTS    256
-#define SGAMP_MAX_MARKS      48  /* of an event; more are looked for again */
+#define SGAMP_NAMES_SLOTS   256
+#define SGAMP_NAMES_NO_KEY  -1
 
-/* what becomes of the members of a name */
+/* actions: what becomes of the members with a name, bits */
 
-#define SGAMP_NAMES_DROP     0x1
-#define SGAMP_NAMES_KEEP     0x2
-#define SGAMP_NAMES_HASH     0x4
-#define SGAMP_NAMES_LOWER    0x8  /* in lower case, no space around it */
+#define SGAMP_NAMES_DROP    0x1
+#define SGAMP_NAMES_KEEP    0x2
+#define SGAMP_NAMES_HASH    0x4
+#define SGAMP_NAMES_LOWER   0x8  /* hashed in lower case, white space cut */
 
 
 typedef struct {
     sgamp_str_t  text;
+    int          key;      /* number of the key, or SGAMP_NAMES_NO_KEY */
     unsigned     actions;
 } sgamp_name_t;
 
 
-/* names of top-level members, by slot; zeroed: none */
+/*
+ * The names of top-level members that rules have.  A name is looked up once,
+ * and tells the number of a key, actions, or both.  A table of zeroes has no
+ * name.
+ */
 
 typedef struct {
-    sgamp_name_t  *names;
-    uint32_t       first[SGAMP_NAMES_SLOTS + 1];
+    sgamp_name_t  *names;                         /* in the order of slots */
+    uint32_t       first[SGAMP_NAMES_SLOTS + 1];  /* name of a slot */
     uint32_t       n;
-    uint32_t       size;       /* names there is room for */
-    unsigned       actions;    /* of all names */
-    unsigned       replaced:1; /* a name has a U+FFFD */
+    uint32_t       size;        /* names there is room for */
+    unsigned       nkeys;
+    unsigned       actions;     /* of all names */
+    unsigned       doubtful:1;  /* yajl may take other text for a key's name */
+    unsigned       replaced:1;  /* a name with actions has U+FFFD */
+    sgamp_name_t   keys[SGAMP_MAX_KEYS];          /* room for the first names */
 } sgamp_names_t;
 
 
-/* a top-level member that has one of the names */
+/* the table has room for SGAMP_MAX_KEYS names, and must not be moved */
+void sgamp_names_init(sgamp_names_t *names);
 
-typedef struct {
-    uint32_t  start; /* offset of the key, if it has no escape */
-    uint32_t  end;   /* past the key */
-    uint32_t  next;  /* of the next key, if it has no escape; 0: none */
-    uint32_t  name;  /* number of the name */
-} sgamp_mark_t;
-
-
-/* the caller gives room for so many names */
-void sgamp_names_init(sgamp_names_t *names, sgamp_name_t *room,
+/* moves the names to larger room of the caller, for size names in all */
+void sgamp_names_reserve(sgamp_names_t *names, sgamp_name_t *room,
     uint32_t size);
 
 /*
- * Adds one action to those of a name, whose text has to outlive the table.
- * As soon as one name is kept, all that are not kept are dropped.
+ * Both functions add a name, unless the table has the name already.  The text
+ * of the name has to outlive the table.
+ */
+
+/* returns the number of the key, counted from 0, or -1: too many keys */
+int sgamp_names_key(sgamp_names_t *names, const sgamp_str_t *name);
+
+/*
+ * Adds one action to those of a name.  As soon as one name is kept, all that
+ * are not kept are dropped.  SGAMP_TOO_LARGE if there is no room.
  */
 int sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name,
     unsigned action);
 
-/* the name that the inside of a JSON string is when decoded, or NULL */
-const sgamp_name_t *sgamp_names_decode(const sgamp_names_t *names,
-    const sgamp_str_t *string);
+/*
+ * Finds the name that the inside of a JSON string is when decoded; returns 0
+ * if there is no such name.  Broken UTF-8 may be two names, one with the same
+ * bytes and one with U+FFFD in their place: then the actions are those of both.
+ */
+int sgamp_names_decode(const sgamp_names_t *names, const sgamp_str_t *string,
+    sgamp_name_t *found);
 
-/* whether the inside of a JSON string is a name when decoded */
-int sgamp_names_is(const sgamp_str_t *string, const sgamp_str_t *name);
+/*
+ * Searches an object for keys: sets ends[i] to the offset past the last key
+ * with number i, and returns the bits of the numbers that occur.  yajl takes
+ * half of a surrogate pair for a question mark, or for a part of another
+ * character; this function takes the half for U+FFFD, as all other code does.
+ */
+uint32_t sgamp_names_keys(const sgamp_names_t *names,
+    const sgamp_str_t *object, uint32_t ends[SGAMP_MAX_KEYS]);
 
 /* what becomes of members with a name, bits */
 unsigned sgamp_names_actions(const sgamp_names_t *names,
@@ -80,7 +99,7 @@ sgamp_names_slot(const u_char *text, size_t len)
         return 0;
     }
 
-    /* keeps the keys that most events have apart */
+    /* the keys that most events have are in slots of their own */
 
     return ((unsigned) len + 4 * text[0] + 13 * text[len - 1])
            % SGAMP_NAMES_SLOTS;
@@ -88,12 +107,14 @@ sgamp_names_slot(const u_char *text, size_t len)
 
 
 static inline const sgamp_name_t *
-sgamp_names_find(const sgamp_names_t *names, unsigned slot,
-    const u_char *text, size_t len)
+sgamp_names_lookup(const sgamp_names_t *names, const u_char *text, size_t len)
 {
     uint32_t  i;
+    unsigned  slot;
 
-    /* the name that is the text, whose slot this is, or NULL */
+    /* the name with this text, or NULL */
+
+    slot = sgamp_names_slot(text, len);
 
     for (i = names->first[slot]; i < names->first[slot + 1]; i++) {
         if (sgamp_same(&names->names[i].text, text, len)) {
@@ -102,13 +123,6 @@ sgamp_names_find(const sgamp_names_t *names, unsigned slot,
     }
 
     return NULL;
-}
-
-
-static inline const sgamp_name_t *
-sgamp_names_lookup(const sgamp_names_t *names, const u_char *text, size_t len)
-{
-    return sgamp_names_find(names, sgamp_names_slot(text, len), text, len);
 }
 
 

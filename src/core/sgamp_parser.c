@@ -40,6 +40,8 @@ static int sgamp_parser_string(void *ctx, const u_char *value, size_t len);
 static int sgamp_parser_start_map(void *ctx);
 static int sgamp_parser_start_array(void *ctx);
 static int sgamp_parser_key(void *ctx, const u_char *key, size_t len);
+static inline void sgamp_parser_mark(sgamp_event_t *event,
+    const sgamp_name_t *name, uint32_t start, uint32_t end);
 static int sgamp_parser_root_key(void *ctx, const u_char *key, size_t len);
 static int sgamp_parser_end(void *ctx);
 static int sgamp_parser_array(sgamp_parser_t *p);
@@ -55,13 +57,13 @@ static int sgamp_parser_fail(sgamp_parser_t *p, int status, uint64_t at);
 
 
 int
-sgamp_parser_init(sgamp_parser_t *p, const sgamp_keys_t *keys,
+sgamp_parser_init(sgamp_parser_t *p, const sgamp_names_t *names,
     size_t max_size, sgamp_event_pt handler, void *data, sgamp_grow_t *grow,
     sgamp_str_t *reserve)
 {
     memset(p, 0, sizeof(sgamp_parser_t));
 
-    p->keys = keys;
+    p->names = names;
     p->grow = grow;
     p->max_size = max_size;
     p->handler = handler;
@@ -639,40 +641,58 @@ sgamp_parser_key(void *ctx, const u_char *key, size_t len)
 {
     sgamp_parser_t  *p = ctx;
 
-    unsigned             i, slot;
     uint32_t             end;
-    const sgamp_keys_t  *keys;
-
-    /*
-     * most keys have no number and no mark, and do not follow a marked member
-     */
+    const sgamp_name_t  *name;
 
     p->arena.touched = 1;
 
-    keys = p->keys;
-    slot = sgamp_names_slot(key, len);
+    name = sgamp_names_lookup(p->names, key, len);
 
-    if (!keys->used[slot] && !p->event.follow) {
+    /* most keys have no name, and do not follow a mark */
+
+    if (name == NULL && !p->event.follow) {
         return 1;
     }
 
     end = (uint32_t) (sgamp_parser_consumed(p) - p->element);
 
-    for (i = keys->first[slot]; i != 0; i = keys->next[i - 1]) {
-        if (sgamp_same(&keys->names[i - 1], key, len)) {
-            p->event.seen |= (uint32_t) 1 << (i - 1);
-            p->event.ends[i - 1] = end;
-            break;
-        }
+    if (name != NULL && name->key != SGAMP_NAMES_NO_KEY) {
+        p->event.seen |= (uint32_t) 1 << name->key;
+        p->event.ends[name->key] = end;
     }
 
-    if (keys->marked != NULL) {
-        sgamp_keys_mark(keys, &p->event,
-                        sgamp_names_find(keys->marked, slot, key, len),
-                        end - (uint32_t) len - 2, end);
-    }
+    sgamp_parser_mark(&p->event, name, end - (uint32_t) len - 2, end);
 
     return 1;
+}
+
+
+static inline void
+sgamp_parser_mark(sgamp_event_t *event, const sgamp_name_t *name,
+    uint32_t start, uint32_t end)
+{
+    sgamp_mark_t  *mark;
+
+    if (event->follow) {
+        event->marks[event->nmarks - 1].next = start;
+        event->follow = 0;
+    }
+
+    if (name == NULL || name->actions == 0) {
+        return;
+    }
+
+    if (event->nmarks < SGAMP_MAX_MARKS) {
+        mark = &event->marks[event->nmarks];
+        mark->start = start;
+        mark->end = end;
+        mark->next = 0;
+        mark->actions = name->actions;
+
+        event->follow = 1;
+    }
+
+    event->nmarks++;
 }
 
 
@@ -867,8 +887,9 @@ sgamp_parser_element(sgamp_parser_t *p)
 
     p->event.raw.len = end - p->element;
 
-    if (p->keys->doubtful && p->event.object) {
-        sgamp_keys_verify(p->keys, &p->event);
+    if (p->names->doubtful && p->event.object) {
+        p->event.seen = sgamp_names_keys(p->names, &p->event.raw,
+                                         p->event.ends);
     }
 
     if (p->state == SGAMP_PARSER_OBJECT) {

@@ -12,27 +12,27 @@
 #include "sgamp_names.h"
 
 
-/* names of top-level keys that an event is searched for */
+#define SGAMP_MAX_MARKS  48  /* of an element */
+
+
+/* a member of an element that has a name with actions */
 
 typedef struct {
-    sgamp_str_t           names[SGAMP_MAX_KEYS];
-    unsigned              n;
-    u_char                first[SGAMP_NAMES_SLOTS]; /* number + 1, or 0 */
-    u_char                next[SGAMP_MAX_KEYS];     /* of the same slot */
-    u_char                used[SGAMP_NAMES_SLOTS];  /* or marked */
-    const sgamp_names_t  *marked;  /* names whose members are marked, or NULL */
-    unsigned              doubtful:1; /* yajl may read a name wrongly */
-} sgamp_keys_t;
+    uint32_t  start;   /* offset of the key, if the key has no escape */
+    uint32_t  end;     /* past the key */
+    uint32_t  next;    /* of the next key, if it has no escape; 0: none */
+    unsigned  actions; /* of the name */
+} sgamp_mark_t;
 
 
 /* one element of the webhook's array, valid while its handler runs */
 
 typedef struct {
     sgamp_str_t   raw;                   /* the element as it was sent */
-    uint32_t      ends[SGAMP_MAX_KEYS];  /* offset past the last such key */
+    uint32_t      ends[SGAMP_MAX_KEYS];  /* past the last key of a number */
     uint32_t      seen;                  /* bits of the keys that occurred */
     sgamp_mark_t  marks[SGAMP_MAX_MARKS];
-    unsigned      nmarks;                /* also those that found no room */
+    unsigned      nmarks;                /* SGAMP_MAX_MARKS are stored */
     unsigned      follow:1;              /* the last mark has no next yet */
     unsigned      object:1;
 } sgamp_event_t;
@@ -66,7 +66,7 @@ typedef struct {
     sgamp_arena_t         arena;
     yajl_callbacks        callbacks;
     yajl_handle           yajl;
-    const sgamp_keys_t   *keys;
+    const sgamp_names_t  *names;
     sgamp_grow_t         *grow;
     size_t                max_size;   /* bytes of an event, or of a gap */
     sgamp_event_pt        handler;
@@ -103,32 +103,12 @@ typedef struct {
 } sgamp_parser_t;
 
 
-/* returns the number of the key, or -1 when there are too many */
-int sgamp_keys_add(sgamp_keys_t *keys, const sgamp_str_t *name);
-
-/*
- * Marks a member of an event whose key begins at start, if the key has no
- * escape, and ends before end; NULL: its name is not to be marked.
- */
-void sgamp_keys_mark(const sgamp_keys_t *keys, sgamp_event_t *event,
-    const sgamp_name_t *name, uint32_t start, uint32_t end);
-
-/*
- * Reads the keys of an event, an object, once more, if that is needed: yajl
- * takes half of a surrogate pair for a question mark, or for a part of another
- * character, and everything else here takes it for U+FFFD.
- */
-void sgamp_keys_verify(const sgamp_keys_t *keys, sgamp_event_t *event);
-
-/* the members of an event that have one of these names are marked */
-void sgamp_keys_mark_names(sgamp_keys_t *keys, const sgamp_names_t *names);
-
 /*
  * The parser must not be moved after it was initialized, and needs
- * sgamp_parser_done() whatever sgamp_parser_init() returned.  The keys, grow
- * and reserve have to outlive it; reserve is as in sgamp_arena.h.
+ * sgamp_parser_done() whatever sgamp_parser_init() returned.  The names, grow
+ * and reserve have to outlive the parser; reserve is as in sgamp_arena.h.
  */
-int sgamp_parser_init(sgamp_parser_t *p, const sgamp_keys_t *keys,
+int sgamp_parser_init(sgamp_parser_t *p, const sgamp_names_t *names,
     size_t max_size, sgamp_event_pt handler, void *data, sgamp_grow_t *grow,
     sgamp_str_t *reserve);
 

@@ -24,8 +24,10 @@ sgamp_rules_init(sgamp_rules_t *rules)
 
     memset(rules, 0, sizeof(sgamp_rules_t));
 
+    sgamp_names_init(&rules->names);
+
     for (i = 0; i < SGAMP_KEY_COMMON; i++) {
-        (void) sgamp_keys_add(&rules->keys, &sgamp_rules_keys[i]);
+        (void) sgamp_names_key(&rules->names, &sgamp_rules_keys[i]);
     }
 }
 
@@ -39,7 +41,7 @@ sgamp_rules_user(sgamp_rules_t *rules, const sgamp_str_t *name)
         return SGAMP_TOO_LARGE;
     }
 
-    key = sgamp_keys_add(&rules->keys, name);
+    key = sgamp_names_key(&rules->names, name);
 
     if (key < 0) {
         return SGAMP_TOO_LARGE;
@@ -58,7 +60,7 @@ sgamp_rules_client_ip(sgamp_rules_t *rules)
 
     static const sgamp_str_t ip = sgamp_str("ip");
 
-    key = sgamp_keys_add(&rules->keys, &ip);
+    key = sgamp_names_key(&rules->names, &ip);
 
     if (key < 0) {
         return SGAMP_TOO_LARGE;
@@ -83,10 +85,8 @@ sgamp_rules_property(sgamp_rules_t *rules, const sgamp_str_t *name)
 
     bit = 0;
 
-    if ((sgamp_names_actions(&rules->filter.names, name) & SGAMP_NAMES_DROP)
-        == 0)
-    {
-        key = sgamp_keys_add(&rules->keys, name);
+    if ((sgamp_names_actions(&rules->names, name) & SGAMP_NAMES_DROP) == 0) {
+        key = sgamp_names_key(&rules->names, name);
 
         if (key < 0) {
             return SGAMP_TOO_LARGE;
@@ -104,22 +104,16 @@ sgamp_rules_property(sgamp_rules_t *rules, const sgamp_str_t *name)
 void
 sgamp_rules_done(sgamp_rules_t *rules)
 {
-    unsigned        i;
-    sgamp_names_t  *names;
+    uint32_t             i;
+    const sgamp_name_t  *name;
 
-    names = &rules->filter.names;
+    for (i = 0; i < rules->names.n; i++) {
+        name = &rules->names.names[i];
 
-    if (names->n == 0) {
-        return;
-    }
-
-    sgamp_keys_mark_names(&rules->keys, names);
-
-    for (i = 0; i < rules->keys.n; i++) {
-        if (sgamp_names_actions(names, &rules->keys.names[i])
-            & SGAMP_NAMES_HASH)
+        if (name->key != SGAMP_NAMES_NO_KEY
+            && (name->actions & SGAMP_NAMES_HASH))
         {
-            rules->hashed |= (uint32_t) 1 << i;
+            rules->hashed |= (uint32_t) 1 << name->key;
         }
     }
 

@@ -8,16 +8,15 @@
 #define _SGAMP_RULES_H_INCLUDED_
 
 
-#include "sgamp_filter.h"
 #include "sgamp_kind.h"
-#include "sgamp_parser.h"
+#include "sgamp_names.h"
 
 
 #define SGAMP_MAX_USER_KEYS   16
 #define SGAMP_MAX_PROPERTIES  16
 
 
-/* the keys that every set of rules begins with */
+/* numbers of the keys that all rules begin with */
 
 enum {
     SGAMP_KEY_EVENT = 0,
@@ -32,7 +31,7 @@ enum {
 /* what becomes of the events of a name */
 
 typedef struct {
-    sgamp_str_t  name;       /* in lower case; not set for known ones */
+    sgamp_str_t  name;       /* in lower case; not set for a known kind */
     sgamp_str_t  type;       /* event_type, JSON; NULL: prefix and name */
     unsigned     ignored:1;
 } sgamp_rules_event_t;
@@ -41,27 +40,26 @@ typedef struct {
 /* how events are mapped, the same for all events of a location */
 
 typedef struct {
-    sgamp_keys_t          keys;                    /* given to the parser */
-    sgamp_str_t           prefix;                  /* JSON */
-    unsigned              users[SGAMP_MAX_USER_KEYS];  /* in their order */
+    sgamp_names_t         names;               /* of keys, and with actions */
+    sgamp_str_t           prefix;                      /* JSON */
+    unsigned              users[SGAMP_MAX_USER_KEYS];  /* keys, first to last */
     unsigned              nusers;
-    sgamp_rules_event_t   kinds[SGAMP_KINDS];      /* other: of no name */
-    sgamp_rules_event_t  *others;                  /* names not known */
+    sgamp_rules_event_t   kinds[SGAMP_KINDS];  /* other: not in others */
+    sgamp_rules_event_t  *others;              /* events of no known kind */
     unsigned              nothers;
-    sgamp_filter_t        filter;
-    uint32_t              hashed;                  /* bits of keys */
+    uint32_t              hashed;              /* bits of keys */
     uint32_t              properties[SGAMP_MAX_PROPERTIES];  /* key bits */
     unsigned              nproperties;
-    unsigned              ip;                      /* key, if client_ip */
+    unsigned              ip;                  /* key, if client_ip is set */
     unsigned              lowercase:1;
     unsigned              client_ip:1;
 } sgamp_rules_t;
 
 
 /*
- * Starts a set of rules without keys for user_id.  The functions below that
- * add to it return SGAMP_OK or, too many, SGAMP_TOO_LARGE.  Names and types
- * have to outlive it.
+ * Starts rules without keys for user_id; the rules must not be moved.  The
+ * functions below that add to the rules return SGAMP_OK or, for too many,
+ * SGAMP_TOO_LARGE.  Names and types have to outlive the rules.
  */
 void sgamp_rules_init(sgamp_rules_t *rules);
 
@@ -73,11 +71,11 @@ int sgamp_rules_client_ip(sgamp_rules_t *rules);
 
 /*
  * Adds the next property, which is left out of events that send a member of
- * this name.  To be called after the filter is complete.
+ * this name.  To be called after all names with actions were added.
  */
 int sgamp_rules_property(sgamp_rules_t *rules, const sgamp_str_t *name);
 
-/* to be called at the end: what is hashed leaves nowhere else */
+/* to be called at the end: the value of a key that is hashed is sent as hash */
 void sgamp_rules_done(sgamp_rules_t *rules);
 
 /* what becomes of an event of this kind and name */

@@ -255,7 +255,7 @@ struct ngx_http_sendgrid_amp_flow_s {
      * Makes the batcher ready, and returns the names of members that elements
      * are searched for; NULL: a failure, for which the webhook has failed.
      */
-    const sgamp_keys_t  *(*start)(ngx_http_sendgrid_amp_ctx_t *ctx);
+    const sgamp_names_t  *(*start)(ngx_http_sendgrid_amp_ctx_t *ctx);
 
     /* takes an element, data is ctx */
     sgamp_event_pt   element;

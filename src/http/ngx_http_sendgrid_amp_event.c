@@ -29,7 +29,7 @@
 /* whether event_properties may be other than what SendGrid sent */
 
 #define ngx_http_sendgrid_amp_changes_events(conf)                            \
-    ((conf)->rules->filter.names.n != 0 || (conf)->rules->nproperties != 0)
+    ((conf)->rules->names.actions != 0 || (conf)->rules->nproperties != 0)
 
 
 typedef struct {
@@ -53,7 +53,7 @@ static ngx_int_t ngx_http_sendgrid_amp_event_authorize(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_event_route(
     ngx_http_sendgrid_amp_ctx_t *ctx);
-static const sgamp_keys_t *ngx_http_sendgrid_amp_event_start(
+static const sgamp_names_t *ngx_http_sendgrid_amp_event_start(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_event_mask(
     ngx_http_sendgrid_amp_ctx_t *ctx, size_t *size);
@@ -223,7 +223,7 @@ ngx_http_sendgrid_amp_event_route(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-static const sgamp_keys_t *
+static const sgamp_names_t *
 ngx_http_sendgrid_amp_event_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     size_t                              size;
@@ -267,7 +267,7 @@ ngx_http_sendgrid_amp_event_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     ngx_http_sendgrid_amp_remember_hashes(ctx);
 
-    return &ctx->conf->rules->keys;
+    return &ctx->conf->rules->names;
 }
 
 

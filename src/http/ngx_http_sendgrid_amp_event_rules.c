@@ -258,7 +258,7 @@ ngx_http_sendgrid_amp_add_filter(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_rules_conf_t  *rcf;
 
     rcf = &conf->set;
-    names = &conf->rules->filter.names;
+    names = &conf->rules->names;
 
     if (rcf->drop != NULL && rcf->keep != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -276,12 +276,14 @@ ngx_http_sendgrid_amp_add_filter(ngx_conf_t *cf,
         return NGX_OK;
     }
 
+    n += SGAMP_MAX_KEYS;
+
     room = ngx_palloc(cf->pool, n * sizeof(sgamp_name_t));
     if (room == NULL) {
         return NGX_ERROR;
     }
 
-    sgamp_names_init(names, room, (uint32_t) n);
+    sgamp_names_reserve(names, room, (uint32_t) n);
 
     if (ngx_http_sendgrid_amp_add_names(names, rcf->drop, SGAMP_NAMES_DROP)
         != NGX_OK
@@ -469,8 +471,7 @@ ngx_http_sendgrid_amp_check_hash(ngx_conf_t *cf,
         return;
     }
 
-    if ((sgamp_names_actions(&conf->rules->filter.names, &text)
-         & SGAMP_NAMES_DROP)
+    if ((sgamp_names_actions(&conf->rules->names, &text) & SGAMP_NAMES_DROP)
         && !ngx_http_sendgrid_amp_is_user(conf->rules, name)
         && (name->len != id.len
             || ngx_strncmp(name->data, id.data, id.len) != 0))
@@ -488,15 +489,17 @@ ngx_http_sendgrid_amp_check_hash(ngx_conf_t *cf,
 static ngx_uint_t
 ngx_http_sendgrid_amp_is_user(sgamp_rules_t *rules, ngx_str_t *name)
 {
-    ngx_uint_t    i;
-    sgamp_str_t  *key;
+    ngx_uint_t           i;
+    const sgamp_name_t  *found;
+
+    found = sgamp_names_lookup(&rules->names, name->data, name->len);
+
+    if (found == NULL || found->key == SGAMP_NAMES_NO_KEY) {
+        return 0;
+    }
 
     for (i = 0; i < rules->nusers; i++) {
-        key = &rules->keys.names[rules->users[i]];
-
-        if (key->len == name->len
-            && ngx_memcmp(key->data, name->data, name->len) == 0)
-        {
+        if (rules->users[i] == (unsigned) found->key) {
             return 1;
         }
     }

@@ -143,18 +143,18 @@ ngx_http_sendgrid_amp_start(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_sendgrid_amp_start_input(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    const sgamp_keys_t  *keys;
+    const sgamp_names_t  *names;
 
-    keys = ctx->flow->start(ctx);
+    names = ctx->flow->start(ctx);
 
-    if (keys == NULL) {
+    if (names == NULL) {
         /* the webhook has failed */
         return NGX_OK;
     }
 
     ctx->input.parsing = 1;
 
-    if (sgamp_parser_init(&ctx->input.parser, keys, ctx->conf->max_event_size,
+    if (sgamp_parser_init(&ctx->input.parser, names, ctx->conf->max_event_size,
                           ctx->flow->element, ctx, &ctx->worker->grow,
                           &ctx->worker->reserve)
         != SGAMP_OK)

@@ -30,19 +30,19 @@ ngx_http_sendgrid_amp_test_write(void *data, const sgamp_event_t *element,
 }
 
 
-static const sgamp_keys_t *
+static const sgamp_names_t *
 ngx_http_sendgrid_amp_test_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    static const sgamp_str_t   head = sgamp_str("{\"contacts\":[");
-    static const sgamp_str_t   tail = sgamp_str("]}");
-    static const sgamp_keys_t  keys;
+    static const sgamp_str_t    head = sgamp_str("{\"contacts\":[");
+    static const sgamp_str_t    tail = sgamp_str("]}");
+    static const sgamp_names_t  names;
 
     ctx->hold |= NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE;
 
     sgamp_batcher_init(ngx_http_sendgrid_amp_batcher(ctx),
                        &ctx->worker->pieces, ngx_http_sendgrid_amp_test_write,
                        NULL, &head, &tail, ctx->conf->batch_size, 100);
-    return &keys;
+    return &names;
 }
 
 

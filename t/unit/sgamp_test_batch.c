@@ -87,7 +87,7 @@ sgamp_test_batch_key(sgamp_test_batcher_t *t, const char *name,
 
     sgamp_test_set(&str, name);
 
-    key = sgamp_keys_add(&t->rules.keys, &str);
+    key = sgamp_names_key(&t->rules.names, &str);
     p = strstr(text, name) + str.len + 1;
 
     event->seen |= (uint32_t) 1 << key;

@@ -28,8 +28,7 @@ sgamp_test_rules_init(sgamp_test_rules_t *r, sgamp_test_run_t *run)
     memset(r, 0, sizeof(sgamp_test_rules_t));
 
     sgamp_test_poison(r->names, sizeof(r->names));
-    sgamp_test_poison(&run->rules.filter.names, sizeof(sgamp_names_t));
-    sgamp_names_init(&run->rules.filter.names, r->names, SGAMP_TEST_NAMES);
+    sgamp_names_reserve(&run->rules.names, r->names, SGAMP_TEST_NAMES);
 
     run->rules.others = r->others;
     run->properties = r->properties;
@@ -109,7 +108,7 @@ sgamp_test_rules_name(sgamp_test_rules_t *r, sgamp_test_run_t *run,
     sgamp_names_t  *names;
 
     rules = &run->rules;
-    names = &rules->filter.names;
+    names = &rules->names;
 
     rc = SGAMP_OK;
 

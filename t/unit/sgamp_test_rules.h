@@ -11,7 +11,7 @@
 #include "sgamp_test.h"
 
 
-#define SGAMP_TEST_NAMES  64
+#define SGAMP_TEST_NAMES  96
 #define SGAMP_TEST_TEXTS  64
 
 

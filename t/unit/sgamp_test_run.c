@@ -90,7 +90,7 @@ sgamp_test_run(sgamp_test_run_t *run, const u_char *p, size_t n)
                        &webhook.mapper, &webhook.head.str, &sgamp_test_tail,
                        run->max_size, run->max_events);
 
-    run->status = sgamp_parser_init(&parser, &run->rules.keys, run->max_event,
+    run->status = sgamp_parser_init(&parser, &run->rules.names, run->max_event,
                                     sgamp_test_event, &webhook,
                                     &run->heap.grow, &reserve);
 

@@ -20,7 +20,7 @@ typedef struct {
     sgamp_test_run_t  run;
     sgamp_test_buf_t  text;
     sgamp_hash_t      hash;
-    sgamp_name_t      names[SGAMP_TEST_NAMES + 3];
+    sgamp_name_t      names[SGAMP_MAX_KEYS + SGAMP_TEST_NAMES + 3];
     char              letters[SGAMP_TEST_NAMES][2];
 } sgamp_test_hashed_t;
 
@@ -341,9 +341,10 @@ sgamp_test_start(sgamp_test_hashed_t *t)
 
     t->hash.entries = calloc(SGAMP_HASH_ENTRIES, sizeof(sgamp_hash_entry_t));
 
-    names = &t->run.rules.filter.names;
+    names = &t->run.rules.names;
 
-    sgamp_names_init(names, t->names, SGAMP_TEST_NAMES + 3);
+    sgamp_names_reserve(names, t->names,
+                        SGAMP_MAX_KEYS + SGAMP_TEST_NAMES + 3);
 
     for (i = 0; i < SGAMP_TEST_NAMES; i++) {
         t->letters[i][0] = (char) ('a' + i);

@@ -443,16 +443,16 @@ sgamp_test_keys(void)
     sgamp_rules_init(&rules);
 
     bad = 0;
-    own = rules.keys.n;
+    own = rules.names.nkeys;
 
     for (i = 0; i < SGAMP_MAX_KEYS; i++) {
         snprintf(text[i], sizeof(text[i]), "key %*u", (int) i + 1, i);
         sgamp_test_set(&name, text[i]);
 
-        rc = sgamp_keys_add(&rules.keys, &name);
+        rc = sgamp_names_key(&rules.names, &name);
 
         bad += rc != ((i < SGAMP_MAX_KEYS - own) ? (int) (i + own) : -1);
-        bad += rc >= 0 && sgamp_keys_add(&rules.keys, &name) != rc;
+        bad += rc >= 0 && sgamp_names_key(&rules.names, &name) != rc;
     }
 
     tap_is(bad, 0, "%d keys, each of them once", SGAMP_MAX_KEYS);

@@ -60,13 +60,13 @@ sgamp_test_held(const sgamp_test_text_t *text, size_t portion)
 {
     size_t             n, sent, size, held, peak;
     sgamp_str_t        reserve;
-    sgamp_keys_t       keys;
+    sgamp_names_t      names;
     sgamp_parser_t     parser;
     sgamp_test_buf_t   buf;
     sgamp_test_heap_t  heap;
 
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
-    memset(&keys, 0, sizeof(sgamp_keys_t));
+    memset(&names, 0, sizeof(sgamp_names_t));
     memset(&reserve, 0, sizeof(sgamp_str_t));
 
     sgamp_test_heap_init(&heap);
@@ -81,7 +81,7 @@ sgamp_test_held(const sgamp_test_text_t *text, size_t portion)
 
     sgamp_test_poison(&parser, sizeof(sgamp_parser_t));
 
-    (void) sgamp_parser_init(&parser, &keys, SGAMP_TEST_SIZE,
+    (void) sgamp_parser_init(&parser, &names, SGAMP_TEST_SIZE,
                              sgamp_test_event, NULL, &heap.grow, &reserve);
 
     /* the reserve is the worker's, and has its size from the beginning */

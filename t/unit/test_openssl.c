@@ -80,8 +80,7 @@ static const char sgamp_test_hmac[] =
 int
 main(void)
 {
-    sgamp_str_t   key, name;
-    sgamp_name_t  names[1];
+    sgamp_str_t  key, name;
 
     if (CRYPTO_set_mem_functions(sgamp_test_malloc, sgamp_test_realloc,
                                  sgamp_test_crypto_free)
@@ -112,8 +111,7 @@ main(void)
 
     sgamp_test_set(&name, "x");
     sgamp_test_run_init(&sgamp_test_events);
-    sgamp_names_init(&sgamp_test_events.rules.filter.names, names, 1);
-    (void) sgamp_names_add(&sgamp_test_events.rules.filter.names, &name,
+    (void) sgamp_names_add(&sgamp_test_events.rules.names, &name,
                            SGAMP_NAMES_HASH);
     sgamp_test_events.hash = &sgamp_test_hash;
     sgamp_rules_done(&sgamp_test_events.rules);

@@ -28,7 +28,7 @@ typedef struct {
     sgamp_parser_t     parser;
     sgamp_test_heap_t  heap;
     sgamp_str_t        reserve;
-    sgamp_keys_t       keys;
+    sgamp_names_t      names;
     sgamp_test_seen_t  seen;
 } sgamp_test_parser_t;
 
@@ -227,7 +227,7 @@ sgamp_test_ends(void)
 
     for (i = 0; names[i] != NULL; i++) {
         sgamp_test_set(&name, names[i]);
-        (void) sgamp_keys_add(&t.keys, &name);
+        (void) sgamp_names_key(&t.names, &name);
     }
 
     tap_is(sgamp_parser_feed(&t.parser, (u_char *) text, sizeof(text) - 3),
@@ -282,7 +282,7 @@ sgamp_test_slots(void)
 
         sgamp_test_set(&name, text[i]);
 
-        tap_is(sgamp_keys_add(&t.keys, &name), i, "key %u is another", i);
+        tap_is(sgamp_names_key(&t.names, &name), i, "key %u is another", i);
     }
 
     (void) sgamp_parser_feed(&t.parser, buf.data, buf.len);
@@ -293,7 +293,7 @@ sgamp_test_slots(void)
     for (i = 0; i < SGAMP_MAX_KEYS; i++) {
         sgamp_test_set(&name, text[i]);
 
-        bad += sgamp_keys_add(&t.keys, &name) != (int) i;
+        bad += sgamp_names_key(&t.names, &name) != (int) i;
         bad += (event->seen & ((uint32_t) 1 << i)) == 0
                || buf.data[event->ends[i]] != ':'
                || buf.data[event->ends[i] + 1] != '0' + i % 10;
@@ -587,9 +587,12 @@ sgamp_test_start(sgamp_test_parser_t *t, size_t max_size)
 
     sgamp_test_heap_init(&t->heap);
 
+    sgamp_test_poison(&t->names, sizeof(sgamp_names_t));
+    sgamp_names_init(&t->names);
+
     sgamp_test_poison(&t->parser, sizeof(sgamp_parser_t));
 
-    if (sgamp_parser_init(&t->parser, &t->keys, max_size, sgamp_test_see,
+    if (sgamp_parser_init(&t->parser, &t->names, max_size, sgamp_test_see,
                           &t->seen, &t->heap.grow, &t->reserve)
         != SGAMP_OK)
     {

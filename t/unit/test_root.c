@@ -25,7 +25,7 @@ typedef struct {
 typedef struct {
     sgamp_test_heap_t  heap;
     sgamp_test_buf_t   log;
-    sgamp_keys_t       keys;    /* "k" */
+    sgamp_names_t      names;   /* "k" */
     const char        *stop;    /* the member whose handler fails */
     int                status;
     uint64_t           at;
@@ -406,7 +406,7 @@ sgamp_test_parse(sgamp_test_root_t *t, const char *text, size_t n, size_t size,
     memset(&reserve, 0, sizeof(sgamp_str_t));
     sgamp_test_poison(&parser, sizeof(sgamp_parser_t));
 
-    t->status = sgamp_parser_init(&parser, &t->keys, SGAMP_TEST_MAX,
+    t->status = sgamp_parser_init(&parser, &t->names, SGAMP_TEST_MAX,
                                   sgamp_test_element, t, &t->heap.grow,
                                   &reserve);
 
@@ -463,8 +463,9 @@ sgamp_test_start(sgamp_test_root_t *t)
     memset(t, 0, sizeof(sgamp_test_root_t));
     sgamp_test_heap_init(&t->heap);
 
+    sgamp_names_init(&t->names);
     sgamp_test_set(&key, "k");
-    (void) sgamp_keys_add(&t->keys, &key);
+    (void) sgamp_names_key(&t->names, &key);
 }
 
 

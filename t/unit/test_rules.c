@@ -15,7 +15,10 @@
 
 
 static void sgamp_test_names(void);
+static void sgamp_test_numbers(void);
 static void sgamp_test_decoded(void);
+static void sgamp_test_broken(void);
+static void sgamp_test_searched(void);
 static void sgamp_test_members(void);
 static void sgamp_test_cut_members(void);
 static void sgamp_test_encode(void);
@@ -28,7 +31,10 @@ int
 main(void)
 {
     sgamp_test_names();
+    sgamp_test_numbers();
     sgamp_test_decoded();
+    sgamp_test_broken();
+    sgamp_test_searched();
     sgamp_test_members();
     sgamp_test_cut_members();
     sgamp_test_encode();
@@ -54,7 +60,8 @@ sgamp_test_names(void)
 
     sgamp_test_poison(room, sizeof(room));
     sgamp_test_poison(&names, sizeof(sgamp_names_t));
-    sgamp_names_init(&names, room, SGAMP_TEST_TABLE);
+    sgamp_names_init(&names);
+    sgamp_names_reserve(&names, room, SGAMP_TEST_TABLE);
 
     bad = 0;
 
@@ -91,7 +98,7 @@ sgamp_test_names(void)
     tap_is(sgamp_names_add(&names, &name, SGAMP_NAMES_DROP), SGAMP_TOO_LARGE,
            "no room for another");
 
-    sgamp_names_init(&names, room, SGAMP_TEST_TABLE);
+    sgamp_names_init(&names);
     tap_is(sgamp_names_actions(&names, &name), 0, "no names: all leave");
 
     sgamp_test_set(&name, "kept");
@@ -110,13 +117,68 @@ sgamp_test_names(void)
 
 
 static void
-sgamp_test_decoded(void)
+sgamp_test_numbers(void)
 {
-    size_t               i;
-    sgamp_str_t          name, key;
-    sgamp_name_t         room[4];
+    char                 text[SGAMP_TEST_TABLE][8];
+    int                  key;
+    unsigned             i, bad, actions;
+    sgamp_str_t          name;
+    sgamp_name_t         room[SGAMP_TEST_TABLE];
     sgamp_names_t        names;
     const sgamp_name_t  *found;
+
+    /* each second name has actions, the others numbers, some have both */
+
+    sgamp_test_poison(room, sizeof(room));
+    sgamp_test_poison(&names, sizeof(sgamp_names_t));
+    sgamp_names_init(&names);
+    sgamp_names_reserve(&names, room, SGAMP_TEST_TABLE);
+
+    bad = 0;
+
+    for (i = 0; i < 2 * SGAMP_MAX_KEYS; i++) {
+        (void) snprintf(text[i], sizeof(text[i]), "k%02ux%u", i, i % 3);
+        sgamp_test_set(&name, text[i]);
+
+        bad += (i % 2 || i % 8 == 0)
+               && sgamp_names_add(&names, &name, SGAMP_NAMES_DROP) != SGAMP_OK;
+        bad += i % 2 == 0 && sgamp_names_key(&names, &name) != (int) i / 2;
+    }
+
+    tap_is(bad, 0, "names with a number, with actions, and with both");
+    tap_is(names.n, 2 * SGAMP_MAX_KEYS, "each name is there once");
+
+    for (i = 0; i < 2 * SGAMP_MAX_KEYS; i++) {
+        found = sgamp_names_lookup(&names, (u_char *) text[i],
+                                   strlen(text[i]));
+
+        key = (i % 2) ? SGAMP_NAMES_NO_KEY : (int) i / 2;
+        actions = (i % 2 || i % 8 == 0) ? SGAMP_NAMES_DROP : 0;
+
+        bad += found == NULL || found->key != key || found->actions != actions;
+    }
+
+    tap_is(bad, 0, "a name is looked up once for both");
+
+    sgamp_test_set(&name, text[1]);
+    tap_is(sgamp_names_key(&names, &name), -1,
+           "no number is left for a name with actions");
+    sgamp_test_set(&name, text[2]);
+    tap_is(sgamp_names_key(&names, &name), 1, "a number stays what it was");
+    sgamp_test_set(&name, "another");
+    tap_is(sgamp_names_key(&names, &name), -1, "nor for a new name");
+    tap_is(names.n, 2 * SGAMP_MAX_KEYS, "which is not added then");
+}
+
+
+static void
+sgamp_test_decoded(void)
+{
+    int            is;
+    size_t         i;
+    sgamp_str_t    name, key;
+    sgamp_name_t   found;
+    sgamp_names_t  names;
 
     /* key, the name it is or NULL */
 
@@ -133,9 +195,8 @@ sgamp_test_decoded(void)
         "a\n\t/\"b", NULL
     };
 
-    sgamp_test_poison(room, sizeof(room));
     sgamp_test_poison(&names, sizeof(sgamp_names_t));
-    sgamp_names_init(&names, room, 4);
+    sgamp_names_init(&names);
 
     for (i = 0; keys[i] != NULL; i += 2) {
 
@@ -150,17 +211,87 @@ sgamp_test_decoded(void)
 
     for (i = 0; keys[i] != NULL; i += 2) {
         sgamp_test_set(&key, keys[i]);
-        found = sgamp_names_decode(&names, &key);
+        is = sgamp_names_decode(&names, &key, &found);
 
         if (keys[i + 1] == NULL) {
-            tap_ok(found == NULL, "\"%s\" is none of the names", keys[i]);
+            tap_ok(!is, "\"%s\" is none of the names", keys[i]);
 
         } else {
-            tap_bytes(found ? found->text.data : NULL,
-                      found ? found->text.len : 0, keys[i + 1],
+            tap_bytes(is ? found.text.data : NULL, is ? found.text.len : 0,
+                      keys[i + 1],
                       strlen(keys[i + 1]), "\"%s\" is a name", keys[i]);
         }
     }
+}
+
+
+static void
+sgamp_test_broken(void)
+{
+    sgamp_str_t    replaced, bytes, key;
+    sgamp_name_t   found;
+    sgamp_names_t  names;
+
+    /* a key with broken UTF-8 is both names */
+
+    sgamp_test_set(&replaced, "a\xef\xbf\xbd");
+    sgamp_test_set(&bytes, "a\xff");
+
+    sgamp_names_init(&names);
+    (void) sgamp_names_key(&names, &replaced);
+    (void) sgamp_names_key(&names, &bytes);
+    (void) sgamp_names_add(&names, &replaced, SGAMP_NAMES_DROP);
+    (void) sgamp_names_add(&names, &bytes, SGAMP_NAMES_HASH);
+
+    tap_is(sgamp_names_decode(&names, &bytes, &found), 1, "broken UTF-8");
+    tap_is(found.key, 0, "the first number of two names");
+    tap_is(found.actions, SGAMP_NAMES_DROP | SGAMP_NAMES_HASH,
+           "the actions of both");
+
+    sgamp_test_set(&key, "a\\ud800");
+    tap_is(sgamp_names_decode(&names, &key, &found), 1, "half of a pair");
+    tap_is(found.actions, SGAMP_NAMES_DROP, "is the name with U+FFFD only");
+
+    /* a name with a number, another one with actions */
+
+    sgamp_names_init(&names);
+    (void) sgamp_names_add(&names, &replaced, SGAMP_NAMES_DROP);
+    (void) sgamp_names_key(&names, &bytes);
+
+    tap_is(sgamp_names_decode(&names, &bytes, &found), 1, "two names");
+    tap_is(found.key, 0, "one has the number");
+    tap_is(found.actions, SGAMP_NAMES_DROP, "the other one has the actions");
+}
+
+
+static void
+sgamp_test_searched(void)
+{
+    uint32_t       ends[SGAMP_MAX_KEYS];
+    sgamp_str_t    name, object;
+    sgamp_names_t  names;
+
+    static const char text[] =
+        "{\"a\":1,\"b\" : 2,\"c\":{\"d\":3},\"\\u0061\":4,\"e\":5}";
+
+    sgamp_names_init(&names);
+    sgamp_test_poison(ends, sizeof(ends));
+
+    sgamp_test_set(&name, "e");
+    (void) sgamp_names_add(&names, &name, SGAMP_NAMES_DROP);
+    sgamp_test_set(&name, "d");
+    (void) sgamp_names_key(&names, &name);
+    sgamp_test_set(&name, "b");
+    (void) sgamp_names_key(&names, &name);
+    sgamp_test_set(&name, "a");
+    (void) sgamp_names_key(&names, &name);
+
+    sgamp_test_set(&object, text);
+
+    tap_is(sgamp_names_keys(&names, &object, ends), 0x6,
+           "keys that a search finds");
+    tap_is(ends[1], strstr(text, " : 2") - text, "where a key ends");
+    tap_is(ends[2], strstr(text, ":4") - text, "where the last key ends");
 }
 
 
@@ -353,7 +484,6 @@ static void
 sgamp_test_hashed(void)
 {
     sgamp_str_t     name;
-    sgamp_name_t    room[4];
     sgamp_rules_t   rules;
     sgamp_names_t  *names;
 
@@ -361,8 +491,7 @@ sgamp_test_hashed(void)
     sgamp_rules_init(&rules);
     (void) sgamp_rules_client_ip(&rules);
 
-    names = &rules.filter.names;
-    sgamp_names_init(names, room, 4);
+    names = &rules.names;
 
     /* a name that no key has: keys that are not used have none */
 

@@ -238,7 +238,7 @@ sgamp_test_parse(sgamp_test_kept_t *t, const char *text, size_t n)
 
     sgamp_test_poison(&parser, sizeof(sgamp_parser_t));
 
-    if (sgamp_parser_init(&parser, &rules.keys, 1000, sgamp_test_add, t,
+    if (sgamp_parser_init(&parser, &rules.names, 1000, sgamp_test_add, t,
                           &t->heap.grow, &reserve)
             != SGAMP_OK
         || sgamp_parser_feed(&parser, (u_char *) text, n) != SGAMP_OK
