@@ -6,37 +6,50 @@
 
 #include "sgamp_filter.h"
 #include "sgamp_id.h"
+#include "sgamp_member.h"
 #include "sgamp_run.h"
 
 
 #define sgamp_filter_lower(actions)  (((actions) & SGAMP_NAMES_LOWER) != 0)
 
-/* a quote inside of a key has a backslash before it */
+/* whether a key begins at p: a quote inside of a key follows a backslash */
 
 #define sgamp_filter_is_key(p)       (*(p) == '"' && (p)[-1] != '\\')
 
 
-static int sgamp_filter_is_plain(const sgamp_filter_event_t *fe);
-static void sgamp_filter_marks(sgamp_filter_event_t *fe,
-    const sgamp_event_t *event);
-static int sgamp_filter_mark(sgamp_filter_event_t *fe,
-    const sgamp_event_t *event, const sgamp_mark_t *mark,
+/* a walk over the members of an event; members that are skipped have no name */
+
+typedef struct {
+    const sgamp_filter_event_t  *fe;
+    unsigned                     mark;  /* the next mark */
+    const u_char                *next;  /* where the search goes on */
+} sgamp_filter_walk_t;
+
+
+typedef struct {
+    const u_char  *start;   /* the quote before the key */
+    const u_char  *key;     /* just past the key */
+    const u_char  *value;   /* set by sgamp_filter_value() */
+    const u_char  *end;     /* past the value, and maybe past the gap after */
+    unsigned       actions;
+} sgamp_filter_member_t;
+
+
+static unsigned sgamp_filter_marked(const sgamp_filter_event_t *fe);
+static void sgamp_filter_note(sgamp_filter_event_t *fe);
+static void sgamp_filter_walk(sgamp_filter_walk_t *walk,
+    const sgamp_filter_event_t *fe);
+static inline int sgamp_filter_next(sgamp_filter_walk_t *walk,
     sgamp_filter_member_t *m);
-static inline void sgamp_filter_end(const sgamp_event_t *event,
-    const sgamp_mark_t *mark, sgamp_member_t *member);
-static int sgamp_filter_search(sgamp_filter_event_t *fe,
+static int sgamp_filter_search(sgamp_filter_walk_t *walk,
     sgamp_filter_member_t *m);
-static void sgamp_filter_rest(sgamp_filter_event_t *fe);
-static void sgamp_filter_note(sgamp_filter_event_t *fe,
-    sgamp_filter_member_t *m);
-static void sgamp_filter_value(sgamp_json_value_t *value,
+static void sgamp_filter_value(sgamp_filter_member_t *m);
+static void sgamp_filter_decode(sgamp_json_value_t *value,
     const sgamp_filter_member_t *m);
-static void sgamp_filter_known(sgamp_filter_event_t *fe,
-    sgamp_filter_member_t *m);
-static void sgamp_filter_plain(const sgamp_event_t *event, unsigned keep,
-    sgamp_run_t *run);
-static void sgamp_filter_member(sgamp_filter_event_t *fe,
-    const sgamp_filter_member_t *m, sgamp_run_t *run);
+static void sgamp_filter_hash(sgamp_filter_event_t *fe,
+    sgamp_filter_member_t *m, sgamp_run_t *run);
+static sgamp_hashed_value_t *sgamp_filter_known(sgamp_filter_event_t *fe,
+    const sgamp_filter_member_t *m);
 
 
 void
@@ -47,54 +60,43 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
     fe->names = names;
     fe->event = event;
     fe->user = user;
-    fe->next = event->raw.data + 1;
-    fe->n = 0;
     fe->all = 0;
     fe->ascii = 0;
 
+    fe->marked = sgamp_filter_marked(fe);
+
     sgamp_hashed_init(&fe->hashed, hash);
 
-    fe->plain = sgamp_filter_is_plain(fe);
-
-    if (fe->plain) {
+    if ((names->actions & SGAMP_NAMES_HASH) == 0) {
         return;
     }
 
-    if (!names->replaced) {
-        sgamp_filter_marks(fe, event);
-    }
-
-    if (fe->next != NULL && (names->actions & SGAMP_NAMES_HASH)) {
-        sgamp_filter_rest(fe);
-    }
+    sgamp_filter_note(fe);
 
     if (sgamp_hashed_elsewhere(&fe->hashed, &event->raw, &fe->ascii)) {
-        fe->next = event->raw.data + 1;
-        fe->n = 0;
+        fe->marked = 0;
         fe->all = 1;
     }
 }
 
 
-static int
-sgamp_filter_is_plain(const sgamp_filter_event_t *fe)
+static unsigned
+sgamp_filter_marked(const sgamp_filter_event_t *fe)
 {
-    unsigned              i;
-    const u_char         *raw;
-    const sgamp_mark_t   *mark;
-    const sgamp_names_t  *names;
+    unsigned             i;
+    const u_char        *raw;
+    const sgamp_mark_t  *mark;
 
-    /* true if all marks are of members to keep, or all of members to drop */
+    /*
+     * marks do not tell where a key with an escape begins, nor do they know a
+     * key with broken UTF-8 that is sent with U+FFFD
+     */
 
-    names = fe->names;
-    raw = fe->event->raw.data;
-
-    if ((names->actions & SGAMP_NAMES_HASH)
-        || names->replaced
-        || fe->event->nmarks > SGAMP_MAX_MARKS)
-    {
+    if (fe->names->replaced || fe->event->nmarks > SGAMP_MAX_MARKS) {
         return 0;
     }
+
+    raw = fe->event->raw.data;
 
     for (i = 0; i < fe->event->nmarks; i++) {
         mark = &fe->event->marks[i];
@@ -111,138 +113,107 @@ sgamp_filter_is_plain(const sgamp_filter_event_t *fe)
 
 
 static void
-sgamp_filter_marks(sgamp_filter_event_t *fe, const sgamp_event_t *event)
+sgamp_filter_note(sgamp_filter_event_t *fe)
 {
-    unsigned                i, n;
-    sgamp_filter_member_t  *m;
+    unsigned                lower;
+    sgamp_json_value_t      value;
+    sgamp_filter_walk_t     walk;
+    sgamp_filter_member_t   m;
 
-    n = (event->nmarks < SGAMP_MAX_MARKS) ? event->nmarks : SGAMP_MAX_MARKS;
+    /* all that is hashed has to be known before the first member is written */
 
-    for (i = 0; i < n; i++) {
-        m = &fe->members[fe->n];
+    sgamp_filter_walk(&walk, fe);
 
-        if (!sgamp_filter_mark(fe, event, &event->marks[i], m)) {
+    while (sgamp_filter_next(&walk, &m)) {
+
+        if ((m.actions & SGAMP_NAMES_HASH) == 0) {
             continue;
         }
 
-        fe->n++;
+        sgamp_filter_value(&m);
 
-        if (m->actions & SGAMP_NAMES_HASH) {
-            sgamp_filter_note(fe, m);
+        if (*m.value != '"') {
+            continue;
         }
-    }
 
-    if (n == event->nmarks) {
-        fe->next = NULL;
-    }
-}
+        lower = sgamp_filter_lower(m.actions);
 
-
-static int
-sgamp_filter_mark(sgamp_filter_event_t *fe, const sgamp_event_t *event,
-    const sgamp_mark_t *mark, sgamp_filter_member_t *m)
-{
-    u_char        *start;
-    sgamp_name_t   name;
-    const u_char  *end;
-
-    start = event->raw.data + mark->start;
-    end = event->raw.data + mark->end - 1;
-
-    m->hashed = NULL;
-
-    if (sgamp_filter_is_key(start)) {
-        m->actions = mark->actions;
-        m->member.key.data = start + 1;
-        m->member.key.len = end - m->member.key.data;
-
-        sgamp_filter_end(event, mark, &m->member);
-
-        fe->next = m->member.end;
-
-        return 1;
-    }
-
-    /* the key has an escape: it begins somewhere after the last member */
-
-    do {
-        if (!sgamp_member_next(&fe->next, event->raw.data + event->raw.len,
-                               &m->member))
+        if (lower
+            && fe->user->type == SGAMP_JSON_STRING
+            && fe->user->text.data == m.value + 1)
         {
-            return 0;
+            value = *fe->user;
+
+        } else {
+            sgamp_filter_decode(&value, &m);
         }
-    } while (m->member.key.data + m->member.key.len != end);
 
-    /* yajl is lenient about surrogates */
-
-    m->actions = 0;
-
-    if (sgamp_names_decode(fe->names, &m->member.key, &name)) {
-        m->actions = name.actions;
+        sgamp_hashed_add(&fe->hashed, m.value, &value, lower);
     }
-
-    return m->actions != 0;
 }
 
 
-static inline void
-sgamp_filter_end(const sgamp_event_t *event, const sgamp_mark_t *mark,
-    sgamp_member_t *member)
+static void
+sgamp_filter_walk(sgamp_filter_walk_t *walk, const sgamp_filter_event_t *fe)
 {
-    const u_char  *p;
-
-    /* a value ends before the next key, and need not be read */
-
-    p = event->raw.data + (mark->next ? mark->next : event->raw.len - 1);
-
-    if (mark->next != 0 && !sgamp_filter_is_key(p)) {
-        sgamp_member_value(member, event->raw.data + mark->end,
-                           event->raw.data + event->raw.len);
-        return;
-    }
-
-    while (sgamp_run_is_gap(p[-1])) {
-        p--;
-    }
-
-    member->end = p;
-
-    p = event->raw.data + mark->end;
-
-    while (*p == ':' || *p <= ' ') {
-        p++;
-    }
-
-    member->value = p;
+    walk->fe = fe;
+    walk->mark = 0;
+    walk->next = fe->event->raw.data + 1;
 }
 
 
-static int
-sgamp_filter_search(sgamp_filter_event_t *fe, sgamp_filter_member_t *m)
+static inline int
+sgamp_filter_next(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
 {
-    const u_char  *last;
-    sgamp_name_t   name;
+    const u_char         *raw;
+    const sgamp_mark_t   *mark;
+    const sgamp_event_t  *event;
 
-    if (fe->next == NULL) {
+    if (!walk->fe->marked) {
+        return sgamp_filter_search(walk, m);
+    }
+
+    event = walk->fe->event;
+
+    if (walk->mark == event->nmarks) {
         return 0;
     }
 
-    last = fe->event->raw.data + fe->event->raw.len;
+    raw = event->raw.data;
+    mark = &event->marks[walk->mark++];
 
-    while (sgamp_member_next(&fe->next, last, &m->member)) {
+    m->start = raw + mark->start;
+    m->key = raw + mark->end;
+    m->end = raw + (mark->next ? mark->next : event->raw.len - 1);
+    m->actions = mark->actions;
 
-        m->actions = 0;
-        m->hashed = NULL;
+    return 1;
+}
 
-        if (sgamp_names_decode(fe->names, &m->member.key, &name)) {
+
+static int
+sgamp_filter_search(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
+{
+    const u_char    *last;
+    sgamp_name_t     name;
+    sgamp_member_t   member;
+
+    last = walk->fe->event->raw.data + walk->fe->event->raw.len;
+
+    while (sgamp_member_next(&walk->next, last, &member)) {
+
+        if (sgamp_names_decode(walk->fe->names, &member.key, &name)) {
             m->actions = name.actions;
+
+        } else {
+            m->actions = 0;
         }
 
-        if (fe->all && (m->actions & SGAMP_NAMES_HASH) == 0) {
-            sgamp_filter_known(fe, m);
-        }
+        if (m->actions != 0 || walk->fe->all) {
+            m->start = member.key.data - 1;
+            m->key = member.key.data + member.key.len + 1;
+            m->end = member.end;
 
-        if (m->actions != 0 || m->hashed != NULL) {
             return 1;
         }
     }
@@ -252,124 +223,78 @@ sgamp_filter_search(sgamp_filter_event_t *fe, sgamp_filter_member_t *m)
 
 
 static void
-sgamp_filter_rest(sgamp_filter_event_t *fe)
+sgamp_filter_value(sgamp_filter_member_t *m)
 {
-    const u_char           *next;
-    sgamp_filter_member_t   m;
+    const u_char  *p;
 
-    /* what is hashed has to be known before the first member is written */
-
-    next = fe->next;
-
-    while (sgamp_filter_search(fe, &m)) {
-        if (m.actions & SGAMP_NAMES_HASH) {
-            sgamp_filter_note(fe, &m);
-        }
+    while (sgamp_run_is_gap(m->end[-1])) {
+        m->end--;
     }
 
-    fe->next = next;
+    p = m->key;
+
+    while (*p == ':' || *p <= ' ') {
+        p++;
+    }
+
+    m->value = p;
 }
 
 
 static void
-sgamp_filter_note(sgamp_filter_event_t *fe, sgamp_filter_member_t *m)
+sgamp_filter_decode(sgamp_json_value_t *value, const sgamp_filter_member_t *m)
 {
-    sgamp_json_value_t  value;
-
-    if (*m->member.value != '"') {
-        return;
-    }
-
-    if (sgamp_filter_lower(m->actions)
-        && fe->user->type == SGAMP_JSON_STRING
-        && fe->user->text.data == m->member.value + 1)
-    {
-        value = *fe->user;
-
-    } else {
-        sgamp_filter_value(&value, m);
-    }
-
-    m->hashed = sgamp_hashed_add(&fe->hashed, &value,
-                                 sgamp_filter_lower(m->actions));
-}
-
-
-static void
-sgamp_filter_value(sgamp_json_value_t *value, const sgamp_filter_member_t *m)
-{
-    sgamp_json_value(value, m->member.value, m->member.end);
+    sgamp_json_value(value, m->value, m->end);
 
     if (value->type != SGAMP_JSON_STRING) {
-        value->text.data = (u_char *) m->member.value;
-        value->text.len = m->member.end - m->member.value;
+        value->text.data = (u_char *) m->value;
+        value->text.len = m->end - m->value;
 
-    } else if (m->actions & SGAMP_NAMES_LOWER) {
+    } else if (sgamp_filter_lower(m->actions)) {
         (void) sgamp_id_cut(value);
     }
-}
-
-
-static void
-sgamp_filter_known(sgamp_filter_event_t *fe, sgamp_filter_member_t *m)
-{
-    sgamp_str_t  string;
-
-    if (*m->member.value != '"') {
-        return;
-    }
-
-    string.data = (u_char *) m->member.value + 1;
-    string.len = m->member.end - m->member.value - 2;
-
-    m->hashed = sgamp_hashed_find(&fe->hashed, &string);
 }
 
 
 int
 sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
 {
-    unsigned                      i, keep;
-    const u_char                 *p;
-    sgamp_run_t            run;
-    sgamp_filter_member_t         other;
-    const sgamp_filter_member_t  *m;
+    unsigned                keep;
+    sgamp_run_t             run;
+    const u_char           *p;
+    sgamp_filter_walk_t     walk;
+    sgamp_filter_member_t   m;
 
     sgamp_json_put(sink, (u_char *) "{", 1);
 
     sgamp_run_init(&run, sink, fe->ascii);
+    sgamp_filter_walk(&walk, fe);
 
-    p = fe->event->raw.data + 1;
+    p = walk.next;
     keep = fe->names->actions & SGAMP_NAMES_KEEP;
 
-    if (fe->plain) {
-        sgamp_filter_plain(fe->event, keep, &run);
-        return run.written;
-    }
+    while (sgamp_filter_next(&walk, &m)) {
 
-    for (i = 0; /* void */; i++) {
+        /* members without a name are sent, unless members are kept */
 
-        if (i < fe->n) {
-            m = &fe->members[i];
-
-        } else if (sgamp_filter_search(fe, &other)) {
-            m = &other;
-
-        } else {
-            break;
+        if (!keep && p != m.start) {
+            sgamp_run_add(&run, p, m.start);
         }
 
-        if (!keep) {
-            sgamp_run_add(&run, p, m->member.key.data - 1);
-        }
+        p = m.end;
 
-        p = m->member.end;
-
-        if ((m->actions & SGAMP_NAMES_DROP) == 0
-            && (m->actions & SGAMP_NAMES_KEEP) == keep)
+        if ((m.actions & SGAMP_NAMES_DROP)
+            || (m.actions & SGAMP_NAMES_KEEP) != keep)
         {
-            sgamp_filter_member(fe, m, &run);
+            continue;
         }
+
+        if (fe->all || (m.actions & SGAMP_NAMES_HASH)) {
+            sgamp_filter_hash(fe, &m, &run);
+            continue;
+        }
+
+        sgamp_run_add(&run, m.start, m.end);
     }
 
     if (!keep) {
@@ -383,80 +308,54 @@ sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
 
 
 static void
-sgamp_filter_plain(const sgamp_event_t *event, unsigned keep,
+sgamp_filter_hash(sgamp_filter_event_t *fe, sgamp_filter_member_t *m,
     sgamp_run_t *run)
 {
-    unsigned             i;
-    const u_char        *raw, *p, *start, *last;
-    const sgamp_mark_t  *mark;
+    sgamp_json_value_t     value;
+    sgamp_hashed_value_t  *known;
 
-    raw = event->raw.data;
-    last = raw + event->raw.len - 1;
-    p = raw + 1;
+    sgamp_filter_value(m);
 
-    for (i = 0; i < event->nmarks; i++) {
-        mark = &event->marks[i];
-        start = raw + mark->start;
+    known = (*m->value == '"') ? sgamp_filter_known(fe, m) : NULL;
 
-        /* neighbors are taken together */
+    /* null has nothing to hash */
 
-        while (i + 1 < event->nmarks && mark->next == mark[1].start) {
-            mark++;
-            i++;
-        }
-
-        if (!keep) {
-            sgamp_run_add(run, p, start);
-        }
-
-        p = mark->next ? raw + mark->next : last;
-
-        if (keep) {
-            sgamp_run_add(run, start, p);
-        }
-    }
-
-    if (!keep) {
-        sgamp_run_add(run, p, last);
-    }
-
-    sgamp_run_flush(run);
-}
-
-
-static void
-sgamp_filter_member(sgamp_filter_event_t *fe, const sgamp_filter_member_t *m,
-    sgamp_run_t *run)
-{
-    const u_char        *start, *end;
-    sgamp_json_value_t   value;
-
-    start = m->member.key.data - 1;
-
-    /* a null tells nothing */
-
-    if (((m->actions & SGAMP_NAMES_HASH) == 0 && m->hashed == NULL)
-        || *m->member.value == 'n')
+    if (known == NULL
+        && ((m->actions & SGAMP_NAMES_HASH) == 0 || *m->value == 'n'))
     {
-        sgamp_run_add(run, start, m->member.end);
+        sgamp_run_add(run, m->start, m->end);
         return;
     }
 
-    end = m->member.key.data + m->member.key.len + 1;
-
-    sgamp_run_add(run, start, end);
+    sgamp_run_add(run, m->start, m->key);
     sgamp_run_flush(run);
 
     sgamp_json_put(run->sink, (u_char *) ":\"", 2);
 
-    if (m->hashed != NULL) {
-        sgamp_hashed_put(&fe->hashed, run->sink, m->hashed);
+    if (known != NULL) {
+        sgamp_hashed_put(&fe->hashed, run->sink, known);
 
     } else {
-        sgamp_filter_value(&value, m);
+        sgamp_filter_decode(&value, m);
         sgamp_hashed_write(&fe->hashed, run->sink, &value,
                            sgamp_filter_lower(m->actions));
     }
 
     sgamp_json_put(run->sink, (u_char *) "\"", 1);
+}
+
+
+static sgamp_hashed_value_t *
+sgamp_filter_known(sgamp_filter_event_t *fe, const sgamp_filter_member_t *m)
+{
+    sgamp_str_t  string;
+
+    if (m->actions & SGAMP_NAMES_HASH) {
+        return sgamp_hashed_at(&fe->hashed, m->value);
+    }
+
+    string.data = (u_char *) m->value + 1;
+    string.len = m->end - m->value - 2;
+
+    return sgamp_hashed_find(&fe->hashed, &string);
 }

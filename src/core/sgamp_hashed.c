@@ -40,9 +40,9 @@ sgamp_hashed_init(sgamp_hashed_t *hashed, sgamp_hash_t *hash)
 }
 
 
-sgamp_hashed_value_t *
-sgamp_hashed_add(sgamp_hashed_t *hashed, const sgamp_json_value_t *value,
-    unsigned lower)
+void
+sgamp_hashed_add(sgamp_hashed_t *hashed, const u_char *quote,
+    const sgamp_json_value_t *value, unsigned lower)
 {
     sgamp_hashed_value_t  *v;
 
@@ -53,15 +53,16 @@ sgamp_hashed_add(sgamp_hashed_t *hashed, const sgamp_json_value_t *value,
             hashed->more = 1;
         }
 
-        return NULL;
+        return;
     }
 
     v = &hashed->values[hashed->n++];
 
+    v->quote = quote;
     v->value = *value;
     v->address = *value;
     v->lower = lower;
-    v->done = 0;
+    v->ready = 0;
 
     sgamp_hashed_brief(hashed->hash, v);
 
@@ -69,7 +70,7 @@ sgamp_hashed_add(sgamp_hashed_t *hashed, const sgamp_json_value_t *value,
 
     if (v->at == NULL && !sgamp_hashed_escaped_at(&v->address.text)) {
         v->address.text.len = 0;
-        return v;
+        return;
     }
 
     if (!lower) {
@@ -77,8 +78,21 @@ sgamp_hashed_add(sgamp_hashed_t *hashed, const sgamp_json_value_t *value,
     }
 
     hashed->addresses = 1;
+}
 
-    return v;
+
+sgamp_hashed_value_t *
+sgamp_hashed_at(sgamp_hashed_t *hashed, const u_char *quote)
+{
+    unsigned  i;
+
+    for (i = 0; i < hashed->n; i++) {
+        if (hashed->values[i].quote == quote) {
+            return &hashed->values[i];
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -104,7 +118,7 @@ sgamp_hashed_write(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
     other.value = *value;
     other.lower = lower;
     other.brief = 0;
-    other.done = 0;
+    other.ready = 0;
 
     sgamp_hashed_put(hashed, sink, &other);
 }
@@ -130,7 +144,7 @@ sgamp_hashed_brief(const sgamp_hash_t *hash, sgamp_hashed_value_t *value)
 
     if (!value->value.plain) {
 
-        /* what is decoded never is longer, but for malformed UTF-8 */
+        /* only malformed UTF-8 is longer when decoded */
 
         n = sgamp_text_decode(value->text, SGAMP_HASH_TEXT - 1, &p, last,
                               value->lower);
@@ -247,8 +261,8 @@ sgamp_hashed_around(const sgamp_hashed_t *hashed, const sgamp_str_t *raw,
     const sgamp_hashed_value_t  *v;
 
     /*
-     * the "@" of a known string was looked at already; other "@" rarely have
-     * the same characters beside them
+     * the "@" of a known string was looked at already; any other "@" rarely
+     * has the same characters beside it
      */
 
     for (i = 0; i < hashed->n; i++) {
@@ -341,7 +355,7 @@ sgamp_hashed_find(sgamp_hashed_t *hashed, const sgamp_str_t *string)
     v->value.plain = 0;
     v->lower = 1;
     v->brief = 0;
-    v->done = 0;
+    v->ready = 0;
 
     (void) sgamp_id_cut(&v->value);
 
@@ -356,8 +370,8 @@ sgamp_hashed_differs(const sgamp_json_value_t *address,
     u_char  first, last;
 
     /*
-     * most strings are longer or shorter than the address: they differ, unless
-     * white space or escapes account for the length
+     * a string of another length differs, unless white space or escapes make
+     * the string longer
      */
 
     if (!address->plain || string->len == address->text.len) {
@@ -404,13 +418,13 @@ void
 sgamp_hashed_put(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
     sgamp_hashed_value_t *value)
 {
-    if (!value->done && sgamp_hashed_digest(hashed->hash, value) != SGAMP_OK) {
+    if (!value->ready && sgamp_hashed_digest(hashed->hash, value) != SGAMP_OK) {
         sink->status = SGAMP_NOMEM;
         sink->last = sink->pos;
         return;
     }
 
-    value->done = 1;
+    value->ready = 1;
 
     sgamp_json_put(sink, value->hex, SGAMP_SHA256_HEX_LEN);
 }
@@ -456,7 +470,7 @@ sgamp_hashed_lower(u_char *buf, const u_char *p, size_t n)
     size_t    i;
     uint64_t  w;
 
-    /* eight characters at a time, and what is left as the end of the last */
+    /* eight characters at a time; the last eight may have been done in part */
 
     for (i = 0; n - i >= 8; i += 8) {
         memcpy(&w, p + i, 8);
@@ -483,7 +497,7 @@ sgamp_hashed_lower_word(uint64_t w)
 {
     uint64_t  high;
 
-    /* of eight characters of ASCII: above "@" and not above "Z" */
+    /* eight characters of ASCII; high bits of those from "A" to "Z" */
 
     high = (w + SGAMP_ONES * (0x7f - '@'))
            & ~(w + SGAMP_ONES * (0x7f - 'Z'))

@@ -12,31 +12,34 @@
 #include "sgamp_json.h"
 
 
-#define SGAMP_HASHED_MAX  16  /* strings of an event that are known */
+#define SGAMP_HASHED_MAX  16  /* known strings of an event */
 
+
+/* a string that is hashed */
 
 typedef struct {
+    const u_char        *quote;   /* where the string begins in the event */
     sgamp_json_value_t   value;
-    sgamp_json_value_t   address; /* value without white space around, empty:
+    sgamp_json_value_t   address; /* value without white space around; empty:
                                      value is no address */
-    const u_char        *at;      /* its "@", NULL: it is escaped */
-    sgamp_hash_text_t    text;    /* what is hashed, if it is brief */
-    sgamp_hash_entry_t  *entry;   /* of text, if it is brief */
+    const u_char        *at;      /* the "@" of address, NULL: an escape */
+    sgamp_hash_text_t    text;    /* decoded value, if brief */
+    sgamp_hash_entry_t  *entry;   /* of text, if brief */
     u_char               hex[SGAMP_SHA256_HEX_LEN];
-    unsigned             lower:1;
-    unsigned             brief:1;
-    unsigned             done:1;  /* hex is set */
+    unsigned             lower:1; /* hashed in lower case */
+    unsigned             brief:1; /* text has room for the decoded value */
+    unsigned             ready:1; /* hex is the hash */
 } sgamp_hashed_value_t;
 
 
-/* what is hashed in one event, each value once only */
+/* the known strings of one event; each is hashed once */
 
 typedef struct {
     sgamp_hash_t          *hash;
     sgamp_hashed_value_t   values[SGAMP_HASHED_MAX];
     unsigned               n;
-    sgamp_hashed_value_t   other;        /* what was found last beyond them */
-    unsigned               addresses:1;  /* there is one */
+    sgamp_hashed_value_t   other;        /* an address beyond the values */
+    unsigned               addresses:1;  /* a string is an address */
     unsigned               more:1;       /* an address found no room */
 } sgamp_hashed_t;
 
@@ -44,32 +47,38 @@ typedef struct {
 void sgamp_hashed_init(sgamp_hashed_t *hashed, sgamp_hash_t *hash);
 
 /*
- * Makes a string known, NULL if there are too many: then any string with an
- * "@" may be it.  If lower is set, it is hashed in lower case, and has no white
- * space around it.
+ * Makes the string known that begins with a quote in the event.  If lower is
+ * set, the string is hashed in lower case, and has no white space around.
+ * SGAMP_HASHED_MAX strings are known; if an address is beyond them, any string
+ * with an "@" may be this address.
  */
-sgamp_hashed_value_t *sgamp_hashed_add(sgamp_hashed_t *hashed,
+void sgamp_hashed_add(sgamp_hashed_t *hashed, const u_char *quote,
     const sgamp_json_value_t *value, unsigned lower);
 
+/* the known string that begins with this quote of the event, or NULL */
+sgamp_hashed_value_t *sgamp_hashed_at(sgamp_hashed_t *hashed,
+    const u_char *quote);
+
 /*
- * Writes the hash of a value: of the text of a string, decoded, or of the JSON
- * text of any other.
+ * Writes the hash of a value: of the decoded text of a string, or of the JSON
+ * text of any other value.
  */
 void sgamp_hashed_write(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
     const sgamp_json_value_t *value, unsigned lower);
 
 /*
- * Finds a known string that is an address, which is to have an "@", whatever
- * the letter case, the escapes and the white space around it are; if one found
- * no room, any string with an "@" may be it, and is found until the next call.
- * NULL if there is none.
+ * Finds the known string that is the same address as a string which has an "@",
+ * in any letter case, with any escapes and white space around.  If an address
+ * found no room, any string with an "@" is found, and stays until the next
+ * call.  NULL: the string is no known address.
  */
 sgamp_hashed_value_t *sgamp_hashed_find(sgamp_hashed_t *hashed,
     const sgamp_str_t *string);
 
 /*
- * Whether such a string may be in an event besides where it was found.  If
- * not, *plain is set when the event is known to be ASCII without an escape.
+ * Whether a known address may be in the event once more, besides where it
+ * became known.  If not, *plain is set when the event is known to be ASCII
+ * without an escape.
  */
 int sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed,
     const sgamp_str_t *raw, unsigned *plain);

@@ -8,6 +8,8 @@
 #include "sgamp_member.h"
 
 
+static inline void sgamp_member_value(sgamp_member_t *member,
+    const u_char *p, const u_char *last);
 static inline const u_char *sgamp_member_quote(const u_char *p,
     const u_char *last);
 static const u_char *sgamp_member_nested(const u_char *p,
@@ -46,7 +48,7 @@ sgamp_member_next(const u_char **p, const u_char *last,
 }
 
 
-void
+static inline void
 sgamp_member_value(sgamp_member_t *member, const u_char *p, const u_char *last)
 {
     while (p < last && (*p == ':' || sgamp_json_is_space(*p))) {
@@ -83,7 +85,7 @@ sgamp_member_quote(const u_char *p, const u_char *last)
     uint64_t       w;
     const u_char  *s, *start;
 
-    /* the quote that ends a string */
+    /* the quote at the end of a string, whose inside begins at p */
 
     start = p;
 

@@ -20,11 +20,18 @@ sgamp_run_init(sgamp_run_t *run, sgamp_sink_t *sink, unsigned plain)
 
 
 void
-sgamp_run_add(sgamp_run_t *run, const u_char *p, const u_char *last)
+sgamp_run_flush(sgamp_run_t *run)
 {
-    const u_char  *s;
+    const u_char  *p, *last;
 
-    /* members that leave as they are, and what may stand around them */
+    if (run->start == NULL) {
+        return;
+    }
+
+    p = run->start;
+    last = run->end;
+
+    run->start = NULL;
 
     while (p < last && sgamp_run_is_gap(*p)) {
         p++;
@@ -38,43 +45,16 @@ sgamp_run_add(sgamp_run_t *run, const u_char *p, const u_char *last)
         return;
     }
 
-    if (run->start != NULL) {
-
-        for (s = run->end; s < p && sgamp_run_is_gap(*s); s++) {
-            /* void */
-        }
-
-        if (s == p) {
-            run->end = last;
-            return;
-        }
-
-        sgamp_run_flush(run);
-    }
-
-    run->start = p;
-    run->end = last;
-}
-
-
-void
-sgamp_run_flush(sgamp_run_t *run)
-{
-    if (run->start == NULL) {
-        return;
-    }
-
     if (run->written) {
         sgamp_json_put(run->sink, (u_char *) ",", 1);
     }
 
     if (run->plain) {
-        sgamp_json_put(run->sink, run->start, run->end - run->start);
+        sgamp_json_put(run->sink, p, last - p);
 
     } else {
-        sgamp_json_copy(run->sink, run->start, run->end - run->start);
+        sgamp_json_copy(run->sink, p, last - p);
     }
 
-    run->start = NULL;
     run->written = 1;
 }

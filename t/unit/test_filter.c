@@ -1,0 +1,355 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sgamp_test.h"
+
+
+#define SGAMP_TEST_ROUNDS   200  /* sets of rules */
+#define SGAMP_TEST_EVENTS   25   /* of each set */
+#define SGAMP_TEST_MEMBERS  60   /* more than SGAMP_MAX_MARKS */
+
+
+/* the same rules twice: members are found by marks, and by a search */
+
+typedef struct {
+    sgamp_test_run_t     marks;
+    sgamp_test_run_t     search;
+    sgamp_hash_t         hash;
+    sgamp_test_random_t  random;
+    sgamp_test_buf_t     event;
+    unsigned             hashes; /* events with the hash of "s" */
+} sgamp_test_filter_t;
+
+
+/* what is dropped and kept, one letter each; members; event_properties */
+
+typedef struct {
+    const char  *drop;
+    const char  *keep;
+    const char  *members;
+    const char  *properties;
+} sgamp_test_row_t;
+
+
+static void sgamp_test_members(const sgamp_test_row_t *row);
+static void sgamp_test_add(sgamp_test_run_t *run, const char *name, size_t len,
+    unsigned action);
+static void sgamp_test_count(unsigned n);
+static void sgamp_test_sources(void);
+static void sgamp_test_random_rules(sgamp_test_filter_t *t);
+static void sgamp_test_random_event(sgamp_test_filter_t *t);
+static void sgamp_test_gap(sgamp_test_filter_t *t, const char *text);
+
+
+static const sgamp_test_row_t sgamp_test_table[] = {
+    { "a", "", "\"a\":1", "{\"event\":\"e\",\"email\":\"m\"}" },
+    { "a", "", "\"a\":1 , \"b\" : 2\n,\"a\":3",
+      "{\"event\":\"e\",\"email\":\"m\",\"b\" : 2}" },
+    { "ab", "", "\"a\":1,\"b\":2,\"c\":3,\"b\":4,\"d\":5",
+      "{\"event\":\"e\",\"email\":\"m\",\"c\":3,\"d\":5}" },
+    { "ab", "", "\"c\":1,\"a\":[\"}\"],\"b\":{}  ,  \"d\":2",
+      "{\"event\":\"e\",\"email\":\"m\",\"c\":1,\"d\":2}" },
+    { "a", "", "\"\\u0061\":1,\"b\":2",
+      "{\"event\":\"e\",\"email\":\"m\",\"b\":2}" },
+    { "a", "", "\"a\":1,\"\\\"a\":2",
+      "{\"event\":\"e\",\"email\":\"m\",\"\\\"a\":2}" },
+    { "a", "", "\"\\\\a\":1,\"a\":2",
+      "{\"event\":\"e\",\"email\":\"m\",\"\\\\a\":1}" },
+    { "a", "", "\"a\":1,\"\\u0062\":2,\"c\":3",
+      "{\"event\":\"e\",\"email\":\"m\",\"\\u0062\":2,\"c\":3}" },
+    { "", "ab", "\"a\":1", "{\"a\":1}" },
+    { "", "ab", "\"c\":1", "{}" },
+    { "", "ab", "\"c\":1,\"a\":\"x\" ", "{\"a\":\"x\"}" },
+    { "", "ab", "\"a\":1 ,\n\"b\" : 2 ,\"c\":3, \"a\":4 ",
+      "{\"a\":1 ,\n\"b\" : 2,\"a\":4}" },
+    { "", "ab", "\"a\":1,\"\\u0062\":2,\"c\":3,\"b\":\"\\\"b\"",
+      "{\"a\":1,\"\\u0062\":2,\"b\":\"\\\"b\"}" },
+    { NULL, NULL, NULL, NULL }
+};
+
+
+int
+main(void)
+{
+    unsigned                 n;
+    const sgamp_test_row_t  *row;
+
+    for (row = sgamp_test_table; row->drop != NULL; row++) {
+        sgamp_test_members(row);
+    }
+
+    for (n = SGAMP_MAX_MARKS - 2; n <= SGAMP_MAX_MARKS + 2; n++) {
+        sgamp_test_count(n);
+    }
+
+    sgamp_test_sources();
+
+    return tap_done();
+}
+
+
+static void
+sgamp_test_members(const sgamp_test_row_t *row)
+{
+    char              *p, *last, text[256];
+    size_t             i;
+    sgamp_test_run_t   run;
+
+    sgamp_test_run_init(&run);
+
+    for (i = 0; row->drop[i] != '\0'; i++) {
+        sgamp_test_add(&run, &row->drop[i], 1, SGAMP_NAMES_DROP);
+    }
+
+    for (i = 0; row->keep[i] != '\0'; i++) {
+        sgamp_test_add(&run, &row->keep[i], 1, SGAMP_NAMES_KEEP);
+    }
+
+    sgamp_rules_done(&run.rules);
+
+    snprintf(text, sizeof(text), "{\"event\":\"e\",\"email\":\"m\",%s}",
+             row->members);
+
+    sgamp_test_run(&run, (u_char *) text, strlen(text));
+    sgamp_test_puts(&run.out, "");
+
+    p = strstr((char *) run.out.data, "\"event_properties\":");
+    last = strstr((char *) run.out.data, "}],\"options\":");
+
+    if (p == NULL || last == NULL) {
+        p = (char *) run.out.data;
+        last = p;
+
+    } else {
+        p += strlen("\"event_properties\":");
+    }
+
+    tap_bytes(p, last - p, row->properties, strlen(row->properties),
+              "drop \"%s\", keep \"%s\": {%s}", row->drop, row->keep,
+              row->members);
+
+    sgamp_test_run_done(&run);
+}
+
+
+static void
+sgamp_test_add(sgamp_test_run_t *run, const char *name, size_t len,
+    unsigned action)
+{
+    sgamp_str_t  text;
+
+    text.data = (u_char *) name;
+    text.len = len;
+
+    if (sgamp_names_add(&run->rules.names, &text, action) != SGAMP_OK) {
+        tap_bail("too many names");
+    }
+}
+
+
+static void
+sgamp_test_count(unsigned n)
+{
+    unsigned          i, drop;
+    sgamp_test_buf_t  event;
+    sgamp_test_run_t  run;
+
+    /* n members with a name, an escape in the last */
+
+    memset(&event, 0, sizeof(sgamp_test_buf_t));
+
+    for (drop = 0; drop < 2; drop++) {
+        event.len = 0;
+        sgamp_test_puts(&event, "{\"event\":\"e\",\"email\":\"m\"");
+
+        for (i = 0; i < n - drop; i++) {
+            sgamp_test_puts(&event, ",\"a\":\"-\",\"b\":\"+\"");
+        }
+
+        sgamp_test_puts(&event, drop ? ",\"\\u0061\":\"-\"}" : "}");
+
+        sgamp_test_run_init(&run);
+        sgamp_test_add(&run, "a", 1, SGAMP_NAMES_DROP);
+        sgamp_rules_done(&run.rules);
+
+        sgamp_test_run(&run, event.data, event.len);
+        sgamp_test_puts(&run.out, "");
+
+        for (i = 0; strstr((char *) run.out.data, "\"+\"") != NULL; i++) {
+            memset(strstr((char *) run.out.data, "\"+\""), '.', 3);
+        }
+
+        tap_is(i, n - drop, "members without a name beside %u with one", n);
+        tap_ok(strstr((char *) run.out.data, "\"-\"") == NULL,
+               "and those with a name are dropped");
+
+        sgamp_test_run_done(&run);
+    }
+
+    sgamp_test_free(&event);
+}
+
+
+static void
+sgamp_test_sources(void)
+{
+    unsigned             i, k, bad;
+    sgamp_test_filter_t  t;
+
+    /* of the value "s" */
+
+    static const char hash[] =
+        "\"043a718774c572bd8a25adbeb1bfcd5c"
+        "0256ae11cecf9f9c3f925d0e52beaf89\"";
+
+    memset(&t, 0, sizeof(sgamp_test_filter_t));
+
+    if (sgamp_hash_init(&t.hash, NULL) != SGAMP_OK) {
+        tap_bail("no SHA-256");
+    }
+
+    t.random.state = 10;
+    bad = 0;
+
+    for (i = 0; i < SGAMP_TEST_ROUNDS; i++) {
+        sgamp_test_random_rules(&t);
+
+        for (k = 0; k < SGAMP_TEST_EVENTS; k++) {
+            sgamp_test_random_event(&t);
+
+            sgamp_test_run(&t.marks, t.event.data, t.event.len);
+            sgamp_test_run(&t.search, t.event.data, t.event.len);
+
+            sgamp_test_puts(&t.marks.out, "");
+            t.hashes += strstr((char *) t.marks.out.data, hash) != NULL;
+
+            if (t.marks.out.len != t.search.out.len
+                || memcmp(t.marks.out.data, t.search.out.data,
+                          t.marks.out.len)
+                   != 0)
+            {
+                if (bad++ == 0) {
+                    tap_diag_bytes("event", t.event.data, t.event.len);
+                    tap_diag_bytes("marks", t.marks.out.data,
+                                   t.marks.out.len);
+                    tap_diag_bytes("search", t.search.out.data,
+                                   t.search.out.len);
+                }
+            }
+        }
+
+        sgamp_test_run_done(&t.marks);
+        sgamp_test_run_done(&t.search);
+    }
+
+    tap_is(bad, 0, "members by marks are those that a search finds");
+    tap_ok(t.hashes != 0, "some of them are hashed");
+
+    sgamp_hash_done(&t.hash);
+    sgamp_test_free(&t.event);
+}
+
+
+static void
+sgamp_test_random_rules(sgamp_test_filter_t *t)
+{
+    size_t    i;
+    unsigned  action, keep;
+
+    static const char *names[] = {
+        "a", "b", "c", "d", "email", "\"a", "x?", "caf\xc3\xa9", NULL
+    };
+
+    sgamp_test_run_init(&t->marks);
+    sgamp_test_run_init(&t->search);
+
+    keep = sgamp_test_random(&t->random, 2);
+
+    for (i = 0; names[i] != NULL; i++) {
+
+        switch (sgamp_test_random(&t->random, 4)) {
+
+        case 0:
+            continue;
+
+        case 1:
+            action = SGAMP_NAMES_HASH;
+            t->marks.hash = &t->hash;
+            t->search.hash = &t->hash;
+            break;
+
+        default:
+            action = keep ? SGAMP_NAMES_KEEP : SGAMP_NAMES_DROP;
+        }
+
+        sgamp_test_add(&t->marks, names[i], strlen(names[i]), action);
+        sgamp_test_add(&t->search, names[i], strlen(names[i]), action);
+    }
+
+    /* no event has this name, whose like marks cannot tell */
+
+    sgamp_test_add(&t->search, "\xef\xbf\xbd!", 4,
+                   keep ? SGAMP_NAMES_KEEP : SGAMP_NAMES_DROP);
+    sgamp_test_add(&t->marks, "no!", 3,
+                   keep ? SGAMP_NAMES_KEEP : SGAMP_NAMES_DROP);
+
+    sgamp_rules_done(&t->marks.rules);
+    sgamp_rules_done(&t->search.rules);
+}
+
+
+static void
+sgamp_test_random_event(sgamp_test_filter_t *t)
+{
+    unsigned  i, n;
+
+    static const char *keys[] = {
+        "\"a\"", "\"b\"", "\"c\"", "\"d\"", "\"e\"", "\"email\"", "\"\"",
+        "\"f\"", "\"g\"", "\"x?\"", "\"caf\xc3\xa9\"", "\"aa\"",
+        "\"\\u0061\"", "\"\\\"a\"", "\"x\\ud800\"", "\"caf\\u00e9\"",
+        "\"a\\\\\"", "\"\\u0061a\"", "\"caf\xc3\""
+    };
+    static const char *values[] = {
+        "1", "-2.5e3", "null", "true", "\"\"", "\"s\"", "\"A@x.org\"",
+        "\"a@x.org \"", "\"b@x.org\"", "\"\\\"\\\\\"", "{}", "[ ]",
+        "{\"a\":[{\"b\":1}, 2]}", "\"caf\xc3\xa9\"", "\"\xc3\"",
+        "\"a\\u0040x.org\""
+    };
+
+    /* an escape in few events only: with it there are no marks to compare */
+
+    n = sgamp_test_random(&t->random, 3) ? 12 : sizeof(keys) / sizeof(keys[0]);
+
+    t->event.len = 0;
+
+    sgamp_test_puts(&t->event, "{\"event\":\"e\",\"amp_user_id\":\"u\"");
+
+    for (i = sgamp_test_random(&t->random, SGAMP_TEST_MEMBERS); i != 0; i--) {
+        sgamp_test_gap(t, ",");
+        sgamp_test_puts(&t->event, keys[sgamp_test_random(&t->random, n)]);
+        sgamp_test_gap(t, ":");
+        sgamp_test_puts(&t->event,
+                        values[sgamp_test_random(&t->random,
+                                                 sizeof(values)
+                                                 / sizeof(values[0]))]);
+    }
+
+    sgamp_test_gap(t, "}");
+}
+
+
+static void
+sgamp_test_gap(sgamp_test_filter_t *t, const char *text)
+{
+    static const char *spaces[] = { "", "", "", " ", "\n\t" };
+
+    sgamp_test_puts(&t->event, spaces[sgamp_test_random(&t->random, 5)]);
+    sgamp_test_puts(&t->event, text);
+    sgamp_test_puts(&t->event, spaces[sgamp_test_random(&t->random, 5)]);
+}
