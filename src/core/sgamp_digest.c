@@ -160,7 +160,7 @@ sgamp_hash_entry(const sgamp_hash_t *hash, const sgamp_hash_text_t text)
     n = text[SGAMP_HASH_TEXT - 1];
     sum = n;
 
-    /* an empty text is what an unused entry holds: it is not remembered */
+    /* an unused entry has an empty text, which is therefore not remembered */
 
     if (hash->entries == NULL || n == 0) {
         return NULL;
@@ -176,7 +176,7 @@ sgamp_hash_entry(const sgamp_hash_t *hash, const sgamp_hash_text_t text)
 
     sum = (sum ^ (sum >> 32)) * SGAMP_HASH_PRIME;
 
-    /* two entries, of which the second one is the older */
+    /* of the two entries, the second is the older */
 
     entry = &hash->entries[2 * ((sum >> 48) % (SGAMP_HASH_ENTRIES / 2))];
 
@@ -223,7 +223,7 @@ sgamp_hash_text(sgamp_hash_t *hash, sgamp_hash_entry_t *entry,
 int
 sgamp_hash_start(sgamp_hash_t *hash)
 {
-    /* to copy a state costs less than to begin one */
+    /* the copy of a state costs less than a new state */
 
     if (EVP_MD_CTX_copy_ex(hash->state, hash->inner) != 1) {
         ERR_clear_error();
@@ -285,7 +285,7 @@ sgamp_digest_hex(u_char hex[SGAMP_SHA256_HEX_LEN],
     unsigned  i;
     uint64_t  w;
 
-    /* four bytes at a time: half a byte in each of eight, in their order */
+    /* four bytes at a time: eight halves of bytes, each in a byte of w */
 
     for (i = 0; i < SGAMP_SHA256_LEN; i += 4) {
         w = md[i] | (uint64_t) md[i + 1] << 16 | (uint64_t) md[i + 2] << 32
@@ -293,7 +293,7 @@ sgamp_digest_hex(u_char hex[SGAMP_SHA256_HEX_LEN],
 
         w = ((w >> 4) | (w << 8)) & (SGAMP_ONES * 0xf);
 
-        /* from '0' up, or from 'a' up if it is 10 or more */
+        /* a half below 10 counts from '0', any other half from 'a' */
 
         w += SGAMP_ONES * '0'
              + (((w + SGAMP_ONES * 6) >> 4) & SGAMP_ONES)

@@ -14,7 +14,7 @@
 #define SGAMP_SHA256_LEN      32  /* bytes */
 #define SGAMP_SHA256_HEX_LEN  64  /* characters */
 
-#define SGAMP_HASH_TEXT       64  /* longer ones are not remembered */
+#define SGAMP_HASH_TEXT       64  /* a longer text is not remembered */
 #define SGAMP_HASH_ENTRIES    4096
 
 
@@ -23,7 +23,7 @@
 typedef u_char  sgamp_hash_text_t[SGAMP_HASH_TEXT];
 
 
-/* a text that was hashed */
+/* a text and its hash, which are remembered */
 
 typedef struct {
     sgamp_hash_text_t  text;
@@ -32,12 +32,13 @@ typedef struct {
 
 
 /*
- * SHA-256 or, with a key, HMAC-SHA-256, made ready for many short texts; one
- * is hashed at a time.  To be zeroed at first.
+ * SHA-256 or, with a key, HMAC-SHA-256, made ready for many short texts, of
+ * which one is hashed at a time.  The struct has to be zeroed before
+ * sgamp_hash_init().
  */
 
 typedef struct {
-    void                *inner;    /* the state to begin with */
+    void                *inner;    /* the state before a text */
     void                *outer;    /* the second state of HMAC, or NULL */
     void                *state;
     sgamp_hash_entry_t  *entries;  /* SGAMP_HASH_ENTRIES, zeroed, or NULL */
@@ -45,8 +46,8 @@ typedef struct {
 
 
 /*
- * The SHA-256 of n bytes.  SGAMP_OK, or SGAMP_NOMEM when the library could
- * not do it.  OpenSSL's queue of errors stays as the queue was.
+ * The SHA-256 of n bytes.  SGAMP_OK, or SGAMP_NOMEM when the library has
+ * failed.  OpenSSL's queue of errors stays as the queue was.
  */
 int sgamp_sha256(u_char md[SGAMP_SHA256_LEN], const u_char *p, size_t n);
 
@@ -54,15 +55,16 @@ int sgamp_sha256(u_char md[SGAMP_SHA256_LEN], const u_char *p, size_t n);
 int sgamp_sha256_hex(u_char hex[SGAMP_SHA256_HEX_LEN], const u_char *p,
     size_t n);
 
-/* the key is used now only; NULL: there is none */
+/* the key is not used after the call; NULL: SHA-256 without a key */
 int sgamp_hash_init(sgamp_hash_t *hash, const sgamp_str_t *key);
 
 /*
- * The hash of a text in lower-case hex, not terminated.  The same addresses
- * come again and again, with each event of a message: if the caller sets
- * entries, which remain the caller's, one that is still in them costs no hash.
- * Its entries are looked for first, which may take the memory as long as some
- * other work; NULL: it has none.
+ * The same addresses come again and again, with each event of a message: if the
+ * caller sets entries, which remain the caller's, hashes are remembered.
+ * sgamp_hash_entry() returns the first of two entries that may have a text, or
+ * NULL, and starts to load them into the processor's cache: other work should
+ * come before sgamp_hash_text(), which writes the hash of the text in
+ * lower-case hex, not terminated.
  */
 sgamp_hash_entry_t *sgamp_hash_entry(const sgamp_hash_t *hash,
     const sgamp_hash_text_t text);
@@ -70,8 +72,9 @@ int sgamp_hash_text(sgamp_hash_t *hash, sgamp_hash_entry_t *entry,
     const sgamp_hash_text_t text, u_char hex[SGAMP_SHA256_HEX_LEN]);
 
 /*
- * The same for a text that comes in parts.  Here a failure empties OpenSSL's
- * queue of errors: to mark the queue before costs a fifth of a hash.
+ * The hash of a text that comes in parts.  A failure of these functions, and of
+ * sgamp_hash_text(), empties OpenSSL's queue of errors: a mark in the queue
+ * would cost a fifth of a hash.
  */
 int sgamp_hash_start(sgamp_hash_t *hash);
 int sgamp_hash_update(sgamp_hash_t *hash, const u_char *p, size_t n);

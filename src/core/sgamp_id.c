@@ -8,15 +8,15 @@
 #include "sgamp_text.h"
 
 
-#define SGAMP_ID_RESERVED_LEN  36  /* characters of the longest one */
-#define SGAMP_ID_RESERVED_LENGTHS  0x10000002deull  /* bits of theirs */
+#define SGAMP_ID_RESERVED_LEN  36  /* characters of the longest id */
+#define SGAMP_ID_RESERVED_LENGTHS  0x10000002deull  /* bits of lengths */
 
 
 static int sgamp_id_reserved(const sgamp_json_value_t *value, size_t n);
 static int sgamp_id_is_space(uint32_t c);
 
 
-/* what Amplitude refuses as a user_id, in lower case */
+/* ids that Amplitude refuses as a user_id, in lower case */
 
 static const sgamp_str_t sgamp_id_reserved_ids[] = {
     sgamp_str("anonymous"),

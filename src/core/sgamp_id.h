@@ -11,10 +11,10 @@
 #include "sgamp_json.h"
 
 
-/* whether a string has nothing but white space, as Unicode has it */
+/* whether a string has nothing but the white space of Unicode */
 int sgamp_id_blank(const sgamp_json_value_t *value);
 
-/* cuts the white space around, returns how many characters are left */
+/* cuts the white space around, returns the number of characters left */
 size_t sgamp_id_cut(sgamp_json_value_t *value);
 
 /*

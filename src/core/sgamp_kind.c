@@ -53,7 +53,7 @@ sgamp_kind(const sgamp_json_value_t *name, const sgamp_json_value_t *machine)
         return SGAMP_KIND_MACHINE_OPEN;
     }
 
-    /* SendGrid has no event of this name */
+    /* SendGrid has no event with the name "machine_open" */
 
     return (kind == SGAMP_KIND_MACHINE_OPEN) ? SGAMP_KIND_OTHER : kind;
 }

@@ -29,18 +29,18 @@ typedef enum {
     SGAMP_KIND_RECEIVED,
     SGAMP_KIND_MACHINE_OPEN,
     SGAMP_KIND_OTHER,
-    SGAMP_KINDS /* how many there are */
+    SGAMP_KINDS /* number of kinds */
 } sgamp_kind_e;
 
 
 /*
- * The kind of an event from the values of its "event" and "sg_machine_open";
- * a name is known in any letter case, and whatever is escaped in it.
+ * The kind of an event from the values of "event" and "sg_machine_open".  The
+ * letter case of "event" does not matter, nor do escapes.
  */
 sgamp_kind_e sgamp_kind(const sgamp_json_value_t *name,
     const sgamp_json_value_t *machine);
 
-/* the kind with a name in lower case, SGAMP_KIND_OTHER if there is none */
+/* the kind with a name in lower case, or SGAMP_KIND_OTHER */
 sgamp_kind_e sgamp_kind_lookup(const u_char *name, size_t len);
 
 /* the name of a kind, a string that is never freed */

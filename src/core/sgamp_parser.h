@@ -20,7 +20,7 @@
 typedef struct {
     uint32_t  start;   /* offset of the key, if the key has no escape */
     uint32_t  end;     /* past the key */
-    uint32_t  next;    /* of the next key, if it has no escape; 0: none */
+    uint32_t  next;    /* start of the next key; 0: none follows yet */
     unsigned  actions; /* of the name */
 } sgamp_mark_t;
 
@@ -29,10 +29,10 @@ typedef struct {
 
 typedef struct {
     sgamp_str_t   raw;                   /* the element as it was sent */
-    uint32_t      ends[SGAMP_MAX_KEYS];  /* past the last key of a number */
+    uint32_t      ends[SGAMP_MAX_KEYS];  /* offset past the last such key */
     uint32_t      seen;                  /* bits of the keys that occurred */
     sgamp_mark_t  marks[SGAMP_MAX_MARKS];
-    unsigned      nmarks;                /* SGAMP_MAX_MARKS are stored */
+    unsigned      nmarks;                /* may be above SGAMP_MAX_MARKS */
     unsigned      follow:1;              /* the last mark has no next yet */
     unsigned      object:1;
 } sgamp_event_t;

@@ -24,11 +24,11 @@ enum {
     SGAMP_KEY_EVENT_ID,
     SGAMP_KEY_EMAIL,
     SGAMP_KEY_MACHINE_OPEN,
-    SGAMP_KEY_COMMON /* how many there are */
+    SGAMP_KEY_COMMON /* number of these keys */
 };
 
 
-/* what becomes of the events of a name */
+/* what becomes of the events with a name */
 
 typedef struct {
     sgamp_str_t  name;       /* in lower case; not set for a known kind */
@@ -66,7 +66,7 @@ void sgamp_rules_init(sgamp_rules_t *rules);
 /* adds the next key for user_id */
 int sgamp_rules_user(sgamp_rules_t *rules, const sgamp_str_t *name);
 
-/* sends the IP address of a reader */
+/* sends the "ip" of an event that a reader causes, such as an open */
 int sgamp_rules_client_ip(sgamp_rules_t *rules);
 
 /*
@@ -75,7 +75,7 @@ int sgamp_rules_client_ip(sgamp_rules_t *rules);
  */
 int sgamp_rules_property(sgamp_rules_t *rules, const sgamp_str_t *name);
 
-/* to be called at the end: the value of a key that is hashed is sent as hash */
+/* to be called at the end: finds the keys whose values are hashed */
 void sgamp_rules_done(sgamp_rules_t *rules);
 
 /* what becomes of an event of this kind and name */

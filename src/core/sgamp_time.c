@@ -8,9 +8,9 @@
 #include "sgamp_time.h"
 
 
-#define SGAMP_TIME_MS_DIGITS     12     /* before the point: milliseconds */
-#define SGAMP_TIME_MAX_DIGITS    18     /* more do not fit */
-#define SGAMP_TIME_MAX_EXPONENT  999999 /* more changes nothing */
+#define SGAMP_TIME_MS_DIGITS     12     /* of milliseconds, at least */
+#define SGAMP_TIME_MAX_DIGITS    18     /* that fit into 64 bits */
+#define SGAMP_TIME_MAX_EXPONENT  999999 /* of a number out of range */
 
 #define SGAMP_TIME_DECODED       64     /* characters */
 
@@ -58,7 +58,7 @@ sgamp_time(const sgamp_json_value_t *value, uint64_t *ms)
 
     decoded = *value;
 
-    /* digits may be escaped, too; there are not so many then */
+    /* a string may have escapes; a longer timestamp with them is none */
 
     if (value->type == SGAMP_JSON_STRING && !value->plain) {
         n = sgamp_text_ascii(value, buf, sizeof(buf), 0);
@@ -171,7 +171,7 @@ sgamp_time_date(const sgamp_str_t *text, uint64_t *ms)
         return 0;
     }
 
-    /* a leap second is the last of a month in UTC */
+    /* a leap second is the last second of a month in UTC */
 
     if (second == SGAMP_TIME_LEAP) {
         first = sgamp_time_days(year, month, 1);
@@ -209,7 +209,7 @@ sgamp_time_is_layout(const u_char *p, const char *layout)
 
         case 'T':
 
-            /* as RFC 3339 notes, a blank is read with more ease */
+            /* RFC 3339 allows a blank, for readability */
 
             if (ch != 'T' && ch != 't' && ch != ' ') {
                 return 0;
@@ -235,7 +235,7 @@ sgamp_time_fraction(const u_char **p, const u_char *last)
     int            i, n, ms;
     const u_char  *s;
 
-    /* milliseconds, cut; -1 if there is a point and no digit */
+    /* whole milliseconds; -1: no digit follows the point */
 
     if (*p == last || **p != '.') {
         return 0;
@@ -263,7 +263,7 @@ sgamp_time_offset(const u_char *p, const u_char *last, int *offset)
 {
     static const char layout[] = "hh:mm";
 
-    /* seconds to the east of Greenwich */
+    /* in seconds, positive to the east of Greenwich */
 
     *offset = 0;
 
@@ -301,7 +301,7 @@ sgamp_time_days(int year, int month, int day)
         31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
     };
 
-    /* since the epoch, -1 if there is no such day */
+    /* days since the epoch, -1: the calendar has no such day */
 
     if (year < SGAMP_TIME_EPOCH || month < 1 || month > 12 || day < 1) {
         return -1;
@@ -311,7 +311,7 @@ sgamp_time_days(int year, int month, int day)
 
     days = (int64_t) (year - SGAMP_TIME_EPOCH) * 365;
 
-    /* leap days of the years before */
+    /* leap days of all years before this year */
 
     year--;
     days += year / 4 - year / 100 + year / 400;
@@ -368,7 +368,7 @@ sgamp_time_number(const sgamp_json_value_t *value, sgamp_time_number_t *n)
 
     if (p < last && value->type == SGAMP_JSON_NUMBER) {
 
-        /* yajl has checked that this is an exponent */
+        /* an exponent, which yajl has checked */
 
         p++;
         negative = (*p == '-');

@@ -12,10 +12,10 @@
 
 
 /*
- * A timestamp of SendGrid's in milliseconds since the epoch, cut: seconds in a
- * number or a string, of which 12 digits or more, without leading zeros, are
- * milliseconds already, or a date and time of RFC 3339 in a string.  Returns 0
- * if the value is neither.
+ * Sets *ms to a timestamp of SendGrid's, in whole milliseconds since the epoch.
+ * The value is seconds, in a number or a string, or a date and time of RFC 3339
+ * in a string.  A number with 12 digits or more, without leading zeros, is
+ * milliseconds already.  Returns 0 if the value is no timestamp.
  */
 int sgamp_time(const sgamp_json_value_t *value, uint64_t *ms);
 
