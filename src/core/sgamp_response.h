@@ -9,7 +9,7 @@
 
 
 #include "sgamp_answer.h"
-#include "sgamp_mapper.h"
+#include "sgamp_event_map.h"
 
 
 /*

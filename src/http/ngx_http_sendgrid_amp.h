@@ -14,12 +14,12 @@
 
 #include "sgamp_batch.h"
 #include "sgamp_digest.h"
-#include "sgamp_store.h"
-#include "sgamp_mapper.h"
+#include "sgamp_event_map.h"
 #include "sgamp_metrics.h"
 #include "sgamp_parser.h"
 #include "sgamp_response.h"
 #include "sgamp_signature.h"
+#include "sgamp_store.h"
 
 
 /* what differs between versions of nginx */

@@ -8,7 +8,7 @@
 #define _SGAMP_TEST_H_INCLUDED_
 
 
-#include "sgamp_mapper.h"
+#include "sgamp_event_map.h"
 #include "tap.h"
 
 

@@ -4,7 +4,7 @@
  */
 
 
-#include "sgamp_rules.h"
+#include "sgamp_event_rules.h"
 #include "sgamp_text.h"
 
 

@@ -4,7 +4,7 @@
  */
 
 
-#include "sgamp_filter.h"
+#include "sgamp_event_filter.h"
 #include "sgamp_id.h"
 #include "sgamp_member.h"
 #include "sgamp_run.h"

@@ -4,7 +4,7 @@
  */
 
 
-#include "sgamp_hashed.h"
+#include "sgamp_event_hash.h"
 #include "sgamp_id.h"
 #include "sgamp_text.h"
 

@@ -4,11 +4,11 @@
  */
 
 
-#ifndef _SGAMP_FILTER_H_INCLUDED_
-#define _SGAMP_FILTER_H_INCLUDED_
+#ifndef _SGAMP_EVENT_FILTER_H_INCLUDED_
+#define _SGAMP_EVENT_FILTER_H_INCLUDED_
 
 
-#include "sgamp_hashed.h"
+#include "sgamp_event_hash.h"
 #include "sgamp_parser.h"
 
 
@@ -41,4 +41,4 @@ void sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
 int sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink);
 
 
-#endif /* _SGAMP_FILTER_H_INCLUDED_ */
+#endif /* _SGAMP_EVENT_FILTER_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _SGAMP_HASHED_H_INCLUDED_
-#define _SGAMP_HASHED_H_INCLUDED_
+#ifndef _SGAMP_EVENT_HASH_H_INCLUDED_
+#define _SGAMP_EVENT_HASH_H_INCLUDED_
 
 
 #include "sgamp_digest.h"
@@ -88,4 +88,4 @@ void sgamp_hashed_put(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
     sgamp_hashed_value_t *value);
 
 
-#endif /* _SGAMP_HASHED_H_INCLUDED_ */
+#endif /* _SGAMP_EVENT_HASH_H_INCLUDED_ */

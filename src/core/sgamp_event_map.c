@@ -6,8 +6,8 @@
 
 #include <arpa/inet.h>
 
+#include "sgamp_event_map.h"
 #include "sgamp_id.h"
-#include "sgamp_mapper.h"
 #include "sgamp_text.h"
 #include "sgamp_time.h"
 

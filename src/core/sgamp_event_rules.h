@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _SGAMP_RULES_H_INCLUDED_
-#define _SGAMP_RULES_H_INCLUDED_
+#ifndef _SGAMP_EVENT_RULES_H_INCLUDED_
+#define _SGAMP_EVENT_RULES_H_INCLUDED_
 
 
 #include "sgamp_kind.h"
@@ -83,4 +83,4 @@ const sgamp_rules_event_t *sgamp_rules_event(const sgamp_rules_t *rules,
     sgamp_kind_e kind, const sgamp_str_t *name);
 
 
-#endif /* _SGAMP_RULES_H_INCLUDED_ */
+#endif /* _SGAMP_EVENT_RULES_H_INCLUDED_ */

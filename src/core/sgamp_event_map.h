@@ -4,13 +4,13 @@
  */
 
 
-#ifndef _SGAMP_MAPPER_H_INCLUDED_
-#define _SGAMP_MAPPER_H_INCLUDED_
+#ifndef _SGAMP_EVENT_MAP_H_INCLUDED_
+#define _SGAMP_EVENT_MAP_H_INCLUDED_
 
 
 #include "sgamp_batch.h"
-#include "sgamp_filter.h"
-#include "sgamp_rules.h"
+#include "sgamp_event_filter.h"
+#include "sgamp_event_rules.h"
 
 
 /* bytes of an event up to its user_id's end: each character two escapes */
@@ -79,4 +79,4 @@ void sgamp_mapped_user(const sgamp_str_t *mapped, sgamp_str_t *user);
 const char *sgamp_reason(sgamp_reason_e reason);
 
 
-#endif /* _SGAMP_MAPPER_H_INCLUDED_ */
+#endif /* _SGAMP_EVENT_MAP_H_INCLUDED_ */
