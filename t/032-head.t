@@ -17,6 +17,7 @@ use Faults;
 use Gateway;
 use Metrics qw(get);
 use Sign;
+use Util qw(has_http2 lines spew);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -317,15 +318,12 @@ for my $case ([ 'client sent no credentials', key => undef ],
 # HTTP/2
 
 SKIP: {
-	skip('no HTTP/2', 8) if !Gateway::has('http_v2_module')
-		|| `curl -V 2>&1` !~ /HTTP2/;
+	skip('no HTTP/2', 8) if !has_http2();
 
 	my $good = '-u ' . KEY . ':' . SECRET;
 	my $file = Gateway::root() . '/webhook';
 
-	open my $fh, '>', $file or die "$file: $!\n";
-	print $fh $body;
-	close $fh;
+	spew($file, $body);
 
 	my $data = "--data-binary \@$file";
 
@@ -431,8 +429,7 @@ sub regions {
 	my @lines;
 
 	$ngx->wait_for(sub {
-		open my $log, '<', Gateway::root() . '/regions.log' or return;
-		chomp(@lines = <$log>);
+		chomp(@lines = lines(Gateway::root() . '/regions.log'));
 		return ($lines[-1] // '') eq '[-]';
 	});
 
@@ -479,10 +476,7 @@ sub http2 {
 	`curl -s --max-time 30 --http2-prior-knowledge $arguments $url`;
 
 	return $ngx->wait_for(sub {
-		open my $log, '<', $access or die "$access: $!\n";
-		seek $log, $at, 0;
-
-		my ($line) = map { m!^HTTP/2\.0 (.*)\n! } <$log>;
+		my ($line) = map { m!^HTTP/2\.0 (.*)\n! } lines($access, $at);
 		return $line;
 	});
 }

@@ -12,6 +12,7 @@ use Time::HiRes qw(time);
 
 use Amplitude;
 use Gateway;
+use Util qw(active has_http2 lines spew summary);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -117,7 +118,7 @@ subtest('two requests after each other on one connection' => sub {
 	my $second = Webhook->new(undef, webhook(events(4, 'b')),
 		after => $first);
 	Webhook::run($second);
-	is_deeply($second->{response}{json}, summary(4, 1), 'second');
+	is_deeply($second->{response}{json}, summary(4, forwarded => 4), 'second');
 });
 
 subtest('pipelined' => sub {
@@ -133,7 +134,8 @@ subtest('pipelined' => sub {
 
 	for my $i (1 .. 6) {
 		is_deeply($client->{response}{json}, summary(5 * $i,
-			$i % 2 ? int((5 * $i + 9) / 10) : 1), "answer $i");
+			forwarded => 5 * $i, batches => $i % 2
+				? int((5 * $i + 9) / 10) : 1), "answer $i");
 
 		if ($i < 6) {
 			$client = Webhook->new(undef, '', raw => '', after => $client,
@@ -160,7 +162,7 @@ subtest('pipelined after an error' => sub {
 });
 
 SKIP: {
-	if (!Gateway::has('http_v2_module') || `curl -V 2>&1` !~ /HTTP2/) {
+	if (!has_http2()) {
 		skip 'no HTTP/2', 1;
 	}
 
@@ -169,9 +171,7 @@ SKIP: {
 	for my $n (25, 3000) {
 		my @events = events($n);
 
-		open my $fh, '>', $file or die "$file: $!\n";
-		print $fh webhook(@events);
-		close $fh;
+		spew($file, webhook(@events));
 
 		subtest("HTTP/2, $n events" => sub {
 			http2(\@events, "--data-binary \@$file");
@@ -192,9 +192,7 @@ SKIP: {
 		my $pad = '"' . ('x' x 100000) . '"';
 		my @large = map { event($_, pad => $pad) } 1 .. 30;
 
-		open my $fh, '>', $file or die "$file: $!\n";
-		print $fh webhook(@large);
-		close $fh;
+		spew($file, webhook(@large));
 
 		http2(\@large, "--data-binary \@$file", uri => '/serial',
 			steps => [ { delay => 0.9, times => 0 } ]);
@@ -216,7 +214,8 @@ subtest('events leave while the body still arrives' => sub {
 	$client = Webhook->new(undef, '', raw => substr($body, $at),
 		after => $client);
 	Webhook::run($client);
-	is_deeply($client->{response}{json}, summary(25, 3), 'answer');
+	is_deeply($client->{response}{json}, summary(25, forwarded => 25,
+		batches => 3), 'answer');
 	stored(@events);
 });
 
@@ -305,7 +304,8 @@ subtest('5000 events, 1.2 s an answer' => sub {
 
 	my $r = post($ngx->port(), webhook(@many));
 
-	is_deeply($r->{json}, summary(5000, 5), 'answer');
+	is_deeply($r->{json}, summary(5000, forwarded => 5000, batches => 5),
+		'answer');
 	is($amp->max_in_flight(), 2, 'two batches at a time');
 	cmp_ok($r->{time}, '>=', 3.6, 'three rounds');
 	stored(@many);
@@ -319,7 +319,8 @@ subtest('concurrency of 16' => sub {
 
 	my $r = post($ngx->port(), webhook(@many), uri => '/sixteen');
 
-	is_deeply($r->{json}, summary(200, 20), 'answer');
+	is_deeply($r->{json}, summary(200, forwarded => 200, batches => 20),
+		'answer');
 	is($amp->max_in_flight(), 16, '16 batches at a time');
 	stored(@many);
 });
@@ -362,8 +363,8 @@ subtest('clients that hang up' => sub {
 
 	Webhook::run(@clients);
 	ok($ngx->wait_for(sub { !$amp->in_flight() }), 'nothing is in flight');
-	ok($ngx->wait_for(sub { active() == 1 }), 'no connection is left')
-		or diag(active());
+	ok($ngx->wait_for(sub { active($ngx) == 1 }), 'no connection is left')
+		or diag(active($ngx));
 	delivered('the next webhook');
 });
 
@@ -419,14 +420,6 @@ sub run_for {
 }
 
 
-sub summary {
-	my ($n, $batches) = @_;
-
-	return { received => $n, forwarded => $n, ignored => 0, rejected => 0,
-		batches => $batches };
-}
-
-
 sub http2 {
 	my ($events, $arguments, %o) = @_;
 
@@ -446,16 +439,5 @@ sub http2 {
 # stalled webhooks in the access log
 
 sub logged {
-	open my $fh, '<', $log or return 0;
-
-	return scalar grep { /^408$/ } <$fh>;
-}
-
-
-# connections that nginx has, that of the question included
-
-sub active {
-	my $r = post($ngx->port(), '', method => 'GET', uri => '/stub');
-
-	return $r->{body} =~ /Active connections: (\d+)/ ? $1 : -1;
+	return scalar grep { /^408$/ } lines($log);
 }

@@ -13,6 +13,7 @@ use MIME::Base64 qw(encode_base64);
 
 use Amplitude;
 use Gateway;
+use Util qw(slurp);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -210,19 +211,8 @@ $ngx->done();
 # 500 is logged with its reason: one function alone makes it
 
 my @silent = map { /ngx_http_sendgrid_amp_fail\([^;]*_INTERNAL\)/g }
-	map { text($_) } glob "$FindBin::Bin/../src/http/*.c";
+	map { slurp($_) } glob "$FindBin::Bin/../src/http/*.c";
 
 is(scalar @silent, 1, 'no 500 without a line in the log');
 
 done_testing();
-
-###############################################################################
-
-sub text {
-	my ($file) = @_;
-
-	open my $fh, '<', $file or die "$file: $!";
-	local $/;
-
-	return scalar <$fh>;
-}

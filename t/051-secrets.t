@@ -12,6 +12,7 @@ use Amplitude;
 use Gateway;
 use Metrics;
 use Sign;
+use Util qw(has_http2 spew written);
 use Webhook;
 
 my $root = Gateway::root();
@@ -259,10 +260,7 @@ $locations
 
 END { unlink "$root.users" }
 
-open my $fh, '>', "$root.users" or die "$root.users: $!\n";
-print $fh KEY, ':{PLAIN}', SECRET, "\n";
-close $fh;
-
+spew("$root.users", KEY . ':{PLAIN}' . SECRET . "\n");
 $ngx->start();
 
 my $port = $ngx->port();
@@ -418,8 +416,7 @@ is(logged($body, uri => '/plain', after => $client), "204 $user",
 # HTTP/2
 
 SKIP: {
-	skip('no HTTP/2', 4) if !Gateway::has('http_v2_module')
-		|| `curl -V 2>&1` !~ /HTTP2/;
+	skip('no HTTP/2', 4) if !has_http2();
 
 	for my $case ([ '/sendgrid', 200 ], [ '/denied/page', 403 ],
 		[ '/small/named', 413 ])
@@ -541,9 +538,8 @@ sub added {
 	my @lines;
 
 	$ngx->wait_for(sub {
-		open my $access, '<', "$root/access.log" or return;
-		seek $access, $at, 0;
-		@lines = grep { /\n$/ && !m!^/(?:amplitude|answer)! } <$access>;
+		@lines = grep { /\n$/ && !m!^/(?:amplitude|answer)! }
+			split /^/, written("$root/access.log", $at);
 		return @lines >= $n;
 	});
 

@@ -9,10 +9,11 @@ use strict;
 use Test::More;
 
 use JSON::PP ();
-use List::Util qw(max min);
+use List::Util qw(max min uniq);
 
 use Amplitude;
 use Gateway;
+use Util qw(lines summary);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -804,16 +805,6 @@ sub sent {
 }
 
 
-sub lines {
-	my ($file, $from) = @_;
-
-	open my $fh, '<:raw', $file or return;
-	seek $fh, $from, 0;
-
-	return <$fh>;
-}
-
-
 sub line {
 	my ($text) = @_;
 	my $line = eval { $json->decode($text) };
@@ -825,18 +816,4 @@ sub line {
 	ok($text =~ /,"event":(.*)\}\n\z/s, 'ends with the event');
 
 	return { %$line, raw => $1 };
-}
-
-
-sub summary {
-	my ($n, %o) = @_;
-
-	return { received => $n, forwarded => 0, ignored => 0, rejected => 0,
-		batches => 1, %o };
-}
-
-
-sub uniq {
-	my %seen;
-	return grep { !$seen{$_}++ } @_;
 }

@@ -13,6 +13,7 @@ use POSIX qw(strftime);
 
 use Amplitude;
 use Gateway;
+use Util qw(lines);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -68,7 +69,7 @@ subtest('a line for each' => sub {
 	is_deeply($r->{json}, { received => 11, forwarded => 2, ignored => 0,
 		rejected => 9, batches => 1 }, 'answer');
 
-	my @lines = slurp('dead');
+	my @lines = lines("$root/dead");
 
 	is(scalar @lines, scalar @unusable, 'lines');
 
@@ -91,7 +92,7 @@ subtest('an event with line feeds stays on its line' => sub {
 	post($ngx->port(),
 		qq([{\r\n\t"event" : "open" ,\r\n"a":[\n1\n,\n2]\n}]));
 
-	my @lines = slurp('dead');
+	my @lines = lines("$root/dead");
 
 	is(scalar @lines, 1, 'one line');
 	is_deeply(eval { $json->decode($lines[0])->{event} },
@@ -131,7 +132,7 @@ subtest('regions' => sub {
 		is(post($ngx->port(), '[7]', uri => $uri)->{status}, 200,
 			"$uri: status");
 
-		my $line = eval { $json->decode((slurp('dead'))[0]) } || {};
+		my $line = eval { $json->decode((lines("$root/dead"))[0]) } || {};
 
 		is($line->{region}, $region, $uri);
 	}
@@ -160,16 +161,17 @@ subtest('inheritance' => sub {
 		[ '/off', undef ])
 	{
 		my ($uri, $file) = @$case;
-		my %before = map { $_ => scalar(() = slurp($_)) } @files;
+		my %before = map { $_ => scalar(() = lines("$root/$_")) } @files;
 		my $r = post($ngx->port(), '[7]', uri => $uri);
-		my %more = map { $_ => scalar(() = slurp($_)) - $before{$_} } @files;
+		my %more = map { $_ => scalar(() = lines("$root/$_"))
+			- $before{$_} } @files;
 
 		is($r->{status}, 200, 'answer');
 		is($r->{json}{rejected}, 1, 'rejected');
 		is(join(' ', grep { $more{$_} } @files), $file // '', $uri);
 	}
 
-	like((slurp('other'))[0], qr!"region":"/amplitude/us"!, 'region');
+	like((lines("$root/other"))[0], qr!"region":"/amplitude/us"!, 'region');
 });
 
 subtest('whole lines, however many write' => sub {
@@ -183,7 +185,7 @@ subtest('whole lines, however many write' => sub {
 	is(scalar(grep { $_->{status} == 200 && $_->{json}{rejected} == 12 } @r),
 		60, 'answers');
 
-	my @lines = slurp('dead');
+	my @lines = lines("$root/dead");
 	# JSON::PP reads each character of a string by itself
 
 	my %seen = map { my $line = eval { $json->decode(s/x{20,}/x/gr) } || {};
@@ -204,7 +206,7 @@ subtest('reopened on USR1' => sub {
 
 	ok($ngx->wait_for(sub {
 		post($ngx->port(), '[2]');
-		my @lines = slurp('dead');
+		my @lines = lines("$root/dead");
 		return @lines >= 4;
 	}), 'is written to');
 	is(mode('dead'), '0640', 'mode');
@@ -310,7 +312,7 @@ sub written {
 	post($ngx->port(), $body);
 
 	return [ map { /,"event":(.*)\}\n\z/ ? $1 : "no line: $_" }
-		slurp('dead') ];
+		lines("$root/dead") ];
 }
 
 
@@ -318,13 +320,4 @@ sub mode {
 	my ($name) = @_;
 
 	return sprintf '%04o', (stat "$root/$name")[2] & 07777;
-}
-
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', "$root/$name" or return;
-
-	return <$fh>;
 }

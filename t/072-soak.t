@@ -14,6 +14,7 @@ use Time::HiRes qw(setitimer ITIMER_REAL time);
 
 use Amplitude;
 use Gateway;
+use Util qw(lines);
 use Webhook;
 
 use constant {
@@ -128,13 +129,3 @@ ok($ngx->wait_for(sub { $amp->in_flight() == 0 }), 'nothing is in flight');
 is_deeply([ $amp->violations() ], [], 'the contract is kept');
 $ngx->done(qr/worker process \d+ exited on signal 9/);
 done_testing();
-
-###############################################################################
-
-sub lines {
-	my ($file) = @_;
-
-	open my $fh, '<:raw', $file or return;
-
-	return map { s/\n\z//r } <$fh>;
-}

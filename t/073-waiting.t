@@ -11,6 +11,7 @@ use Time::HiRes qw(setitimer ITIMER_REAL time);
 
 use Amplitude;
 use Gateway;
+use Util qw(active);
 use Webhook;
 
 my $amp = Amplitude->new(keep => 0);
@@ -66,7 +67,7 @@ subtest('clients that leave while their webhook waits' => sub {
 	Webhook::run(map { Webhook->new($ngx->port(), webhook(events(5, "l$_-")),
 		uri => '/short', end => ('reset', 'close')[$_ % 2]) } 1 .. 50);
 
-	ok($ngx->wait_for(sub { active() == 1 }, 15), 'are not kept for ever');
+	ok($ngx->wait_for(sub { active($ngx) == 1 }, 15), 'are not kept for ever');
 	is($amp->in_flight(), 0, 'nothing is in flight');
 });
 
@@ -113,11 +114,3 @@ SKIP: {
 is_deeply([ $amp->violations() ], [], 'the contract is kept');
 $ngx->done();
 done_testing();
-
-###############################################################################
-
-sub active {
-	my $r = post($ngx->port(), '', method => 'GET', uri => '/stub');
-
-	return $r->{body} =~ /Active connections: (\d+)/ ? $1 : -1;
-}

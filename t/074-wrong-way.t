@@ -13,6 +13,7 @@ use JSON::PP ();
 
 use Amplitude;
 use Gateway;
+use Util qw(written);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -430,7 +431,7 @@ subtest('batches that wait for another are sent at once after it' => sub {
 subtest('another webhook tells that a bad one is one' => sub {
 	my $way = way();
 	my $body = '[' . event('bad');
-	my $dead = length slurp("$root/dead");
+	my $dead = length written("$root/dead");
 
 	$amp->clear();
 	$amp->script({ match => qr/event-bad/, status => 400, body => '' },
@@ -450,7 +451,7 @@ subtest('another webhook tells that a bad one is one' => sub {
 	is($second->{status}, 200, 'the other one');
 	is($first->{status}, 200, 'status');
 	is($first->{json}{rejected}, 2, 'rejected');
-	like(substr(slurp("$root/dead"), $dead), qr/amplitude_400.*event-bad/,
+	like(written("$root/dead", $dead), qr/amplitude_400.*event-bad/,
 		'dead letter');
 });
 
@@ -522,7 +523,7 @@ sub way {
 sub sent {
 	my ($uri, $events, @steps) = @_;
 	my $from = length $ngx->log();
-	my $dead = length slurp("$root/dead");
+	my $dead = length written("$root/dead");
 
 	$amp->clear();
 	$amp->script(@steps) if @steps;
@@ -531,17 +532,7 @@ sub sent {
 
 	$r->{requests} = [ $amp->requests() ];
 	$r->{log} = $ngx->log($from);
-	$r->{dead} = substr(slurp("$root/dead"), $dead);
+	$r->{dead} = written("$root/dead", $dead);
 
 	return $r;
-}
-
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', $name or return '';
-	local $/;
-
-	return scalar(<$fh>) // '';
 }

@@ -14,6 +14,7 @@ use Time::HiRes qw(sleep time);
 use Amplitude;
 use Gateway;
 use Http2;
+use Util qw(written);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -360,7 +361,7 @@ for my $listen ($realip ? ($pp, Gateway->port(4)) : ()) {
 			{ match => qr/event-2"/, delay => 0.4 },
 			{ match => qr/event-3"/, delay => 0.1 });
 
-		my $lines = slurp("$root/pp.log") =~ tr/\n//;
+		my $lines = written("$root/pp.log") =~ tr/\n//;
 		my $body = webhook(events(6));
 		my $r = post($listen, '', raw => "PROXY TCP4 203.0.113.7 192.0.2.1 "
 			. "4711 80\r\n" . Webhook::request_head(length $body) . $body);
@@ -371,7 +372,7 @@ for my $listen ($realip ? ($pp, Gateway->port(4)) : ()) {
 		my @log;
 
 		$ngx->wait_for(sub {
-			@log = split /\n/, slurp("$root/pp.log");
+			@log = split /\n/, written("$root/pp.log");
 			splice @log, 0, $lines;
 			return @log == 7;
 		});
@@ -489,7 +490,7 @@ for my $case ([ 'HTTP/1, closed' => 'close', 400 ],
 
 	subtest("a sender that hangs up: $name" => sub {
 		my @events = events(2);
-		my $from = slurp("$root/access.log") =~ tr/\n//;
+		my $from = written("$root/access.log") =~ tr/\n//;
 
 		$amp->clear();
 		$amp->script({ match => qr/event-1"/, delay => 0.5 },
@@ -513,7 +514,7 @@ for my $case ([ 'HTTP/1, closed' => 'close', 400 ],
 		}
 
 		my $line = $ngx->wait_for(sub {
-			(split /\n/, slurp("$root/access.log"))[$from] }) // '';
+			(split /\n/, written("$root/access.log"))[$from] }) // '';
 
 		like($line, qr!^POST /pair (?:$status) 2 2 !, 'the log');
 		is(keys %{ $amp->stored() }, 2, 'stored');
@@ -524,7 +525,7 @@ for my $case ([ 'HTTP/1, closed' => 'close', 400 ],
 if ($http2) {
 	subtest('HTTP/2: a window update finds that the connection is lost' => sub {
 		my ($worker) = $ngx->workers();
-		my $from = slurp("$root/access.log") =~ tr/\n//;
+		my $from = written("$root/access.log") =~ tr/\n//;
 		my $log = length $ngx->log();
 		my @e = events(3);
 
@@ -545,7 +546,7 @@ if ($http2) {
 		kill CONT => $worker;
 
 		my $line = $ngx->wait_for(sub {
-			(split /\n/, slurp("$root/access.log"))[$from] }) // '';
+			(split /\n/, written("$root/access.log"))[$from] }) // '';
 
 		like($line, qr!^POST /serial (?:400|499) !, 'the log');
 		unlike($ngx->log($log), qr/\[error\]/, 'no error');
@@ -556,7 +557,7 @@ if ($http2) {
 
 subtest('a client that stalls while a batch is sent again' => sub {
 	my $body = '[' . event(1);
-	my $from = slurp("$root/access.log") =~ tr/\n//;
+	my $from = written("$root/access.log") =~ tr/\n//;
 
 	$amp->clear();
 	$amp->script({ status => 503 }, { delay => 2.5 });
@@ -575,7 +576,7 @@ subtest('a client that stalls while a batch is sent again' => sub {
 	is(keys %{ $amp->stored() }, 1, 'the batch is delivered');
 
 	my $line = $ngx->wait_for(sub {
-		(split /\n/, slurp("$root/access.log"))[$from] }) // '';
+		(split /\n/, written("$root/access.log"))[$from] }) // '';
 
 	like($line, qr!^POST /stalled 408 1 1 timed_out$!, 'the log');
 });
@@ -658,14 +659,4 @@ sub figure {
 	}
 
 	return $n;
-}
-
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', $name or return '';
-	local $/;
-
-	return scalar(<$fh>) // '';
 }

@@ -18,6 +18,7 @@ use constant FIONREAD => 0x541b;
 
 use Amplitude;
 use Gateway;
+use Util qw(slurp spew);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -32,7 +33,7 @@ mkdir $dir;
 my $ngx = gateway();
 
 subtest('a line that was cut before nginx started' => sub {
-	fill('{"time":"cut');
+	spew($file, '{"time":"cut');
 	$ngx->start();
 
 	is(rejected(1)->{status}, 200, 'status');
@@ -41,7 +42,7 @@ subtest('a line that was cut before nginx started' => sub {
 
 subtest('a line that was cut by somebody else' => sub {
 	for my $how (qw(append reopen reload)) {
-		fill(qq({"time":"$how));
+		spew($file, qq({"time":"$how));
 
 		if ($how eq 'reopen') {
 			kill USR1 => $ngx->{pid};
@@ -56,32 +57,32 @@ subtest('a line that was cut by somebody else' => sub {
 });
 
 subtest('the name is of another file since it was reopened' => sub {
-	fill('');
+	spew($file, '');
 	kill USR1 => $ngx->{pid};
 	ok(reopened(), 'reopened');
 	rename $file, "$dir/moved";
-	fill('');
+	spew($file, '');
 	rejected(1);
 
-	is(slurp(), '', 'nothing in the other file');
+	is(slurp($file), '', 'nothing in the other file');
 	is(slurp("$dir/moved") =~ tr/\n//, 1, 'a line in its own');
 	kill USR1 => $ngx->{pid};
 	ok(reopened(), 'reopened again');
 });
 
 subtest('an event without a line feed is no cut line' => sub {
-	fill('');
+	spew($file, '');
 	rejected(1);
 	rejected(2);
 
-	is(slurp() =~ tr/\n//, 2, 'no empty lines');
+	is(slurp($file) =~ tr/\n//, 2, 'no empty lines');
 });
 
 subtest('a file that may not be read' => sub {
 	plan(skip_all => 'root reads all') if $> == 0;
 
 	chmod 0200, $file;
-	fill('{"time":"cut');
+	spew($file, '{"time":"cut');
 	kill USR1 => $ngx->{pid};
 	ok(reopened(), 'reopened');
 	rejected(1);
@@ -100,7 +101,7 @@ subtest('what the log says of a limit' => sub {
 	# the limit is one of the error log as well, which is shorter
 
 	$ngx = gateway();
-	fill("\n" x 300000);
+	spew($file, "\n" x 300000);
 	$ngx->start();
 	rejected(1);
 
@@ -131,7 +132,7 @@ subtest('a limit of the size' => sub {
 	plan(skip_all => 'no prlimit') if system('prlimit > /dev/null 2>&1');
 
 	$ngx = gateway(main => 'worker_processes 2;');
-	fill("\n" x 300000);
+	spew($file, "\n" x 300000);
 	$ngx->start();
 
 	my @workers;
@@ -204,7 +205,7 @@ subtest('a disk that is full' => sub {
 
 subtest('a lock that is held' => sub {
 	$ngx = gateway(server => 'location = /x { return 204; }');
-	fill('');
+	spew($file, '');
 	$ngx->start();
 
 	open my $fh, '>>', $file or die "$file: $!\n";
@@ -226,7 +227,7 @@ subtest('a lock that is held' => sub {
 
 subtest('many workers, long and short lines' => sub {
 	$ngx = gateway(main => 'worker_processes 4;');
-	fill('');
+	spew($file, '');
 	$ngx->start();
 
 	my @r = Webhook::run(map { client($_, 300, 10 ** ($_ % 5)) } 1 .. 40);
@@ -341,7 +342,7 @@ SKIP: {
 
 		chmod 0755, $dir;
 		$ngx = gateway(user => $user);
-		fill('');
+		spew($file, '');
 		$ngx->start();
 		chmod 0666, $file;
 		rejected($_) for 1 .. 5;
@@ -405,25 +406,6 @@ sub limit {
 }
 
 
-sub fill {
-	my ($text) = @_;
-
-	open my $fh, '>', $file or die "$file: $!\n";
-	print $fh $text;
-	close $fh;
-}
-
-
-sub slurp {
-	my ($name) = (@_, $file);
-
-	open my $fh, '<:raw', $name or die "$name: $!\n";
-	local $/;
-
-	return scalar(<$fh>) // '';
-}
-
-
 # whether the worker has opened the file again, and not written since: nginx
 # opens it for writing only
 
@@ -478,7 +460,7 @@ sub state {
 
 sub read_ids {
 	return [ map { (eval { $json->decode($_) } || {})->{event}{id} // 'cut' }
-		split /\n/, slurp() ];
+		split /\n/, slurp($file) ];
 }
 
 
@@ -489,7 +471,7 @@ sub whole {
 	my ($acked, $max) = @_;
 	my ($cut, $glued, %seen) = (0, 0);
 
-	for (grep { $_ ne '' } split /\n/, slurp()) {
+	for (grep { $_ ne '' } split /\n/, slurp($file)) {
 		# JSON::PP reads each character of a string by itself
 
 		my $line = eval { $json->decode(s/x{20,}/x/gr) };

@@ -15,6 +15,7 @@ use Time::HiRes qw(sleep time);
 use Amplitude;
 use Gateway;
 use Sign;
+use Util qw(curl has_http2 slurp written);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -396,7 +397,7 @@ subtest('no rejected event is written before verification' => sub {
 
 		refused('mismatch', $text, uri => $uri,
 			headers => [ $other->headers($text) ]);
-		is(slurp("$root/dead"), '', 'no dead letter');
+		is(written("$root/dead"), '', 'no dead letter');
 		unlike($ngx->log($from), qr/rejected/, 'nothing is logged');
 	}
 
@@ -409,7 +410,7 @@ subtest('no rejected event is written before verification' => sub {
 	is($r->{json}{forwarded}, 1, 'forwarded');
 	logged('200 ok - 5 1 0 4 1 0 us');
 
-	my @reasons = slurp("$root/dead") =~ /"reason":"(\w+)"/g;
+	my @reasons = written("$root/dead") =~ /"reason":"(\w+)"/g;
 
 	is("@reasons", 'not_an_object no_event_type no_user_id not_an_object',
 		'in their order');
@@ -424,7 +425,7 @@ subtest('no rejected event is written before verification' => sub {
 
 	is(post($port, $text, uri => '/dead/report', headers =>
 		[ $other->headers($text) ])->{status}, 200, 'report writes them');
-	is(scalar(() = slurp("$root/dead") =~ /\n/g), 8, 'four more lines');
+	is(scalar(() = written("$root/dead") =~ /\n/g), 8, 'four more lines');
 });
 
 # nothing leaves before the last byte
@@ -577,8 +578,7 @@ for my $end (qw(half close reset)) {
 is(signed($body, $one)->{status}, 200, 'after clients that went away');
 
 SKIP: {
-	skip 'no HTTP/2', 4 if !Gateway->has('http_v2_module')
-		|| `curl -V 2>/dev/null` !~ /HTTP2/;
+	skip 'no HTTP/2', 4 if !has_http2();
 
 	my $text = webhook(events(1000));
 	my $file = Sign::file($text);
@@ -590,12 +590,11 @@ SKIP: {
 
 		$amp->clear();
 
-		open my $curl, '-|', 'curl', '-s', '--http2-prior-knowledge', '-w',
+		my ($out) = curl('--http2-prior-knowledge', '-w',
 			'%{http_code} %{http_version}', '-u', KEY . ':' . SECRET, @headers,
-			'--data-binary', "\@$file", "http://127.0.0.1:$port2/sendgrid"
-			or die "curl: $!";
+			'--data-binary', "\@$file", "http://127.0.0.1:$port2/sendgrid");
 
-		like(join('', <$curl>), qr/$status 2$/, "HTTP/2: $status");
+		like($out, qr/$status 2$/, "HTTP/2: $status");
 		is(scalar keys %{ $amp->stored() }, $n, 'stored');
 	}
 }
@@ -649,7 +648,7 @@ subtest('memory of rejected events' => sub {
 		2 * length $text, 'is no more than twice that of the webhook');
 });
 
-unlike($ngx->log() . slurp("$root/access.log"), qr/\Q$signature\E|\Q$k1\E|
+unlike($ngx->log() . written("$root/access.log"), qr/\Q$signature\E|\Q$k1\E|
 	\Q$k2\E|\Q${\SECRET}\E|\Q${\KEY}\E/x, 'no signature or key in a log');
 
 is_deeply([ $amp->violations() ], [], 'the contract is kept');
@@ -729,7 +728,7 @@ sub logged {
 	my $last;
 
 	$ngx->wait_for(sub {
-		($last) = slurp("$root/access.log") =~ /([^\n]*)\n\z/;
+		($last) = written("$root/access.log") =~ /([^\n]*)\n\z/;
 		return defined $last && $last =~ /^\Q$want\E/;
 	}, 1);
 
@@ -741,14 +740,4 @@ sub member {
 	my ($v, $name) = @_;
 
 	return (map { $v->{$_} } grep { m!/\Q$name\E$! } keys %$v)[0];
-}
-
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', $name or return '';
-	local $/;
-
-	return scalar(<$fh>) // '';
 }

@@ -14,6 +14,7 @@ use POSIX ();
 use Amplitude;
 use Gateway;
 use Sign;
+use Util qw(slurp written);
 use Webhook;
 
 my $root = Gateway::root();
@@ -423,7 +424,7 @@ my $log = $ngx->log();
 
 unlike($log =~ s/.*\b404\b.*|.*(?:No such file|is not found).*//gr, qr/${\KEY}/,
 	'no key in the error log');
-unlike(slurp("$root/access.log"), qr/${\KEY}/, 'nor in the access log');
+unlike(written("$root/access.log"), qr/${\KEY}/, 'nor in the access log');
 
 my ($line) = $log =~ /([^\n]*connect\(\) failed[^\n]*)/;
 
@@ -478,14 +479,4 @@ sub answer {
 
 sub short {
 	return substr($_[0] =~ s/\s+/ /gr, 0, 70);
-}
-
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', $name or return '';
-	local $/;
-
-	return scalar(<$fh>) // '';
 }

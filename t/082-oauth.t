@@ -10,6 +10,7 @@ use Test::More;
 use Amplitude;
 use Gateway;
 use Sign;
+use Util qw(slurp);
 use Webhook;
 
 my $port = Gateway->port();
@@ -116,12 +117,10 @@ done_testing();
 sub example {
 	my ($name) = @_;
 
-	open my $fh, '<', "$FindBin::Bin/../docs/security.md"
-		or die "docs/security.md: $!\n";
-	local $/;
+	my $docs = slurp("$FindBin::Bin/../docs/security.md");
 
-	return split /^(?=location)/m, $1, 2
-		if <$fh> =~ /<!-- t\/082-oauth\.t: $name -->\s*```nginx\n(.*?)```/s;
+	return split /^(?=location)/m, $1, 2 if $docs
+		=~ /<!-- t\/082-oauth\.t: $name -->\s*```nginx\n(.*?)```/s;
 
 	die "no example \"$name\" in docs/security.md\n";
 }

@@ -17,6 +17,7 @@ use Amplitude;
 use Gateway;
 use Metrics qw(metrics changed);
 use Sign;
+use Util qw(curl has_http2 spew written);
 use Webhook;
 
 $SIG{PIPE} = 'IGNORE';
@@ -250,7 +251,7 @@ for my $body ('[' . join(',', map { event($_) } 1 .. 7) . '}',
 		'... but lines');
 }
 
-my ($out, $exit) = curl('[' . join(',', map { event($_) } 1 .. 300) . '}',
+my ($out, $exit) = curl_post('[' . join(',', map { event($_) } 1 .. 300) . '}',
 	"http://127.0.0.1:$port/three?dry=1");
 is($exit, 18, 'curl sees that it is cut short');
 
@@ -271,19 +272,18 @@ is(scalar $amp->requests(), 0, '... nothing is sent');
 # HTTP/2
 
 SKIP: {
-	skip('no HTTP/2', 4) if !Gateway::has('http_v2_module')
-		|| `curl -V 2>&1` !~ /HTTP2/;
+	skip('no HTTP/2', 4) if !has_http2();
 
 	my $many = webhook(events(3000));
 	my $port2 = $port + 1;
 
-	($out, $exit) = curl($many, "http://127.0.0.1:$port2/three?dry=1",
+	($out, $exit) = curl_post($many, "http://127.0.0.1:$port2/three?dry=1",
 		'--http2-prior-knowledge');
 	is($exit, 0, 'HTTP/2');
 	is(() = $out =~ /\n/g, 1000, '... lines');
 	ok(eval { $json->decode($_) for split /\n/, $out; 1 }, '... of JSON');
 
-	($out, $exit) = curl("$many}", "http://127.0.0.1:$port2/three?dry=1",
+	($out, $exit) = curl_post("$many}", "http://127.0.0.1:$port2/three?dry=1",
 		'--http2-prior-knowledge');
 	isnt($exit, 0, '... cut short');
 }
@@ -338,7 +338,8 @@ for my $stop (1000, 300000, 3000000) {
 is(post($port, webhook(event(1)), uri => '/three?dry=1')->{status}, 200,
 	'... and others are served');
 
-like(access_lines(), qr!^/three 200 13 0 1 2 0 -$!m, 'variables');
+like(written("$root/access.log"), qr!^/three 200 13 0 1 2 0 -$!m,
+	'variables');
 
 $ngx->done();
 done_testing();
@@ -404,21 +405,14 @@ sub send_all {
 }
 
 
-sub curl {
+sub curl_post {
 	my ($body, $url, @options) = @_;
 	my $file = "$root/body.json";
 
-	open my $fh, '>:raw', $file or die "$file: $!\n";
-	print $fh $body;
-	close $fh;
+	spew($file, $body);
 
-	open my $curl, '-|', 'curl', '-s', '--max-time', Gateway::patience(30),
-		@options, '-u', KEY . ':' . SECRET, '--data-binary', "\@$file", $url
-		or die "curl: $!\n";
-	my $out = do { local $/; <$curl> };
-	close $curl;
-
-	return $out // '', $? >> 8;
+	return curl(@options, '-u', KEY . ':' . SECRET, '--data-binary',
+		"\@$file", $url);
 }
 
 
@@ -427,12 +421,5 @@ sub curl {
 sub logged {
 	my ($uri) = @_;
 
-	return scalar(() = access_lines() =~ /^\Q$uri\E /mg);
-}
-
-
-sub access_lines {
-	open my $fh, '<', "$root/access.log" or return '';
-	local $/;
-	return <$fh> // '';
+	return scalar(() = written("$root/access.log") =~ /^\Q$uri\E /mg);
 }

@@ -17,6 +17,7 @@ use POSIX ();
 use Amplitude;
 use Gateway;
 use Metrics;
+use Util qw(slurp);
 use Webhook;
 
 my $amp = Amplitude->new(keep => 0);
@@ -151,8 +152,7 @@ SKIP: {
 		my $dom = <$fh>;
 		close $fh;
 
-		open $fh, '<', "$profile/stderr" or die "stderr: $!\n";
-		my @said = <$fh> =~ /^.*CONSOLE.*$/mg;
+		my @said = slurp("$profile/stderr") =~ /^.*CONSOLE.*$/mg;
 
 		return $dom, join "\n", @said;
 	};

@@ -13,6 +13,7 @@ use JSON::PP ();
 use Amplitude;
 use Gateway;
 use Metrics;
+use Util qw(slurp spew);
 use Webhook;
 
 my $docs = "$FindBin::Bin/../docs";
@@ -111,19 +112,18 @@ subtest('dashboard' => sub {
 		my @queries = map { map { $_->{expr} } @{ $_->{targets} } }
 			@{ $board->{panels} };
 		my $file = Gateway::root() . '/queries.yml';
+		my $groups = "groups:\n- name: queries\n  rules:\n";
 		my $n = 0;
-
-		open my $fh, '>', $file or die "$file: $!\n";
-		print $fh "groups:\n- name: queries\n  rules:\n";
 
 		for (@queries) {
 			my $query = s/\$__rate_interval/5m/gr =~ s/\$instance/.*/gr
 				=~ s/'/''/gr;
 
-			print $fh "  - record: query", $n++, "\n    expr: '$query'\n";
+			$groups .= "  - record: query$n\n    expr: '$query'\n";
+			$n++;
 		}
 
-		close $fh;
+		spew($file, $groups);
 
 		like(run("check rules $file"), qr/SUCCESS: $n rules/,
 			'queries');
@@ -153,23 +153,11 @@ sub run {
 	my ($command, $in) = @_;
 	my $file = Gateway::root() . '/promtool.in';
 
-	open my $fh, '>', $file or die "$file: $!\n";
-	print $fh $in // '';
-	close $fh;
+	spew($file, $in // '');
 
 	my $out = `$promtool $command < $file 2>&1`;
 
 	is($?, 0, 'exit status') or diag($out);
 
 	return $out;
-}
-
-
-sub slurp {
-	my ($file) = @_;
-
-	open my $fh, '<', $file or die "$file: $!\n";
-	local $/;
-
-	return scalar <$fh>;
 }

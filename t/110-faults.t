@@ -16,6 +16,7 @@ use Amplitude;
 use Faults;
 use Gateway;
 use Sign;
+use Util qw(curl spew written);
 use Webhook;
 
 if (my $why = Faults::missing()) {
@@ -243,7 +244,7 @@ sub attempt {
 
 	$faults->arm($call, $nth, %how);
 
-	my $r = $w->{http2} ? curl($w, $port) : post($port, $w->{body},
+	my $r = $w->{http2} ? http2($w, $port) : post($port, $w->{body},
 		timeout => Gateway->patience(WAIT), %{ $w->{options} || {} });
 
 	my (undef, $hits) = $faults->disarm();
@@ -302,7 +303,7 @@ sub delivered {
 
 	my %stored = map { /"insert_id":"(.*?)"/ ? ($1 => $_) : () }
 		$amp->events();
-	my $dead = slurp("$root/dead");
+	my $dead = written("$root/dead");
 	my @lines = split /\n/, $dead;
 
 	# a line that a full disk has cut is logged, and SendGrid keeps its event
@@ -406,18 +407,19 @@ sub in_flight {
 }
 
 
-sub curl {
+sub http2 {
 	my ($w, $port) = @_;
 	my $until = time() + WAIT;
 
 	spew("$root/body", $w->{body});
 
-	my $out = `curl -s --http2-prior-knowledge -m @{[WAIT]} -w '\\n%{http_code}' \\
-		-u @{[KEY]}:@{[SECRET]} --data-binary \@$root/body \\
-		http://127.0.0.1:@{[$ngx->port(1)]}$w->{options}{uri} 2>&1`;
+	my ($out, $exit) = curl('--http2-prior-knowledge', '-m', WAIT, '-w',
+		'\n%{http_code}', '-u', KEY . ':' . SECRET, '--data-binary',
+		"\@$root/body", 'http://127.0.0.1:' . $ngx->port(1)
+		. $w->{options}{uri});
 	my ($body, $status) = $out =~ /^(.*)\n(\d+)$/s;
 
-	return { status => $? == 0 ? $status : 0, body => $body, headers => {},
+	return { status => $exit == 0 ? $status : 0, body => $body, headers => {},
 		timed_out => time() >= $until,
 		json => scalar(eval { JSON::PP::decode_json($body) }) };
 }
@@ -529,22 +531,4 @@ sub server {
 			proxy_set_header Connection ''; }
 		$locations
 	}\n";
-}
-
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', $name or return '';
-	local $/;
-
-	return scalar(<$fh>) // '';
-}
-
-
-sub spew {
-	my ($name, $text) = @_;
-
-	open my $fh, '>:raw', $name or die "$name: $!\n";
-	print $fh $text;
 }

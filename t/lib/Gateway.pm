@@ -25,6 +25,8 @@ use POSIX qw(WNOHANG);
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
+use Util qw(spew written);
+
 my $binary = $ENV{TEST_NGINX_BINARY} || 'nginx';
 my $port = $ENV{TEST_NGINX_PORT} || 1984;
 my $root = $ENV{TEST_NGINX_SERVROOT} || "$FindBin::Bin/servroot";
@@ -174,9 +176,7 @@ sub _root {
 	$name //= 'nginx.conf';
 
 	make_path("$root/conf");
-	open my $fh, '>', "$root/$name" or croak "$name: $!";
-	print $fh $text;
-	close $fh;
+	spew("$root/$name", $text);
 }
 
 
@@ -225,7 +225,7 @@ sub workers {
 	my ($self) = @_;
 	my $pid = $self->{pid};
 
-	return split ' ', _file("/proc/$pid/task/$pid/children");
+	return split ' ', written("/proc/$pid/task/$pid/children");
 }
 
 
@@ -235,7 +235,7 @@ sub worker_status {
 	my ($self, $name) = @_;
 	my ($pid) = $self->workers();
 
-	return _file("/proc/$pid/status") =~ /^$name:\s+(\d+)/m ? $1 : 0;
+	return written("/proc/$pid/status") =~ /^$name:\s+(\d+)/m ? $1 : 0;
 }
 
 
@@ -244,7 +244,7 @@ sub worker_status {
 sub worker_time {
 	my ($self) = @_;
 	my ($pid) = $self->workers();
-	my @stat = split ' ', _file("/proc/$pid/stat") =~ s/^.*\) //sr;
+	my @stat = split ' ', written("/proc/$pid/stat") =~ s/^.*\) //sr;
 
 	return ($stat[11] + $stat[12]) / POSIX::sysconf(&POSIX::_SC_CLK_TCK);
 }
@@ -283,17 +283,7 @@ sub wait_for {
 
 sub log {
 	my ($self, $from) = @_;
-	return substr(_file($self->{error_log}), $from // 0);
-}
-
-
-sub _file {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', $name or return '';
-	local $/;
-
-	return scalar(<$fh>) // '';
+	return written($self->{error_log}, $from);
 }
 
 
@@ -321,7 +311,7 @@ sub done {
 
 	my @bad = grep { !$allowed || !/$allowed/ }
 		grep { /\[(?:alert|emerg|crit)\]|Sanitizer|runtime error|== / }
-		map { split /\n/, _file($_) }
+		map { split /\n/, written($_) }
 		$self->{error_log}, "$root/stderr", glob "$root/valgrind.log*";
 
 	unshift @bad, "exit status $self->{exit}" if $self->{exit};

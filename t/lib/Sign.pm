@@ -13,9 +13,10 @@ package Sign;
 use warnings;
 use strict;
 
-use Carp;
 use File::Temp qw(tempdir);
 use MIME::Base64 qw(encode_base64);
+
+use Util qw(openssl spew);
 
 use constant {
 	SIGNATURE => 'X-Twilio-Email-Event-Webhook-Signature',
@@ -68,9 +69,7 @@ sub file {
 	my ($text) = @_;
 	my $file = "$dir/file" . $n++ . '.pem';
 
-	open my $fh, '>', $file or croak "$file: $!";
-	print $fh $text;
-	close $fh;
+	spew($file, $text);
 
 	return $file;
 }
@@ -95,26 +94,6 @@ sub headers {
 
 	return ((defined $signature ? SIGNATURE . ": $signature" : ()),
 		(defined $timestamp ? TIMESTAMP . ": $timestamp" : ()));
-}
-
-
-sub openssl {
-	my ($in, @args) = @_;
-	my $file = "$dir/in";
-
-	open my $fh, '>:raw', $file or croak "$file: $!";
-	print $fh $in;
-	close $fh;
-
-	open my $out, '-|', 'sh', '-c', 'exec openssl "$@" < "$0" 2> /dev/null',
-		$file, @args or croak "sh: $!";
-	binmode $out;
-	my $result = do { local $/; <$out> };
-
-	local $?;
-	close $out or croak "openssl @args failed";
-
-	return $result;
 }
 
 1;
