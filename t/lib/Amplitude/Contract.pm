@@ -1,15 +1,18 @@
 package Amplitude::Contract;
 
-# What Amplitude's HTTP V2 API demands of a request, and what it would answer
-# to one that breaks a rule.  Stricter than Amplitude: keys and headers that
-# the gateway has no reason to send are broken rules too.
+# The contract of Amplitude's HTTP V2 API: what it demands of a request, what
+# it answers, and what it stores.  Stricter than Amplitude: keys and headers
+# that the gateway has no reason to send are broken rules too.  Settings are
+# max_bytes, max_events, headers, keep (see Amplitude).
 
 use warnings;
 use strict;
 
-use base 'Exporter';
+use base qw(Scripted::Contract Exporter);
 
-our @EXPORT_OK = qw(check unquote values_of);
+our @EXPORT_OK = qw(unquote values_of);
+
+use Time::HiRes qw(time);
 
 # strings without lone surrogates, and values of any depth
 
@@ -43,43 +46,64 @@ my %unquoted = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t");
 
 ###############################################################################
 
-# Checks { method, uri, headers, body } by { max_bytes, max_events, headers }.
-# Returns what is wrong, the answer's status and members of its body (nothing
-# if all is well), and the events as [ user_id, insert_id, text ].
+sub clear {
+	my ($self) = @_;
+
+	@$self{qw(stored accepted)} = ({}, 0);
+	$self->SUPER::clear();
+}
+
+
+# notes the events as { parsed }: [ user_id, insert_id, text ] of each
 
 sub check {
-	my ($request, $limits) = @_;
-	my ($bad, $body) = ([], $request->{body});
+	my ($self, $request) = @_;
+	my $bad = [];
 
-	_headers($request, $limits, $bad);
+	$request->{parsed} = [];
+	$self->_headers($request, $bad);
 
 	if (@$bad) {
-		return $bad, 400, [ error => '"Invalid request path"' ], [];
+		return $bad, _answer(400, error => '"Invalid request path"');
 	}
 
-	if (length $body >= $limits->{max_bytes}) {
+	my $answer = $self->_body($request, $bad);
+
+	$request->{events} = @{ $request->{parsed} };
+
+	return $bad, $answer;
+}
+
+
+sub _body {
+	my ($self, $request, $bad) = @_;
+	my $body = $request->{body};
+
+	if (length $body >= $self->{max_bytes}) {
 		push @$bad, 'payload of ' . length($body) . ' bytes';
-		return $bad, 413, [ error => '"Payload too large"' ], [];
+		return _answer(413, error => '"Payload too large"');
 	}
 
 	my ($events, $members) = _payload(\$body);
 
 	if (!ref $events) {
 		push @$bad, "$events: " . _excerpt($body);
-		return $bad, 400, [ error => '"Invalid JSON request body"' ], [];
+		return _answer(400, error => '"Invalid JSON request body"');
 	}
 
-	if (@$events > $limits->{max_events}) {
+	$request->{parsed} = $events;
+
+	if (@$events > $self->{max_events}) {
 		push @$bad, @$events . ' events';
-		return $bad, 413, [ error => '"Payload too large"' ], $events;
+		return _answer(413, error => '"Payload too large"');
 	}
 
 	my $key = $members->{api_key};
 
 	if (!defined $key || $key !~ /^".+"$/) {
 		push @$bad, 'api_key: ' . (defined $key ? $key : 'missing');
-		return $bad, 400, [ error => '"Request missing required field"',
-			missing_field => '"api_key"' ], $events;
+		return _answer(400, error => '"Request missing required field"',
+			missing_field => '"api_key"');
 	}
 
 	if (($members->{options} // '') ne '{"min_id_length":1}') {
@@ -90,9 +114,152 @@ sub check {
 		push @$bad, 'no events';
 	}
 
-	return $bad, _events($events, $bad), $events;
+	return _events($events, $bad);
 }
 
+
+# steps of the script
+
+sub wants {
+	my ($self, $step, $request) = @_;
+	my $events = $request->{parsed};
+
+	if ($step->{max_events} && @$events <= $step->{max_events}) {
+		return 0;
+	}
+
+	my @named = grep { $_ } @$step{qw(refuse throttle quota)};
+
+	for my $re (map { ref $_ ? values %$_ : $_ } @named) {
+		return 1 if grep { $_->[2] =~ /$re/ } @$events;
+	}
+
+	return !@named;
+}
+
+
+sub answer {
+	my ($self, $step, $request) = @_;
+
+	return $step->{max_events}
+			? _answer(413, error => '"Payload too large"')
+		: $step->{refuse} ? _refuse($step, $request->{parsed})
+		: $step->{throttle} || $step->{quota}
+			? _throttle($step, $request->{parsed})
+		: $self->SUPER::answer($step, $request);
+}
+
+
+sub _refuse {
+	my ($step, $events) = @_;
+	my $name = $step->{name} // 'all';
+	my $kind = $step->{kind} // 'events_with_invalid_fields';
+	my $re = ref $step->{refuse} ? $step->{refuse}
+		: { time => $step->{refuse} };
+	my %where;
+
+	for my $field ($name eq 'none' ? () : keys %$re) {
+		my @i = grep { $events->[$_][2] =~ /$re->{$field}/ } 0 .. $#$events;
+
+		$#i = 0 if @i && $name eq 'first';
+		$where{$field} = '[' . join(',', @i) . ']' if @i;
+	}
+
+	return _answer($step->{status} // 400,
+		error => '"Invalid field values on some events"', !%where ? ()
+			: $kind eq 'silenced_events' ? ($kind => values %where)
+			: ($kind => _object(\%where)));
+}
+
+
+sub _throttle {
+	my ($step, $events) = @_;
+	my $name = $step->{name} // 'all';
+	my (%users, %quota, @i);
+
+	for my $i (0 .. $#$events) {
+		my ($user, undef, $text) = @{ $events->[$i] };
+
+		$user =~ s/(["\\])/\\$1/g;
+
+		if ($step->{throttle} && $text =~ /$step->{throttle}/) {
+			$users{$user} = 31;
+			push @i, $i;
+		}
+
+		if ($step->{quota} && $text =~ /$step->{quota}/) {
+			$quota{$user} = 500200;
+		}
+	}
+
+	return _answer(429,
+		error => '"Too many requests for some devices and users"',
+		eps_threshold => 30, $name eq 'none' ? () : (
+		$name eq 'events' ? () : (throttled_users => _object(\%users)),
+		!%quota ? () : (exceeded_daily_quota_users => _object(\%quota)),
+		$name eq 'users' ? ()
+			: (throttled_events => '[' . join(',', @i) . ']')));
+}
+
+
+sub reply {
+	my ($self, $request, $step) = @_;
+
+	return _answer(200,
+		events_ingested => $step->{ingested} // $request->{events},
+		payload_size_bytes => length $request->{body},
+		server_upload_time => int(time() * 1000));
+}
+
+
+sub error {
+	my ($self, $status) = @_;
+	return _answer($status, error => '"Test"');
+}
+
+
+sub success {
+	my ($self, $status) = @_;
+	return $status == 200;
+}
+
+
+sub store {
+	my ($self, $request) = @_;
+
+	for my $event (@{ $request->{parsed} }) {
+		my $key = "$event->[0]\0$event->[1]";
+
+		$self->{accepted}++;
+
+		if ($self->{stored}{$key}) {
+			$self->{stored}{$key}{times}++;
+			next;
+		}
+
+		$self->{stored}{$key} = { times => 1,
+			text => $self->{keep} ? $event->[2] : '' };
+	}
+}
+
+
+sub _answer {
+	my ($status, @members) = @_;
+
+	return { status => $status, headers => [ 'Trace-Id: Root=1-test' ],
+		members => [ code => $status, @members ] };
+}
+
+
+# a JSON object of values that are JSON
+
+sub _object {
+	my ($map) = @_;
+
+	return '{' . join(',', map { qq("$_":$map->{$_}) } sort keys %$map) . '}';
+}
+
+###############################################################################
 
 sub unquote {
 	my ($s) = @_;
@@ -128,7 +295,7 @@ sub values_of {
 
 
 sub _headers {
-	my ($request, $limits, $bad) = @_;
+	my ($self, $request, $bad) = @_;
 	my $headers = $request->{headers};
 
 	if ($request->{method} ne 'POST') {
@@ -149,7 +316,7 @@ sub _headers {
 
 	for (sort keys %$headers) {
 		next if /^(?:host|connection|content-type|content-length)$/;
-		next if $limits->{headers} && /^(?:$limits->{headers})$/;
+		next if $self->{headers} && /^(?:$self->{headers})$/;
 
 		push @$bad, "header $_";
 	}
@@ -241,8 +408,8 @@ sub _array {
 }
 
 
-# replaces members by their user_id and insert_id, returns an answer if one
-# of them is wrong
+# replaces members by their user_id and insert_id, returns an answer if an
+# event is wrong
 
 sub _events {
 	my ($events, $bad) = @_;
@@ -294,20 +461,15 @@ sub _events {
 	}
 
 	if (%missing || %invalid) {
-		return 400, [ error => '"Invalid field values on some events"',
-			events_with_missing_fields => _map(\%missing),
-			events_with_invalid_fields => _map(\%invalid) ];
+		$_ = '[' . join(',', @$_) . ']' for values %missing, values %invalid;
+
+		return _answer(400,
+			error => '"Invalid field values on some events"',
+			events_with_missing_fields => _object(\%missing),
+			events_with_invalid_fields => _object(\%invalid));
 	}
 
-	return $reserved || @$bad ? (400, [ error => '"Bad request"' ]) : (0, []);
-}
-
-
-sub _map {
-	my ($map) = @_;
-
-	return '{' . join(',', map { qq("$_":[) . join(',', @{ $map->{$_} })
-		. ']' } sort keys %$map) . '}';
+	return $reserved || @$bad ? _answer(400, error => '"Bad request"') : undef;
 }
 
 

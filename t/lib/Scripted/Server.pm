@@ -1,9 +1,10 @@
-package Amplitude::Server;
+package Scripted::Server;
 
-# The process behind Amplitude.pm: one loop over all connections, which never
+# The process behind Scripted.pm: one loop over all connections, which never
 # blocks.  What a connection has to do is a list of [ send => bytes ],
 # [ wait => seconds ], [ done => request ], [ close => 1 ], [ reset => 1 ] and
-# [ stall => 1 ].
+# [ stall => 1 ].  With TLS a connection has { greeting } until the handshake
+# is done.
 
 use warnings;
 use strict;
@@ -14,17 +15,22 @@ use Socket qw(SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY);
 use Storable qw(nfreeze thaw);
 use Time::HiRes qw(time);
 
-use Amplitude::Contract qw(check);
-
 use base 'Exporter';
 
 our @EXPORT_OK = qw(message);
 
-my %reason = (200 => 'OK', 302 => 'Found', 400 => 'Bad Request',
-	403 => 'Forbidden', 404 => 'Not Found', 408 => 'Request Timeout',
-	413 => 'Request Entity Too Large', 429 => 'Too Many Requests',
+my %reason = (200 => 'OK', 201 => 'Created', 202 => 'Accepted',
+	204 => 'No Content', 302 => 'Found', 400 => 'Bad Request',
+	401 => 'Unauthorized', 403 => 'Forbidden', 404 => 'Not Found',
+	408 => 'Request Timeout', 413 => 'Request Entity Too Large',
+	414 => 'Request-URI Too Large', 429 => 'Too Many Requests',
 	500 => 'Internal Server Error', 502 => 'Bad Gateway',
 	503 => 'Service Unavailable', 504 => 'Gateway Timeout');
+
+# what a test may ask the server itself
+
+my %own = map { $_ => 1 } qw(requests violations in_flight max_in_flight
+	connections);
 
 
 sub new {
@@ -34,6 +40,15 @@ sub new {
 	$self->{conns} = {};
 	$self->{connections} = 0;
 	$self->clear();
+
+	if ($self->{tls}) {
+		require IO::Socket::SSL;
+
+		$self->{ssl} = IO::Socket::SSL::SSL_Context->new(SSL_server => 1,
+			SSL_cert_file => $self->{tls}{certificate},
+			SSL_key_file => $self->{tls}{key})
+			or die "tls: $IO::Socket::SSL::SSL_ERROR\n";
+	}
 
 	return $self;
 }
@@ -45,7 +60,8 @@ sub clear {
 	my ($self) = @_;
 
 	@$self{qw(steps requests violations)} = ([], [], []);
-	@$self{qw(stored accepted in_flight max_in_flight)} = ({}, 0, 0, 0);
+	@$self{qw(in_flight max_in_flight)} = (0, 0);
+	$self->{contract}->clear();
 }
 
 
@@ -102,16 +118,46 @@ sub _accept {
 		$s->blocking(0);
 		setsockopt($s, IPPROTO_TCP, TCP_NODELAY, 1);
 
+		if ($self->{ssl}) {
+			IO::Socket::SSL->start_SSL($s, SSL_server => 1,
+				SSL_startHandshake => 0, SSL_reuse_ctx => $self->{ssl});
+		}
+
 		$self->{connections}++;
 		$self->{conns}{fileno $s} = { socket => $s, in => '', todo => [],
-			n => $self->{connections} };
+			n => $self->{connections}, greeting => defined $self->{ssl} };
 		$self->{read}->add($s);
 	}
 }
 
 
+# goes on with the handshake; returns whether it is done
+
+sub _greet {
+	my ($self, $c) = @_;
+
+	if ($c->{socket}->accept_SSL()) {
+		$c->{greeting} = 0;
+		$c->{sni} = $c->{socket}->get_servername();
+		return 1;
+	}
+
+	if ($IO::Socket::SSL::SSL_ERROR != IO::Socket::SSL::SSL_WANT_READ()
+		&& $IO::Socket::SSL::SSL_ERROR != IO::Socket::SSL::SSL_WANT_WRITE())
+	{
+		$self->_close($c);
+	}
+
+	return 0;
+}
+
+
 sub _read {
 	my ($self, $c) = @_;
+
+	if ($c->{greeting} && !$self->_greet($c)) {
+		return;
+	}
 
 	while (1) {
 		my $n = sysread($c->{socket}, $c->{in}, 1048576, length $c->{in});
@@ -150,20 +196,9 @@ sub _parse {
 		}
 
 		my $request = $c->{request} = { n => scalar @{ $self->{requests} },
-			connection => $c->{n}, time => time(), events => 0, body => '',
-			head => substr($c->{in}, 0, $end + 4, ''), status => 0 };
-
-		my ($line, @headers) = split /\r\n/, $request->{head};
-
-		@$request{qw(method uri)} = split / /, $line;
-
-		for (@headers) {
-			my ($name, $value) = split /:\s*/, $_, 2;
-			my $old = $request->{headers}{lc $name};
-
-			$request->{headers}{lc $name} = defined $old
-				? "$old\0$value" : $value;
-		}
+			connection => $c->{n}, time => time(), body => '', status => 0,
+			$self->{ssl} ? (sni => $c->{sni}) : (),
+			_head(substr($c->{in}, 0, $end + 4, '')) };
 
 		push @{ $self->{requests} }, $request;
 
@@ -171,7 +206,7 @@ sub _parse {
 			$self->{max_in_flight} = $self->{in_flight};
 		}
 
-		if ($self->_step($request, 'early')) {
+		if ($self->_step($request, 1)) {
 			$c->{todo} = [ [ reset => 1 ] ];
 			return $self->_work($c, time());
 		}
@@ -187,7 +222,11 @@ sub _parse {
 	$request->{body} = substr($c->{in}, 0, $length // 0, '');
 	$c->{todo} = $self->_answer($request);
 
-	if (!defined $length) {
+	# a body without a length would be taken for the next request
+
+	if (!defined $length && ($request->{method} =~ /^(?:POST|PUT|PATCH)$/
+		|| defined $request->{headers}{'transfer-encoding'}))
+	{
 		push @{ $c->{todo} }, [ close => 1 ];
 	}
 
@@ -199,21 +238,36 @@ sub _parse {
 }
 
 
+# what the head of a request says
+
+sub _head {
+	my ($head) = @_;
+	my ($line, @lines) = split /\r\n/, $head;
+	my ($method, $uri) = split / /, $line;
+	my ($path, $arguments) = split /\?/, $uri // '', 2;
+	my %headers;
+
+	for (@lines) {
+		my ($name, $value) = split /:\s*/, $_, 2;
+		my $old = $headers{lc $name};
+
+		$headers{lc $name} = defined $old ? "$old\0$value" : $value;
+	}
+
+	return head => $head, method => $method, uri => $uri, path => $path,
+		arguments => $arguments, headers => \%headers;
+}
+
+
 # the first step that wants this request, at this time
 
 sub _step {
 	my ($self, $request, $early) = @_;
 
 	for my $step (@{ $self->{steps} }) {
-		if ($early ? ($step->{reset} // '') ne 'early'
-			: ($step->{reset} // '') eq 'early')
-		{
-			next;
-		}
-
 		if ($step->{times} < 0
-			|| ($early ? rand() >= ($step->{chance} // 1)
-				: !_wants($step, $request)))
+			|| $early != (($step->{reset} // '') eq 'early')
+			|| !$self->_wants($step, $request, $early))
 		{
 			next;
 		}
@@ -232,57 +286,69 @@ sub _step {
 }
 
 
+# the body, and what a contract asks of it, are not there early
+
 sub _wants {
-	my ($step, $request) = @_;
+	my ($self, $step, $request, $early) = @_;
 
 	if (defined $step->{chance} && rand() >= $step->{chance}) {
 		return 0;
+	}
+
+	if (defined $step->{line}
+		&& "$request->{method} $request->{uri}" !~ /$step->{line}/)
+	{
+		return 0;
+	}
+
+	if ($early) {
+		return 1;
 	}
 
 	if (defined $step->{match} && $request->{body} !~ /$step->{match}/) {
 		return 0;
 	}
 
-	if ($step->{max_bytes} || $step->{max_events}) {
-		return ($step->{max_bytes}
-				&& length $request->{body} > $step->{max_bytes})
-			|| ($step->{max_events}
-				&& @{ $request->{list} } > $step->{max_events});
+	if ($step->{max_bytes} && length $request->{body} <= $step->{max_bytes}) {
+		return 0;
 	}
 
-	for my $regexps (grep { $_ } @$step{qw(refuse throttle quota)}) {
-		for my $re (ref $regexps ? values %$regexps : $regexps) {
-			return 1 if grep { $_->[2] =~ /$re/ } @{ $request->{list} };
-		}
-	}
-
-	return !$step->{refuse} && !$step->{throttle} && !$step->{quota};
+	return $self->{contract}->wants($step, $request);
 }
 
 
 sub _answer {
 	my ($self, $request) = @_;
-	my ($bad, $status, $members, $events) = check($request, $self->{limits});
+	my $contract = $self->{contract};
 
-	$request->{list} = $events;
-	$request->{events} = @$events;
+	$contract->due();
+
+	my ($bad, $answer) = $contract->check($request);
+
 	push @{ $self->{violations} }, map { "request $request->{n}: $_" } @$bad;
 
-	my $step = $status ? {} : $self->_step($request, 0) || {};
+	my $step = $answer ? {} : $self->_step($request, 0) || {};
 
-	if (!$status) {
-		($status, $members) = $self->_judge($step, $request);
+	if ($step->{max_bytes}) {
+		$step = { status => 413, %$step };
 	}
 
-	delete $request->{list};
-	$request->{status} = $status;
+	$answer //= $contract->answer($step, $request);
+	$request->{status} = $step->{status} // $answer->{status};
 
-	my $store = $step->{store} // ($status == 200 && !$step->{stall}
+	my $store = $step->{store} // (!@$bad
+		&& $contract->success($request->{status}) && !$step->{stall}
 		&& ($step->{reset} // '') ne 'before');
 
-	if ($store) {
-		$self->_store($events);
+	if ($store && $step->{later}) {
+		my %copy = %$request;
+		$contract->later($step->{later}, sub { $contract->store(\%copy) });
+
+	} elsif ($store) {
+		$contract->store($request);
 	}
+
+	delete $request->{parsed};
 
 	my @todo = $step->{delay} ? [ wait => $step->{delay} ] : ();
 
@@ -294,106 +360,24 @@ sub _answer {
 		return [ @todo, [ stall => 1 ] ];
 	}
 
-	return [ @todo, $self->_response($step, $request, $status, $members) ];
-}
-
-
-# status and members of the body that a step wants; no members: its own body
-
-sub _judge {
-	my ($self, $step, $request) = @_;
-	my $list = $request->{list};
-	my $named = ($step->{name} // 'all') eq 'none' ? sub { }
-		: ($step->{name} // 'all') eq 'first' ? sub { $_[0] } : sub { @_ };
-
-	my $where = sub {
-		my ($re) = @_;
-		return grep { $list->[$_][2] =~ /$re/ } 0 .. $#$list;
-	};
-
-	if ($step->{max_bytes} || $step->{max_events}) {
-		return 413, [ error => '"Payload too large"' ];
-	}
-
-	if ($step->{refuse}) {
-		my $re = ref $step->{refuse} ? $step->{refuse}
-			: { time => $step->{refuse} };
-		my %where = map { my @i = $named->($where->($re->{$_}));
-			@i ? ($_ => '[' . join(',', @i) . ']') : () } keys %$re;
-		my $kind = $step->{kind} // 'events_with_invalid_fields';
-
-		return $step->{status} // 400, [
-			error => '"Invalid field values on some events"', !%where ? ()
-				: $kind eq 'silenced_events' ? ($kind => values %where)
-				: ($kind => _object(\%where)) ];
-	}
-
-	if ($step->{throttle} || $step->{quota}) {
-		my (%users, %quota, @i);
-
-		for my $i (0 .. $#$list) {
-			my $user = $list->[$i][0] =~ s/(["\\])/\\$1/gr;
-
-			if ($step->{throttle} && $list->[$i][2] =~ /$step->{throttle}/) {
-				$users{$user} = 31;
-				push @i, $i;
-			}
-
-			if ($step->{quota} && $list->[$i][2] =~ /$step->{quota}/) {
-				$quota{$user} = 500200;
-			}
-		}
-
-		my $which = $step->{name} // 'all';
-
-		return 429, [
-			error => '"Too many requests for some devices and users"',
-			eps_threshold => 30, $which eq 'none' ? () : (
-			$which eq 'events' ? () : (throttled_users => _object(\%users)),
-			!%quota ? () : (exceeded_daily_quota_users => _object(\%quota)),
-			$which eq 'users' ? ()
-				: (throttled_events => '[' . join(',', @i) . ']')) ];
-	}
-
-	my $status = $step->{status} // 200;
-
-	return $status, $status == 200
-		? [ events_ingested => $step->{ingested} // scalar @$list,
-			payload_size_bytes => length $request->{body},
-			server_upload_time => int(time() * 1000) ]
-		: [ error => '"Test"' ];
-}
-
-
-sub _object {
-	my ($map) = @_;
-
-	return '{' . join(',', map { qq("$_":$map->{$_}) } sort keys %$map) . '}';
+	return [ @todo, $self->_response($step, $request, $answer) ];
 }
 
 
 sub _response {
-	my ($self, $step, $request, $status, $members) = @_;
-	my $body = $step->{body};
-
-	if (!defined $body) {
-		my ($before, $after) = map { '"' . ('x' x ($_ // 0)) . '"' }
-			@{ $step->{pad} || [] }[0, 1];
-		my @all = (code => $status, !$step->{pad} ? @$members
-			: (before => $before, @$members, after => $after));
-
-		$body = '{' . join(',', map { qq("$all[2 * $_]":$all[2 * $_ + 1]) }
-			0 .. @all / 2 - 1) . '}';
-	}
-
+	my ($self, $step, $request, $answer) = @_;
+	my $status = $request->{status};
+	my $body = $step->{body} // $answer->{body}
+		// _object($answer->{members} || [], $step->{pad});
 	my $type = $step->{type} // ($body =~ /^\s*</ ? 'text/html'
 		: 'application/json');
 	my $framing = $step->{framing} // 'length';
 	my $close = $framing eq 'close' || defined $step->{cut} || $step->{close};
 
 	my $head = "HTTP/1.1 $status " . ($reason{$status} // 'Test') . "\r\n"
-		. "Content-Type: $type\r\nTrace-Id: Root=1-test\r\n"
-		. join('', map { "$_\r\n" } @{ $step->{headers} || [] })
+		. "Content-Type: $type\r\n"
+		. join('', map { "$_\r\n" } @{ $answer->{headers} || [] },
+			@{ $step->{headers} || [] })
 		. ($close ? "Connection: close\r\n" : '');
 
 	if ($framing eq 'length') {
@@ -422,22 +406,22 @@ sub _response {
 }
 
 
-sub _store {
-	my ($self, $events) = @_;
+# a JSON object, with long strings behind its first member and at its end
 
-	for my $event (@$events) {
-		my $key = "$event->[0]\0$event->[1]";
+sub _object {
+	my ($members, $pad) = @_;
+	my @all = @$members;
 
-		$self->{accepted}++;
+	if ($pad) {
+		my ($before, $after) = map { '"' . ('x' x ($_ // 0)) . '"' }
+			@$pad[0, 1];
 
-		if ($self->{stored}{$key}) {
-			$self->{stored}{$key}{times}++;
-			next;
-		}
-
-		$self->{stored}{$key} = { times => 1,
-			text => $self->{keep} ? $event->[2] : '' };
+		splice @all, 2, 0, before => $before;
+		push @all, after => $after;
 	}
+
+	return '{' . join(',', map { qq("$all[2 * $_]":$all[2 * $_ + 1]) }
+		0 .. @all / 2 - 1) . '}';
 }
 
 
@@ -486,7 +470,7 @@ sub _work {
 				setsockopt($s, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0));
 			}
 
-			return $self->_close($c);
+			return $self->_close($c, $what eq 'reset');
 		}
 
 		shift @{ $c->{todo} };
@@ -496,8 +480,10 @@ sub _work {
 }
 
 
+# a reset connection ends without a farewell of TLS
+
 sub _close {
-	my ($self, $c) = @_;
+	my ($self, $c, $reset) = @_;
 
 	if ($c->{request}) {
 		$self->{in_flight}--;
@@ -506,7 +492,7 @@ sub _close {
 	delete $self->{conns}{fileno $c->{socket}};
 	$self->{read}->remove($c->{socket});
 	$self->{write}->remove($c->{socket});
-	close $c->{socket};
+	$c->{socket}->close($reset && $self->{ssl} ? (SSL_no_shutdown => 1) : ());
 }
 
 
@@ -518,6 +504,8 @@ sub _control {
 	my ($name, @args) = @$command;
 	my $answer;
 
+	$self->{contract}->due();
+
 	if ($name eq 'script') {
 		$self->{steps} = [ @args ];
 
@@ -525,13 +513,16 @@ sub _control {
 		$self->clear();
 
 	} elsif ($name eq 'set') {
-		$self->{limits} = { %{ $self->{limits} }, @args };
+		$self->{contract}->set(@args);
 
 	} elsif ($name eq 'open') {
 		$answer = keys %{ $self->{conns} };
 
-	} else {
+	} elsif ($own{$name}) {
 		$answer = $self->{$name};
+
+	} else {
+		$answer = $self->{contract}->state($name);
 	}
 
 	return message($self->{control}, [ $answer ]);
