@@ -12,6 +12,7 @@ use File::Temp qw(tempdir);
 
 use Amplitude;
 use Gateway;
+use Util qw(curl openssl self_signed slurp spew);
 use Webhook;
 
 my $conf = "$FindBin::Bin/../conf";
@@ -24,19 +25,23 @@ if (system('openssl version > /dev/null 2>&1') != 0) {
 	plan(skip_all => 'no openssl');
 }
 
+if (!eval { require IO::Socket::SSL }) {
+	plan(skip_all => 'no IO::Socket::SSL');
+}
+
 my $dir = tempdir(CLEANUP => 1);
-my $amp = Amplitude->new(headers => 'x-sni|x-connection|x-host');
+my ($ca, $other) = map { self_signed($_) } qw(ca other);
+my @names = qw(api2.amplitude.com api.eu.amplitude.com);
 
-my ($good, $other_name, $other_ca) = map { Gateway->port($_) } 2 .. 4;
+# Amplitude, and two who have no right to be taken for it
 
-authority('ca');
-authority('ca2');
-certificate('good', 'ca', 'api2.amplitude.com', 'api.eu.amplitude.com');
-certificate('other-name', 'ca', 'api2.amplitude.example', 'amplitude.com');
-certificate('other-ca', 'ca2', 'api2.amplitude.com', 'api.eu.amplitude.com');
+my ($amp, $other_name, $other_ca) = map { Amplitude->new(tls => $_) }
+	certificate('good', $ca, @names),
+	certificate('other-name', $ca, 'api2.amplitude.example', 'amplitude.com'),
+	certificate('other-ca', $other, @names);
 
 subtest('the right certificate' => sub {
-	my $ngx = gateway($good);
+	my $ngx = gateway($amp);
 
 	for my $case ([ '/sendgrid', 'api2.amplitude.com' ],
 		[ '/eu', 'api.eu.amplitude.com' ])
@@ -50,12 +55,12 @@ subtest('the right certificate' => sub {
 			is($r->{status}, 200, "$uri: answer $i") or diag($r->{body});
 		}
 
-		my @headers = map { $_->{headers} } $amp->requests();
-		my %connections = map { $_->{'x-connection'} => 1 } @headers;
+		my @requests = $amp->requests();
+		my %connections = map { $_->{connection} => 1 } @requests;
 
-		is($headers[0]{'x-sni'}, $name, "$uri: SNI");
-		is($headers[0]{'x-host'}, $name, "$uri: Host");
-		is(scalar @headers, 3, "$uri: three batches");
+		is($requests[0]{sni}, $name, "$uri: SNI");
+		is($requests[0]{headers}{host}, $name, "$uri: Host");
+		is(scalar @requests, 3, "$uri: three batches");
 		is(scalar keys %connections, 1, "$uri: one connection");
 	}
 
@@ -67,12 +72,10 @@ subtest('the right certificate' => sub {
 for my $case ([ 'the certificate of another name', $other_name ],
 	[ 'the certificate of another authority', $other_ca ])
 {
-	my ($name, $port) = @$case;
+	my ($name, $stranger) = @$case;
 
 	subtest($name => sub {
-		my $ngx = gateway($port);
-
-		$amp->clear();
+		my $ngx = gateway($stranger);
 
 		for my $uri ('/sendgrid', '/eu') {
 			my $r = post($ngx->port(), webhook(event(1)), uri => $uri);
@@ -82,7 +85,8 @@ for my $case ([ 'the certificate of another name', $other_name ],
 			is($r->{headers}{'retry-after'}, 30, "$uri: Retry-After");
 		}
 
-		is(scalar($amp->requests()), 0, 'nothing is sent');
+		cmp_ok($stranger->connections(), '>', 0, 'is looked at');
+		is(scalar($stranger->requests()), 0, 'nothing is sent');
 		like($ngx->log(), qr/upstream SSL certificate/, 'the log says why');
 		$ngx->done();
 	});
@@ -90,7 +94,7 @@ for my $case ([ 'the certificate of another name', $other_name ],
 
 for my $dead (3, 6) {
 	subtest("$dead dead addresses before the good one" => sub {
-		my $ngx = gateway($good, dead => $dead);
+		my $ngx = gateway($amp, dead => $dead);
 
 		for my $i (1 .. 4) {
 			my $r = post($ngx->port(), webhook(event($i)));
@@ -119,27 +123,26 @@ subtest('the sample' => sub {
 	$text =~ s!ssl_certificate /\S+;!ssl_certificate $dir/good.crt;!;
 	$text =~ s!ssl_certificate_key /\S+;!ssl_certificate_key $dir/good.key;!;
 	$text =~ s!include (\S+);!include $dir/$1;!g;
-	$text =~ s/^http \{/http {\n@{[ front() ]}\n@{[ temp() ]}/m;
+	$text =~ s/^http \{/http {\n@{[ temp() ]}/m;
 
-	my $ngx = gateway($good, conf => $text);
+	my $ngx = gateway($amp, conf => $text);
 	my $url = "https://localhost:$port/sendgrid";
 
 	spew("$dir/body", webhook(events(10)));
 	$amp->clear();
 
-	my $curl = "curl -sk --max-time 20 --resolve localhost:$port:127.0.0.1"
-		. " -u @{[ KEY ]}:@{[ SECRET ]}";
-	my $out = `$curl --data-binary \@$dir/body $url 2>&1`;
+	my @curl = ('-k', '--resolve', "localhost:$port:127.0.0.1", '-u',
+		KEY . ':' . SECRET);
+	my ($out, $exit) = curl(@curl, '--data-binary', "\@$dir/body", $url);
 
 	SKIP: {
-		skip 'no curl', 3 if $? == 127 << 8;
+		skip 'no curl', 3 if $exit == 127;
 
 		like($out, qr/"forwarded":10,/, 'answer');
 		is(keys %{ $amp->stored() }, 10, 'stored');
 
-		my $other = `$curl -o /dev/null -w '%{http_code}' $url/x 2>&1`;
-
-		is($other, 404, 'nothing else is served');
+		is((curl(@curl, '-o', '/dev/null', '-w', '%{http_code}', "$url/x"))[0],
+			404, 'nothing else is served');
 	}
 
 	my $log = slurp("$root/access.log");
@@ -153,10 +156,11 @@ done_testing();
 
 ###############################################################################
 
-# nginx with the shipped files, and Amplitude's TLS at this port
+# nginx with the shipped files, and such a stand-in for Amplitude
 
 sub gateway {
-	my ($port, %more) = @_;
+	my ($server, %more) = @_;
+	my $port = $server->port();
 	my $upstreams = slurp("$conf/sendgrid_amp_upstreams.conf");
 	my $locations = slurp("$conf/sendgrid_amp_locations.conf");
 
@@ -164,12 +168,10 @@ sub gateway {
 		2 .. 1 + (delete $more{dead} // 0);
 
 	$upstreams =~ s/^(\s*)server \S+:443;/$1$dead server 127.0.0.1:$port;/mg;
-	$locations =~ s/(trusted_certificate) \S+;/$1 $dir\/ca.crt;/g;
+	$locations =~ s/(trusted_certificate) \S+;/$1 $ca->{certificate};/g;
 
 	spew("$dir/sendgrid_amp_upstreams.conf", $upstreams);
 	spew("$dir/sendgrid_amp_locations.conf", $locations);
-
-	my $front = front();
 
 	# nginx never frees the TLS sessions that it keeps for an upstream
 
@@ -184,7 +186,6 @@ http {
 	access_log off;
 	@{[ temp() ]}
 	include $dir/sendgrid_amp_upstreams.conf;
-	$front
 
 	server {
 		listen 127.0.0.1:@{[ Gateway->port() ]};
@@ -197,80 +198,26 @@ EOC
 }
 
 
-# servers that speak TLS in front of the stand-in
-
-sub front {
-	my $port = $amp->port();
-
-	return join '', map {
-		my ($listen, $name) = @$_;
-		"server {
-			listen 127.0.0.1:$listen ssl;
-			ssl_certificate $dir/$name.crt;
-			ssl_certificate_key $dir/$name.key;
-			access_log off;
-
-			location / {
-				proxy_pass http://127.0.0.1:$port;
-				proxy_set_header X-SNI \$ssl_server_name;
-				proxy_set_header X-Host \$http_host;
-				proxy_set_header X-Connection \$connection;
-			}
-		}\n"
-	} [ $good, 'good' ], [ $other_name, 'other-name' ],
-		[ $other_ca, 'other-ca' ];
-}
-
-
 sub temp {
 	return join ' ', map { "${_}_temp_path " . Gateway::root() . "/$_;" }
 		qw(client_body proxy fastcgi uwsgi scgi);
 }
 
 
-sub authority {
-	my ($name) = @_;
-
-	openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-		. " -keyout $dir/$name.key -out $dir/$name.crt -days 2"
-		. " -subj '/CN=$name'");
-}
-
+# the files { certificate, key } of a server with these names
 
 sub certificate {
-	my ($name, $ca, @names) = @_;
+	my ($name, $authority, @names) = @_;
+	my %files = (certificate => "$dir/$name.crt", key => "$dir/$name.key");
 
-	spew("$dir/$name.ext", 'subjectAltName=' . join(',',
-		map { "DNS:$_" } @names) . "\n");
-	openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-		. " -keyout $dir/$name.key -out $dir/$name.csr -subj '/CN=$names[0]'");
-	openssl("x509 -req -in $dir/$name.csr -CA $dir/$ca.crt -CAkey $dir/$ca.key"
-		. " -CAcreateserial -out $dir/$name.crt -days 2"
-		. " -extfile $dir/$name.ext");
-}
+	spew("$dir/ext", 'subjectAltName=' . join(',', map { "DNS:$_" } @names)
+		. "\n");
+	spew("$dir/csr", openssl('', qw(req -newkey ec -pkeyopt
+		ec_paramgen_curve:P-256 -nodes), '-keyout', $files{key}, '-subj',
+		"/CN=$names[0]"));
+	openssl('', qw(x509 -req -CAcreateserial -days 2), '-in', "$dir/csr",
+		'-CA', $authority->{certificate}, '-CAkey', $authority->{key},
+		'-extfile', "$dir/ext", '-out', $files{certificate});
 
-
-sub openssl {
-	my ($command) = @_;
-	my $out = `openssl $command 2>&1`;
-
-	$? == 0 or die "openssl $command: $out\n";
-}
-
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<', $name or die "$name: $!\n";
-	local $/;
-
-	return scalar <$fh>;
-}
-
-
-sub spew {
-	my ($name, $text) = @_;
-
-	open my $fh, '>', $name or die "$name: $!\n";
-	print $fh $text;
+	return \%files;
 }
