@@ -12,7 +12,7 @@ use Amplitude;
 use Gateway;
 use Metrics;
 use Sign;
-use Util qw(has_http2 spew written);
+use Util qw(curl_post has_http2 spew written);
 use Webhook;
 
 my $root = Gateway::root();
@@ -553,11 +553,8 @@ sub http2 {
 	my ($uri) = @_;
 	my $at = -s "$root/access.log" // 0;
 
-	open my $curl, '|-', 'curl', '-s', '--http2-prior-knowledge', '-o',
-		'/dev/null', '-u', KEY . ':' . SECRET, '--data-binary', '@-',
-		"http://127.0.0.1:" . ($port + 1) . $uri or die "curl: $!\n";
-	print $curl $body;
-	close $curl;
+	curl_post($body, 'http://127.0.0.1:' . ($port + 1) . $uri,
+		'--http2-prior-knowledge');
 
 	return (added(1, $at))[0] =~ s/^\S+ //r;
 }

@@ -12,7 +12,7 @@ use File::Temp qw(tempdir);
 
 use Amplitude;
 use Gateway;
-use Util qw(curl openssl self_signed slurp spew);
+use Util qw(curl curl_post openssl self_signed slurp spew);
 use Webhook;
 
 my $conf = "$FindBin::Bin/../conf";
@@ -123,17 +123,16 @@ subtest('the sample' => sub {
 	$text =~ s!ssl_certificate /\S+;!ssl_certificate $dir/good.crt;!;
 	$text =~ s!ssl_certificate_key /\S+;!ssl_certificate_key $dir/good.key;!;
 	$text =~ s!include (\S+);!include $dir/$1;!g;
-	$text =~ s/^http \{/http {\n@{[ temp() ]}/m;
+	$text =~ s/^http \{/http {\n@{[ Gateway::temp_paths() ]}/m;
 
 	my $ngx = gateway($amp, conf => $text);
 	my $url = "https://localhost:$port/sendgrid";
 
-	spew("$dir/body", webhook(events(10)));
+	my @options = ('-k', '--resolve', "localhost:$port:127.0.0.1");
+
 	$amp->clear();
 
-	my @curl = ('-k', '--resolve', "localhost:$port:127.0.0.1", '-u',
-		KEY . ':' . SECRET);
-	my ($out, $exit) = curl(@curl, '--data-binary', "\@$dir/body", $url);
+	my ($out, $exit) = curl_post(webhook(events(10)), $url, @options);
 
 	SKIP: {
 		skip 'no curl', 3 if $exit == 127;
@@ -141,8 +140,10 @@ subtest('the sample' => sub {
 		like($out, qr/"forwarded":10,/, 'answer');
 		is(keys %{ $amp->stored() }, 10, 'stored');
 
-		is((curl(@curl, '-o', '/dev/null', '-w', '%{http_code}', "$url/x"))[0],
-			404, 'nothing else is served');
+		($out) = curl(@options, '-o', '/dev/null', '-w', '%{http_code}',
+			'-u', KEY . ':' . SECRET, "$url/x");
+
+		is($out, 404, 'nothing else is served');
 	}
 
 	my $log = slurp("$root/access.log");
@@ -184,7 +185,7 @@ events { }
 
 http {
 	access_log off;
-	@{[ temp() ]}
+	@{[ Gateway::temp_paths() ]}
 	include $dir/sendgrid_amp_upstreams.conf;
 
 	server {
@@ -195,12 +196,6 @@ http {
 	}
 }
 EOC
-}
-
-
-sub temp {
-	return join ' ', map { "${_}_temp_path " . Gateway::root() . "/$_;" }
-		qw(client_body proxy fastcgi uwsgi scgi);
 }
 
 

@@ -9,11 +9,13 @@ use strict;
 use Test::More;
 
 use IO::Socket::INET;
+use List::Util qw(sum);
 use Time::HiRes qw(sleep time);
 
 use Amplitude;
 use Gateway;
 use Http2;
+use Metrics qw(figures);
 use Util qw(written);
 use Webhook;
 
@@ -648,15 +650,9 @@ sub sent {
 
 sub figure {
 	my ($what) = @_;
-	my $r = post($port, '', method => 'GET', uri => '/status', key => undef);
-	my $n = 0;
+	my $figures = figures($port, '/status');
 
-	if (($what // '') eq 'webhooks') {
-		$n += $_ for values %{ $r->{json}{webhooks_total} };
-
-	} else {
-		$n += $_->{forwarded} for values %{ $r->{json}{events_total} };
-	}
-
-	return $n;
+	return sum(($what // '') eq 'webhooks'
+		? values %{ $figures->{webhooks_total} }
+		: map { $_->{forwarded} } values %{ $figures->{events_total} });
 }

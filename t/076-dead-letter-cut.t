@@ -18,7 +18,7 @@ use constant FIONREAD => 0x541b;
 
 use Amplitude;
 use Gateway;
-use Util qw(slurp spew);
+use Util qw(slurp spew written);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -424,9 +424,8 @@ sub flags {
 	for my $link (glob "/proc/$pid/fd/*") {
 		next if (readlink($link) // '') ne $name;
 
-		open my $fh, '<', $link =~ s!/fd/!/fdinfo/!r or next;
-
-		return oct $1 if join('', <$fh>) =~ /^flags:\s+(\d+)/m;
+		return oct $1
+			if written($link =~ s!/fd/!/fdinfo/!r) =~ /^flags:\s+(\d+)/m;
 	}
 
 	return 0;
@@ -450,9 +449,7 @@ sub held {
 sub state {
 	my ($pid) = @_;
 
-	open my $fh, '<', "/proc/$pid/stat" or return '';
-
-	return <$fh> =~ /^.*\) (\S)/ ? $1 : '';
+	return written("/proc/$pid/stat") =~ /^.*\) (\S)/ ? $1 : '';
 }
 
 

@@ -177,9 +177,7 @@ done_testing();
 sub writes {
 	my ($pid) = $ngx->workers();
 
-	open my $fh, '<', "/proc/$pid/io" or return 0;
-
-	return join('', <$fh>) =~ /^syscw: (\d+)/m ? $1 : 0;
+	return written("/proc/$pid/io") =~ /^syscw: (\d+)/m ? $1 : 0;
 }
 
 

@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 use Amplitude;
 use Gateway;
 use Sign;
-use Util qw(curl has_http2 slurp written);
+use Util qw(curl_post has_http2 slurp written);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -581,8 +581,7 @@ SKIP: {
 	skip 'no HTTP/2', 4 if !has_http2();
 
 	my $text = webhook(events(1000));
-	my $file = Sign::file($text);
-	my $port2 = $port + 1;
+	my $url = 'http://127.0.0.1:' . ($port + 1) . '/sendgrid';
 
 	for my $case ([ $one, 200, 1000 ], [ $other, 403, 0 ]) {
 		my ($key, $status, $n) = @$case;
@@ -590,9 +589,8 @@ SKIP: {
 
 		$amp->clear();
 
-		my ($out) = curl('--http2-prior-knowledge', '-w',
-			'%{http_code} %{http_version}', '-u', KEY . ':' . SECRET, @headers,
-			'--data-binary', "\@$file", "http://127.0.0.1:$port2/sendgrid");
+		my ($out) = curl_post($text, $url, '--http2-prior-knowledge', '-w',
+			'%{http_code} %{http_version}', @headers);
 
 		like($out, qr/$status 2$/, "HTTP/2: $status");
 		is(scalar keys %{ $amp->stored() }, $n, 'stored');

@@ -17,7 +17,7 @@ use Amplitude;
 use Gateway;
 use Metrics qw(metrics changed);
 use Sign;
-use Util qw(curl has_http2 spew written);
+use Util qw(curl_post has_http2 written);
 use Webhook;
 
 $SIG{PIPE} = 'IGNORE';
@@ -402,17 +402,6 @@ sub send_all {
 			IO::Select->new($s)->can_write(0.1);
 		}
 	}
-}
-
-
-sub curl_post {
-	my ($body, $url, @options) = @_;
-	my $file = "$root/body.json";
-
-	spew($file, $body);
-
-	return curl(@options, '-u', KEY . ':' . SECRET, '--data-binary',
-		"\@$file", $url);
 }
 
 

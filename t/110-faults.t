@@ -16,7 +16,7 @@ use Amplitude;
 use Faults;
 use Gateway;
 use Sign;
-use Util qw(curl spew written);
+use Util qw(curl_post written);
 use Webhook;
 
 if (my $why = Faults::missing()) {
@@ -411,12 +411,9 @@ sub http2 {
 	my ($w, $port) = @_;
 	my $until = time() + WAIT;
 
-	spew("$root/body", $w->{body});
-
-	my ($out, $exit) = curl('--http2-prior-knowledge', '-m', WAIT, '-w',
-		'\n%{http_code}', '-u', KEY . ':' . SECRET, '--data-binary',
-		"\@$root/body", 'http://127.0.0.1:' . $ngx->port(1)
-		. $w->{options}{uri});
+	my $url = 'http://127.0.0.1:' . $ngx->port(1) . $w->{options}{uri};
+	my ($out, $exit) = curl_post($w->{body}, $url, '--http2-prior-knowledge',
+		'-m', WAIT, '-w', '\n%{http_code}');
 	my ($body, $status) = $out =~ /^(.*)\n(\d+)$/s;
 
 	return { status => $exit == 0 ? $status : 0, body => $body, headers => {},

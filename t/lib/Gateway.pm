@@ -9,9 +9,9 @@ package Gateway;
 #
 # new() takes text for the configuration: main, http (before the server),
 # server, sendgrid (in location = /sendgrid), or conf, all of it; log, the log
-# level; error_log, its file; user, of the workers; leaks => 1 if nginx itself leaks with it;
-# env, what is added to the environment; poison => 1 fills memory that is
-# allocated or freed, so that nobody lives on what was there.
+# level; error_log, its file; user, of the workers; leaks => 1 if nginx itself
+# leaks with it; env, what is added to the environment; poison => 1 fills memory
+# that is allocated or freed, so that nobody lives on what was there.
 
 use warnings;
 use strict;
@@ -87,6 +87,14 @@ sub load_modules {
 }
 
 
+# where nginx keeps bodies and answers for a while
+
+sub temp_paths {
+	return join "\n\t", map { "${_}_temp_path $root/$_;" }
+		qw(client_body proxy fastcgi uwsgi scgi);
+}
+
+
 sub conf {
 	my ($self) = @_;
 
@@ -99,8 +107,7 @@ sub conf {
 	my ($main, $http, $server, $sendgrid)
 		= map { $self->{$_} // '' } qw(main http server sendgrid);
 	my $port2 = $port + 1;
-	my $temp = join "\n\t", map { "${_}_temp_path $root/$_;" }
-		qw(client_body proxy fastcgi uwsgi scgi);
+	my $temp = temp_paths();
 	my $http2 = !has('http_v2_module') ? ''
 		: version() < 1025001 ? "listen 127.0.0.1:$port2 http2;"
 		: "listen 127.0.0.1:$port2;\n\t\thttp2 on;";

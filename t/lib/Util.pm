@@ -10,8 +10,8 @@ use strict;
 
 use base 'Exporter';
 
-our @EXPORT_OK = qw(slurp written lines spew openssl self_signed curl has_http2
-	active summary);
+our @EXPORT_OK = qw(slurp written lines spew openssl self_signed curl curl_post
+	has_http2 active summary);
 
 use Carp;
 use File::Temp qw(tempdir);
@@ -130,6 +130,21 @@ sub curl {
 	close $fh;
 
 	return $out // '', $? >> 8;
+}
+
+
+# posts a webhook by curl, with credentials
+
+sub curl_post {
+	my ($body, $url, @options) = @_;
+	my $file = directory() . '/body';
+
+	require Webhook;
+
+	spew($file, $body);
+
+	return curl(@options, '-u', Webhook::KEY() . ':' . Webhook::SECRET(),
+		'--data-binary', "\@$file", $url);
 }
 
 
