@@ -105,8 +105,9 @@ sub contract {
 }
 
 
-# the step, the status that the client sees (0: no whole answer), whether the
-# request has its effect, what the answer looks like
+# the step, the status that the client sees (curl 18: the answer is cut, 28: it
+# does not come, 56: the connection was reset), whether the request has its
+# effect, what the answer looks like
 
 sub faults {
 	for my $case (
@@ -122,13 +123,13 @@ sub faults {
 			qr/\{"id":"1","before":"xxx","after":"xxxxx"\}$/ ],
 		[ 'an effect although', { status => 500, store => 1 }, 500, 1 ],
 		[ 'no effect although', { store => 0 }, 202, 0 ],
-		[ 'reset', { reset => 'after' }, 0, 1 ],
-		[ 'reset before', { reset => 'before' }, 0, 0 ],
-		[ 'reset at once', { reset => 'early' }, 0, 0 ],
-		[ 'stall', { stall => 1 }, 0, 0 ],
-		[ 'stall after the effect', { stall => 1, store => 1 }, 0, 1 ],
-		[ 'cut', { cut => 4 }, 0, 1, qr/\r\n\r\n\{"id$/ ],
-		[ 'cut in chunks', { cut => 4, framing => 'chunked' }, 0, 1 ],
+		[ 'reset', { reset => 'after' }, 'curl 56', 1 ],
+		[ 'reset before', { reset => 'before' }, 'curl 56', 0 ],
+		[ 'reset at once', { reset => 'early' }, 'curl 56', 0 ],
+		[ 'stall', { stall => 1 }, 'curl 28', 0 ],
+		[ 'stall after the effect', { stall => 1, store => 1 }, 'curl 28', 1 ],
+		[ 'cut', { cut => 4 }, 'curl 18', 1, qr/\r\n\r\n\{"id$/ ],
+		[ 'cut in chunks', { cut => 4, framing => 'chunked' }, 'curl 18', 1 ],
 		[ 'chunked', { framing => 'chunked' }, 202, 1,
 			qr/Transfer-Encoding: chunked\r.*\{"id":"1"\}$/s ],
 		[ 'until close', { framing => 'close' }, 202, 1,
@@ -166,7 +167,7 @@ sub faults {
 	is_deeply($server->ask('books'), { 1 => 'Emma' }, '... and no effect');
 
 	$server->script({ line => qr/^DELETE/, reset => 'after' });
-	is(ask(DELETE => '/books/1')->{status}, 0, 'DELETE: reset');
+	is(ask(DELETE => '/books/1')->{status}, 'curl 56', 'DELETE: reset');
 	is_deeply($server->ask('books'), {}, '... and its effect');
 }
 
@@ -182,7 +183,10 @@ sub which {
 		[ 'a chance', { chance => 1 }, 503, 503 ],
 		[ 'no chance', { chance => 0 }, 202, 202 ],
 		[ 'what the contract adds', { title => 'Emma' }, 503, 202 ],
-		[ 'early, a line', { reset => 'early', line => qr/title=E/ }, 0, 202 ],
+		[ 'early, a line', { reset => 'early', line => qr/title=E/ },
+			'curl 56', 202 ],
+		[ 'early, no body yet', { reset => 'early', match => qr/poem/ },
+			'curl 56', 'curl 56' ],
 		[ 'early, no chance', { reset => 'early', chance => 0 }, 202, 202 ])
 	{
 		my ($name, $step, @want) = @$case;
@@ -309,7 +313,7 @@ sub ask {
 		'-X', $method, "$url$uri", @options);
 	my ($body, $status) = $out =~ /^(.*)\n(\d+)\z/s;
 
-	return { status => $exit == 0 ? $status : 0, body => $body,
+	return { status => $exit == 0 ? $status : "curl $exit", body => $body,
 		head => -f "$dir/head" ? slurp("$dir/head") : '' };
 }
 

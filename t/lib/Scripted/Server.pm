@@ -336,9 +336,8 @@ sub _answer {
 	$answer //= $contract->answer($step, $request);
 	$request->{status} = $step->{status} // $answer->{status};
 
-	my $store = $step->{store} // (!@$bad
-		&& $contract->success($request->{status}) && !$step->{stall}
-		&& ($step->{reset} // '') ne 'before');
+	my $store = $step->{store} // ($contract->success($request->{status})
+		&& !$step->{stall} && ($step->{reset} // '') ne 'before');
 
 	if ($store && $step->{later}) {
 		my %copy = %$request;
