@@ -245,6 +245,7 @@ sub times {
 			0, '... and not before');
 	}
 
+	$server->clear();
 	$server->script({ later => 0.1 });
 	ask(PUT => '/books/2?title=Emma');
 	$server->clear();

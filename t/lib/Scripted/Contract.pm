@@ -121,9 +121,10 @@ sub later {
 sub due {
 	my ($self) = @_;
 	my $later = $self->{later};
-	my $now = time();
 
-	while (@$later && $later->[0][0] <= $now) {
+	# an effect may bring another that is due
+
+	while (@$later && $later->[0][0] <= time()) {
 		(shift @$later)->[1]->();
 	}
 }
