@@ -418,8 +418,11 @@ subtest('many at once, after others have passed' => sub {
 });
 
 subtest('batches that wait for another are sent at once after it' => sub {
+	# both batches are on their way before either is answered
+
 	my $r = sent('/ten' . way(), [ events(20) ],
-		{ max_events => 9, times => 0 }, { delay => 0.3, times => 0 });
+		{ max_events => 9, delay => 0.3, times => 0 },
+		{ delay => 0.3, times => 0 });
 	my @requests = @{ $r->{requests} };
 
 	is(join(' ', map { $_->{events} } @requests), '10 10 5 5 5 5',
