@@ -1,35 +1,13 @@
 #!/usr/bin/perl
 
 # What SendGrid gets, and how many events Amplitude got meanwhile.
-#
-# Sections of a block besides those of Test::Nginx: "webhook" is the body of
-# a POST with valid credentials, "key" others, "answer" the JSON of the
-# response, "stored" the number of events at Amplitude (0 by default).
 
 use warnings;
 use strict;
 
-# a folder of its own, which Test::Nginx removes and makes
+use Blocks;
 
-BEGIN {
-	if ($ENV{TEST_NGINX_SERVROOT}) {
-		$ENV{TEST_NGINX_SERVROOT} .= '-blocks';
-	}
-}
-
-use Test::Nginx::Socket 'no_plan';
-
-use JSON::PP ();
-use MIME::Base64 qw(encode_base64);
-
-use Amplitude;
-use Webhook;
-
-our $amp = Amplitude->new();
-
-our $config = <<'EOC';
-	location = /sendgrid { sendgrid_amp us; }
-
+locations(<<'EOC');
 	location = /secrets {
 		sendgrid_amp us;
 		sendgrid_amp_secret old-secret 'new: "secret"';
@@ -41,13 +19,14 @@ our $config = <<'EOC';
 		sendgrid_amp_max_event_size 500;
 	}
 
+	location = /open {
+		sendgrid_amp us;
+		sendgrid_amp_auth off;
+		sendgrid_amp_api_key $arg_key;
+	}
+
 	location = /region { sendgrid_amp $arg_region; }
 	location = /down { sendgrid_amp /amplitude/down; }
-
-	location = /amplitude/us {
-		internal;
-		proxy_pass http://127.0.0.1:$TEST_NGINX_AMPLITUDE/2/httpapi;
-	}
 
 	location = /amplitude/eu {
 		internal;
@@ -65,72 +44,7 @@ our $config = <<'EOC';
 	}
 EOC
 
-our $open = <<'EOC';
-	location = /open {
-		sendgrid_amp us;
-		sendgrid_amp_auth off;
-		sendgrid_amp_api_key $arg_key;
-	}
-
-	location = /amplitude/us {
-		internal;
-		proxy_pass http://127.0.0.1:$TEST_NGINX_AMPLITUDE/2/httpapi;
-	}
-EOC
-
-$ENV{TEST_NGINX_AMPLITUDE} = $amp->port();
-$ENV{TEST_NGINX_DOWN} = ($ENV{TEST_NGINX_PORT} || 1984) + 9;
-
-add_block_preprocessor(sub {
-	my ($block) = @_;
-
-	$block->set_value('config', $config) if !defined $block->config;
-
-	if (defined $block->webhook) {
-		my ($uri, $body) = ($block->uri // '/sendgrid', $block->webhook);
-
-		s/\n\z// for $uri, $body;
-		$block->set_value('request', "POST $uri\n$body");
-	}
-
-	if (!defined $block->raw_request) {
-		my $credentials = $block->key // KEY . ':' . SECRET;
-
-		$credentials =~ s/\n\z//;
-		$block->set_value('more_headers', join "\n",
-			$credentials eq '' ? () : 'Authorization: Basic '
-				. encode_base64($credentials, ''),
-			$block->more_headers // ());
-	}
-
-	$block->set_value('no_error_log', join "\n", 'runtime error',
-		$block->no_error_log // ('[alert]', $block->error_code == 500
-			? () : '[error]'));
-
-	$amp->clear();
-});
-
-add_response_body_check(sub {
-	my ($block, $body) = @_;
-	my $name = $block->name;
-
-	if (defined $block->answer) {
-		is_deeply(eval { JSON::PP::decode_json($body) },
-			JSON::PP::decode_json($block->answer), "$name - answer")
-			or diag($body);
-		unlike($body, qr/\n./, "$name - one line");
-	}
-
-	is(scalar keys %{ $amp->stored() }, $block->stored // 0,
-		"$name - stored");
-	is_deeply([ $amp->violations() ], [], "$name - the contract is kept");
-	$amp->clear();
-});
-
-master_on();
-no_shuffle();
-no_long_string();
-run_tests();
+run_blocks();
 
 __DATA__
 
@@ -288,7 +202,6 @@ k:new: "secret"
 
 
 === TEST: auth off, key of sendgrid_amp_api_key
---- config eval: $main::open
 --- uri: /open?key=abc
 --- key
 --- webhook
@@ -301,7 +214,6 @@ k:new: "secret"
 
 
 === TEST: auth off, sendgrid_amp_api_key is empty
---- config eval: $main::open
 --- uri: /open?key=
 --- key
 --- webhook

@@ -1,0 +1,548 @@
+package Blocks;
+
+# Test::Nginx blocks that post webhooks, or show what nginx says to a
+# configuration.  A suite is
+#
+#	use Blocks;
+#	locations('location = /small { ... }');		# of all blocks, if any
+#	run_blocks();
+#	__DATA__
+#	=== TEST: a number becomes a string
+#	--- events
+#	{"event":"open","sg_event_id":"1","amp_user_id":42}
+#	--- amplitude
+#	{"user_id":"42","event_type":"[Sendgrid] open","insert_id":"1",...}
+#
+# The configuration, besides http_config and config of Test::Nginx:
+#
+#	rules		lines of location = /sendgrid, after "sendgrid_amp us;"
+#	server		lines of the server
+#
+# What is posted, by default with valid credentials to /sendgrid:
+#
+#	webhook		a body
+#	events		an event a line: all of them in one webhook, and each
+#			alone
+#	refused		a body a line, after the byte of its fault and a blank:
+#			answered 400, the same with batches of one event, and
+#			if it comes byte by byte
+#	authorization	a header a line, in the form "Basic {user:password}":
+#			each is posted by itself
+#	uri, key	another location, other credentials; no credentials if
+#			the key is empty
+#	script		a step for the stand-in, before the request
+#
+# What is expected:
+#
+#	amplitude	for each line of "events" the event that Amplitude gets,
+#			or "rejected" or "ignored"; "...}" at the end stands for
+#			library and event_properties, the latter as posted
+#	api_key		the API key of the payload, as JSON
+#	answer		the JSON of the response
+#	stored		the number of events at Amplitude, 0 unless set
+#	logged		lines of the error log, whole but for time and client
+#
+# What nginx says to a configuration; "%" is its first directive of ours, "$uri"
+# the location that it is in:
+#
+#	emerg		nginx does not start, with this message and no other
+#	warn		nginx starts, with this message and no other, or none; or
+#			with a message for each line of "each"
+#	each		lines for "rules", each of which is a configuration; where
+#			nginx starts, they share one, each in its location
+#	each_server	lines for "server", each of which is a configuration
+#
+# nginx goes on to the next block if that one has the same configuration.
+
+use warnings;
+use strict;
+
+use base 'Exporter';
+
+our @EXPORT = qw(locations run_blocks);
+
+# Test::Nginx reads these when it is loaded.  It removes and makes its folder.
+
+BEGIN {
+	if ($ENV{TEST_NGINX_SERVROOT}) {
+		$ENV{TEST_NGINX_SERVROOT} .= '-blocks';
+	}
+
+	$ENV{TEST_NGINX_FORCE_RESTART_ON_TEST} //= 0;
+	$ENV{TEST_NGINX_SLEEP} //= 0.005;
+}
+
+use Test::Nginx::Socket 'no_plan';
+
+use Digest::MD5 qw(md5_hex);
+use JSON::PP qw(decode_json);
+use MIME::Base64 qw(encode_base64);
+use Time::HiRes qw(sleep time);
+
+use Amplitude;
+use Gateway;
+use Webhook qw(post KEY SECRET);
+
+# a message of nginx's, less its place
+
+my $message = qr/(?: in \S+nginx\.conf:\d+)?$/;
+my $level = qr/\[(?:warn|error|crit|alert|emerg)\]/;
+
+my $asan = $ENV{ASAN_OPTIONS};
+my $locations = '';
+my $n = 0;
+my $amp;
+
+
+sub locations {
+	$locations = $_[0];
+}
+
+
+sub run_blocks {
+	$amp = Amplitude->new();
+
+	$ENV{TEST_NGINX_AMPLITUDE} = $amp->port();
+	$ENV{TEST_NGINX_DOWN} = server_port() + 9;
+
+	Test::Base::default_object()->block_list([ map { each_of($_) }
+		Test::Base::blocks() ]);
+
+	add_block_preprocessor(\&prepare);
+	add_response_body_check(\&check);
+	add_test_cleanup_handler(\&clean);
+
+	master_on();
+	no_shuffle();
+	no_long_string();
+	run_tests();
+}
+
+
+# a block for each line of "each", where nginx does not go on with all of them
+
+sub each_of {
+	my ($block) = @_;
+
+	for my $place (qw(rules server)) {
+		my $section = $place eq 'rules' ? 'each' : 'each_server';
+
+		next if !defined $block->$section;
+		next if $place eq 'rules' && !defined $block->emerg;
+
+		return map {
+			my $copy = bless { %$block }, ref $block;
+			my $text = substr($_, 0, 70);
+
+			$copy->set_value($place, $_);
+			$copy->set_value('warn', '') if !defined $block->emerg;
+			$copy->set_value('name', $block->name . ": $text");
+			delete $copy->{$section};
+			$copy;
+		} rows($block->$section);
+	}
+
+	return $block;
+}
+
+###############################################################################
+
+# before a block is run
+
+sub prepare {
+	my ($block) = @_;
+
+	# Test::Nginx wants a number for the reports of sanitizers
+
+	$n++;
+	$block->set_value('name', $block->name =~ s/^TEST:/TEST $n:/r);
+
+	if (defined $block->emerg) {
+		must_die($block);
+
+	} elsif (defined $block->warn || defined $block->each) {
+		must_start($block);
+
+	} else {
+		posts($block);
+	}
+
+	if (!defined $block->config) {
+		$block->set_value('config', config($block));
+	}
+
+	# nginx does not free what it has when it does not start
+
+	delete $ENV{ORI_ASAN_OPTIONS};
+
+	if (defined $asan) {
+		$ENV{ASAN_OPTIONS} = defined $block->emerg ? Gateway::no_leaks()
+			: $asan;
+	}
+
+	$amp->clear();
+	$amp->script($block->script // ());
+}
+
+
+# Test::Nginx compares no more than this to see whether it has to restart nginx
+
+sub config {
+	my ($block) = @_;
+	my ($http, $server, $rules) = map { $block->$_ // '' }
+		qw(http_config server rules);
+
+	return '# http: ' . md5_hex($http) . "\n$server\n"
+		. "location = /sendgrid {\nsendgrid_amp us;\n$rules\n}\n"
+		. $locations . <<'EOC';
+	location = /amplitude/us {
+		internal;
+		proxy_pass http://127.0.0.1:$TEST_NGINX_AMPLITUDE/2/httpapi;
+	}
+EOC
+}
+
+
+# a configuration that is refused
+
+sub must_die {
+	my ($block) = @_;
+	my $text = $block->rules // $block->server // $block->http_config;
+
+	$block->set_value('must_die', 1);
+	$block->set_value('suppress_stderr', 1);
+	$block->set_value('error_log', '[emerg]');
+	$block->set_value('grep_error_log',
+		qr/$level (?:\d+#\d+: )?\K.*?(?=$message)/);
+	$block->set_value('grep_error_log_out',
+		expected($block->emerg, $text) . "\n");
+}
+
+
+# A configuration that is accepted, with the messages that nginx starts with.
+# Each location answers, whatever the credentials, that it wants a POST.
+
+sub must_start {
+	my ($block) = @_;
+	my @texts = rows($block->each // '');
+	my @uris = @texts ? map { "/$_" } 1 .. @texts : '/sendgrid';
+	my $server = $block->server // '';
+
+	for my $i (0 .. $#texts) {
+		$server .= "location = $uris[$i] {\nsendgrid_amp us;\n$texts[$i]\n}\n";
+	}
+
+	if (!@texts) {
+		@texts = $block->rules // $server;
+	}
+
+	my @warn = lines($block->warn // '');
+
+	@warn = map { $warn[0] } @texts if @warn == 1;
+	die $block->name, ": not a message for each\n" if @warn && @warn != @texts;
+
+	$block->set_value('server', $server);
+	$block->set_value('suppress_stderr', 1);
+	$block->set_value('messages', [ map { '[warn] '
+		. expected($warn[$_], $texts[$_], $uris[$_]) } 0 .. $#warn ]);
+
+	requests($block, map { { method => 'GET', uri => $_, code => 405,
+		headers => [ 'Allow: POST' ] } } @uris);
+	no_errors($block);
+}
+
+
+sub expected {
+	my ($text, $conf, $uri) = @_;
+	my ($directive) = $conf =~ /(sendgrid_amp\w*)/;
+
+	return text($text) =~ s/%/$directive/gr =~ s/\$uri\b/$uri/gr;
+}
+
+
+# requests and what has to become of them
+
+sub posts {
+	my ($block) = @_;
+	my %common = (uri => text($block->uri // '/sendgrid'),
+		code => text($block->error_code // 200),
+		headers => [ map { lines($_) } $block->response_headers // '' ]);
+
+	my $credentials = text($block->key // KEY . ':' . SECRET);
+
+	$common{authorization} = basic("Basic {$credentials}")
+		if $credentials ne '';
+
+	if (defined $block->events) {
+		requests($block, map { { %common, %$_ } } events($block));
+
+	} elsif (defined $block->refused) {
+		requests($block, map { { %common, %$_ } } refused($block));
+
+	} elsif (defined $block->authorization) {
+		requests($block, map { { %common, body => text($block->webhook),
+			authorization => basic($_) } } rows($block->authorization));
+
+	} elsif (defined $block->webhook) {
+		requests($block, { %common, body => text($block->webhook) });
+
+	} elsif (!defined $block->raw_request) {
+		$block->set_value('more_headers', headers($block, \%common));
+	}
+
+	no_errors($block);
+}
+
+
+# all of the events, and each alone
+
+sub events {
+	my ($block) = @_;
+	my @events = rows($block->events);
+	my @sent = rows($block->amplitude);
+
+	die $block->name, ': ', scalar @events, ' events, ', scalar @sent,
+		" lines of what Amplitude gets\n" if @events != @sent;
+
+	for my $i (0 .. $#events) {
+		$sent[$i] =~ s/,\.\.\.\}$/,"library":"sendgrid",/
+			&& ($sent[$i] .= qq("event_properties":$events[$i]}));
+	}
+
+	my @rows = map { [ $_ ] } 0 .. $#events;
+
+	return map {
+		my @got = grep { /^\{/ } @sent[@$_];
+		my $ignored = grep { $_ eq 'ignored' } @sent[@$_];
+
+		{
+			body => '[' . join(",\n", @events[@$_]) . ']',
+			payloads => [ @got ? payload($block, @got) : () ],
+			stored => undef,
+			answer => { received => scalar @$_, forwarded => scalar @got,
+				ignored => $ignored, rejected => @$_ - @got - $ignored,
+				batches => @got ? 1 : 0 },
+		};
+	} [ 0 .. $#events ], @rows > 1 ? @rows : ();
+}
+
+
+sub payload {
+	my ($block, @events) = @_;
+
+	return '{"api_key":' . text($block->api_key // '"' . KEY . '"')
+		. ',"events":[' . join(',', @events)
+		. '],"options":{"min_id_length":1}}';
+}
+
+
+# /one has batches of one event
+
+sub refused {
+	my ($block) = @_;
+
+	return map {
+		my ($at, $body) = ref $_ ? @$_ : /^(\d+) (.*)/s;
+		my %refused = (body => $body, code => 400, at => $at, stored => undef,
+			headers => [ 'Content-Type: application/json' ]);
+
+		({ %refused, bytewise => length $body < 1000 },
+			{ %refused, uri => '/one' });
+	} rows($block->refused);
+}
+
+
+# "Basic {user:password}" as it is sent
+
+sub basic {
+	return $_[0] =~ s/\{(.*)\}/encode_base64($1, '')/esr;
+}
+
+
+# the requests of a block, in the sections of Test::Nginx
+
+sub requests {
+	my ($block, @requests) = @_;
+	my @lines = map { ($_->{method} // 'POST') . " $_->{uri}"
+		. (defined $_->{body} ? "\n$_->{body}" : '') } @requests;
+
+	$block->set_value('requests', \@requests);
+	$block->set_value('request', \@lines);
+	$block->set_value('more_headers',
+		[ map { headers($block, $_) } @requests ]);
+	$block->set_value('error_code', [ map { $_->{code} } @requests ]);
+	$block->set_value('response_headers',
+		[ map { join "\n", @{ $_->{headers} || [] } } @requests ]);
+}
+
+
+sub headers {
+	my ($block, $request) = @_;
+
+	return join "\n", defined $request->{authorization}
+		? "Authorization: $request->{authorization}" : (),
+		$block->more_headers // ();
+}
+
+
+sub no_errors {
+	my ($block) = @_;
+	my ($code) = map { ref ? $_->[0] : $_ } $block->error_code // 200;
+
+	$block->set_value('no_error_log', join "\n", 'runtime error',
+		$block->no_error_log // ('[alert]', '[crit]',
+			$code == 500 ? () : '[error]'));
+	$block->set_value('no_shutdown_error_log',
+		"[alert]\n[crit]\n[emerg]\nruntime error");
+}
+
+###############################################################################
+
+# after each request of a block
+
+sub check {
+	my ($block, $body, $i) = @_;
+	my $name = $block->name;
+	my $request = $block->requests ? $block->requests->[$i] : {};
+	my $json = eval { decode_json($body) };
+	my $answer = $request->{answer} // (defined $block->answer
+		? decode_json($block->answer) : undef);
+
+	$name .= ": $request->{body}" =~ s/(.{60}).+/$1/sr =~ s/\s+/ /gr
+		if @{ $block->requests || [] } > 1 && defined $request->{body};
+
+	if (defined $answer) {
+		is_deeply($json, $answer, "$name - answer") or diag($body);
+		unlike($body, qr/\n./, "$name - one line");
+	}
+
+	if (defined $request->{at}) {
+		at($json, $request, $name);
+	}
+
+	if ($request->{payloads}) {
+		is_deeply([ map { $_->{body} } $amp->requests() ],
+			$request->{payloads}, "$name - payload");
+	}
+
+	if (!exists $request->{stored}) {
+		is(scalar keys %{ $amp->stored() }, $block->stored // 0,
+			"$name - stored");
+	}
+
+	messages($block, $i, $name) if $block->messages;
+	logged($_, $name) for rows($block->logged // '');
+
+	is_deeply([ $amp->violations() ], [], "$name - the contract is kept");
+	$amp->clear();
+}
+
+
+# where the fault is, and that it is there if each byte comes by itself
+
+sub at {
+	my ($json, $request, $name) = @_;
+	my %expect = (error => 'invalid_json', at => $request->{at});
+
+	is_deeply({ map { $_ => $json->{$_} } keys %expect }, \%expect,
+		"$name - at") or diag(explain($json));
+
+	return if !$request->{bytewise};
+
+	my $r = post(server_port(), $request->{body}, every => 1);
+
+	is_deeply({ map { $_ => $r->{json}{$_} } keys %expect }, \%expect,
+		"$name - at, byte by byte") or diag(explain($r));
+	is($r->{status}, 400, "$name - status code, byte by byte");
+	is($r->{headers}{'content-type'}, 'application/json',
+		"$name - type, byte by byte");
+}
+
+
+# What nginx has said when it started: a message for each line of "each", in the
+# order of these.
+
+sub messages {
+	my ($block, $i, $name) = @_;
+	my @expected = @{ $block->messages };
+
+	if ($i == 0) {
+		my @got = map { s/$message//r =~ s/\] \d+#\d+:/]/r }
+			error_log() =~ /($level .*)/g;
+
+		$block->set_value('got', \@got);
+		is(scalar @got, scalar @expected, "$name - messages")
+			or diag(explain(\@got));
+	}
+
+	if (@expected) {
+		is($block->got->[$i], $expected[$i], "$name - message $i");
+	}
+}
+
+
+sub logged {
+	my ($line, $name) = @_;
+	my $until = time() + Gateway::patience(2);
+	my ($count, @lines);
+
+	do {
+		@lines = map { s/\d+#\d+: \*\d+ //r =~ s/^\S+ \S+ |, client: .*//gr }
+			split /\n/, error_log();
+		$count = grep { $_ eq $line } @lines;
+	} while ($count == 0 && time() < $until && sleep 0.01);
+
+	is($count, 1, "$name - logged: $line") or diag(explain(\@lines));
+}
+
+
+sub error_log {
+	open my $fh, '<:raw', $Test::Nginx::Util::ErrLogFile or return '';
+	local $/;
+
+	return scalar(<$fh>) // '';
+}
+
+
+# The next block reads its own part of the log only.  A dead letter would keep
+# Test::Nginx from removing its folder.
+
+sub clean {
+	if (-e $Test::Nginx::Util::ErrLogFile) {
+		truncate $Test::Nginx::Util::ErrLogFile, 0;
+		$Test::Nginx::Util::ErrLogFilePos = 0;
+	}
+
+	unlink grep { -f } glob server_root() . '/*';
+}
+
+###############################################################################
+
+# the lines of a section, or the elements of what it has evaluated to
+
+sub rows {
+	return ref $_[0] ? @{ $_[0] } : lines(evaluated($_[0]));
+}
+
+
+sub lines {
+	return split /\n/, $_[0];
+}
+
+
+sub text {
+	return evaluated($_[0]) =~ s/\n\z//r;
+}
+
+
+# Test::Base takes an error for the value
+
+sub evaluated {
+	die "a section cannot be evaluated: $_[0]\n"
+		if $_[0] =~ / at \(eval \d+\) line /;
+
+	return $_[0];
+}
+
+
+1;
