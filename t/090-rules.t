@@ -3,7 +3,7 @@
 # What operators decide to send: names of events, filters, properties, hashes,
 # the reader's address.  Small webhooks against configurations, compared with
 # the mapping of t/unit/gold.pl, which is none of the module's; and what is
-# expected of some of them in plain words.
+# expected of some of them in plain words.  What nginx says: t/011-conf-rules.t.
 
 use warnings;
 use strict;
@@ -15,7 +15,6 @@ use FindBin;
 use JSON::PP ();
 
 use Amplitude;
-use Directives;
 use Gateway;
 use Metrics qw(metrics changed);
 use Webhook;
@@ -477,196 +476,6 @@ for my $level (sort keys %expect) {
 }
 
 $ngx->done();
-
-# what nginx -t says
-
-my @most = (map({ "sendgrid_amp_property p$_ v;" } 1 .. 16));
-my $users = 'sendgrid_amp_user_id ' . join(' ', 'a' .. 'p') . ';';
-
-my @bad = (
-	[ 'invalid number of arguments in "%" directive', (map { "$_;" }
-		qw(sendgrid_amp_events sendgrid_amp_ignore sendgrid_amp_drop
-		sendgrid_amp_keep sendgrid_amp_hash sendgrid_amp_client_ip
-		sendgrid_amp_dry_run)), (map { "$_ a;" } qw(sendgrid_amp_event_name
-		sendgrid_amp_property)), (map { "$_ on on;" } qw(sendgrid_amp_client_ip
-		sendgrid_amp_dry_run)), (map { "$_ a b c;" }
-		qw(sendgrid_amp_event_name sendgrid_amp_property)) ],
-	[ '"%" directive is duplicate', (map { "$_ $_" }
-		'sendgrid_amp_events open;', 'sendgrid_amp_events all;',
-		'sendgrid_amp_ignore click;', 'sendgrid_amp_drop a;',
-		'sendgrid_amp_keep a;', 'sendgrid_amp_keep all;',
-		'sendgrid_amp_hash a;', 'sendgrid_amp_client_ip on;',
-		'sendgrid_amp_dry_run 1;'),
-		'sendgrid_amp_keep all; sendgrid_amp_keep a;',
-		'sendgrid_amp_events all; sendgrid_amp_events click;' ],
-	[ '"%" directive must not be empty',
-		'sendgrid_amp_event_name open "";', 'sendgrid_amp_event_name "" a;',
-		'sendgrid_amp_events "";', 'sendgrid_amp_events open "";',
-		'sendgrid_amp_ignore "";', 'sendgrid_amp_ignore click "";' ],
-	[ 'duplicate event "open" in "%" directive',
-		'sendgrid_amp_event_name open a; sendgrid_amp_event_name OPEN b;',
-		'sendgrid_amp_event_name click a; sendgrid_amp_event_name Open a;
-			sendgrid_amp_event_name open b;' ],
-	[ '"%" directive has "all" among other events', map {
-		"sendgrid_amp_events $_;" } 'all open', 'open all', 'open ALL', 'ALL' ],
-	[ '"%" directive does not take "all"', 'sendgrid_amp_ignore all;',
-		'sendgrid_amp_ignore open All;' ],
-
-	[ 'duplicate name in parameter 2 of "%" directive',
-		'sendgrid_amp_events open open;', 'sendgrid_amp_events open Open;',
-		'sendgrid_amp_ignore open OPEN;', 'sendgrid_amp_drop a a;',
-		'sendgrid_amp_drop "" "";' ],
-	[ 'duplicate name in parameter 3 of "%" directive',
-		'sendgrid_amp_keep a b a;', 'sendgrid_amp_hash a b b;',
-		'sendgrid_amp_hash a key=k a;' ],
-	[ '"sendgrid_amp_keep" directive is duplicate: "sendgrid_amp_drop" and '
-		. '"sendgrid_amp_keep" exclude each other',
-		'sendgrid_amp_drop a; sendgrid_amp_keep b;' ],
-	[ '"sendgrid_amp_drop" directive is duplicate: "sendgrid_amp_drop" and '
-		. '"sendgrid_amp_keep" exclude each other',
-		'sendgrid_amp_keep a; sendgrid_amp_drop b;' ],
-
-	[ '"%" directive has a "key" without names', 'sendgrid_amp_hash key=k;' ],
-	[ '"%" directive has an empty "key"', 'sendgrid_amp_hash email key=;',
-		'sendgrid_amp_hash key= email;' ],
-	[ '"%" directive has more than one "key"',
-		'sendgrid_amp_hash a key=k key=l;', 'sendgrid_amp_hash key=k a key=k;',
-		'sendgrid_amp_hash key=k key=;' ],
-	[ '"%" directive has a name with "=", and no "key" in lower case, without '
-		. 'blanks, before it', map { "sendgrid_amp_hash a $_;" } 'KEY=k',
-		'key = k', 'key =k', 'Key=', '"key =k"', 'hmac=k', '=', 'k=', 'keys=k' ],
-
-	[ 'duplicate property "a" in "%" directive',
-		'sendgrid_amp_property a b; sendgrid_amp_property a c;',
-		'sendgrid_amp_property b b; sendgrid_amp_property a b;
-			sendgrid_amp_property a b;' ],
-	[ 'duplicate property "" in "%" directive',
-		'sendgrid_amp_property "" b; sendgrid_amp_property "" c;' ],
-	[ 'unknown "nothing_of_the_kind" variable',
-		'sendgrid_amp_property a $nothing_of_the_kind;' ],
-	[ '"%" directive is there more than 16 times',
-		join(' ', @most, 'sendgrid_amp_property more v;') ],
-	[ 'too many names in "sendgrid_amp_user_id" and "sendgrid_amp_property" '
-		. 'together', join(' ', $users, @most[0 .. 11]),
-		join(' ', $users, 'sendgrid_amp_client_ip on;', @most[0 .. 10]) ],
-
-	[ 'invalid value "maybe" in "%" directive, it must be "on" or "off"',
-		'sendgrid_amp_client_ip maybe;' ],
-	[ '"%" directive has a name that ends with ",": blanks separate names',
-		'sendgrid_amp_drop email, ip;', 'sendgrid_amp_keep email, event;',
-		'sendgrid_amp_hash email, ip;', 'sendgrid_amp_property a, b;' ],
-	[ '"%" directive has a name that is not UTF-8, as all keys are',
-		"sendgrid_amp_drop 'a\xff';", "sendgrid_amp_keep '\xed\xbf\xbf';",
-		"sendgrid_amp_hash 'a\xf5\x80\x80\x80';",
-		"sendgrid_amp_property '\x80' b;" ],
-);
-
-my @good = (
-	'sendgrid_amp_events all;', 'sendgrid_amp_drop "";', 'sendgrid_amp_keep "";',
-	'sendgrid_amp_keep all;', 'sendgrid_amp_keep all; sendgrid_amp_drop a;',
-	'sendgrid_amp_drop a; sendgrid_amp_keep all;', 'sendgrid_amp_drop all;',
-	'sendgrid_amp_keep ALL;', 'sendgrid_amp_keep all a;',
-	'sendgrid_amp_hash key keys;', 'sendgrid_amp_hash key=k a;',
-	'sendgrid_amp_hash useragent email events timestamps;',
-	'sendgrid_amp_hash all;', 'sendgrid_amp_hash a key==;',
-	'sendgrid_amp_hash "" key=k;', 'sendgrid_amp_property "" "";',
-	'sendgrid_amp_property a 1; sendgrid_amp_property b 1;
-		sendgrid_amp_property aa 1; sendgrid_amp_property A 1;',
-	'sendgrid_amp_event_name machine_open x;', 'sendgrid_amp_ignore machine_open;',
-	'sendgrid_amp_event_name open x; sendgrid_amp_event_name click x;',
-	'sendgrid_amp_events received;', 'sendgrid_amp_ignore Received;',
-	'sendgrid_amp_events open machine_open; sendgrid_amp_event_name open x;',
-	'sendgrid_amp_drop email; sendgrid_amp_hash email;',
-	'sendgrid_amp_drop sg_event_id; sendgrid_amp_hash sg_event_id;',
-	'sendgrid_amp_user_id u; sendgrid_amp_drop u; sendgrid_amp_hash u;',
-	'sendgrid_amp_keep ' . join(' ', map { "k$_" } 1 .. 300) . ';',
-	join(' ', @most), join(' ', $users, @most[0 .. 10]),
-	join(' ', $users, 'sendgrid_amp_client_ip on;', @most[0 .. 9]),
-	(map { "sendgrid_amp_drop '$_';" } '\\\\u006g', '\\\\u00/0', '\\\\u00:0',
-		'\\\\u00`0', '\\\\U0065', 'u0065', '\\\\v0065', '\\\\u006', '\\\\u006,0'),
-	'sendgrid_amp_drop "a b" ",a";', 'sendgrid_amp_drop emails mail;',
-	'sendgrid_amp_dry_run $arg_dry;', 'sendgrid_amp_dry_run off;',
-	'sendgrid_amp_dry_run "";', 'sendgrid_amp_dry_run 0;',
-	'sendgrid_amp_client_ip on; sendgrid_amp_drop ip;',
-);
-
-# these are warned of
-
-my @odd = (
-	[ 'SendGrid is not known to have the event "opened" of "%" directive',
-		'sendgrid_amp_events opened;', 'sendgrid_amp_ignore Opened click;',
-		'sendgrid_amp_event_name OPENED x;' ],
-	[ 'event "click" of "sendgrid_amp_ignore" is not in "sendgrid_amp_events" '
-		. 'either', 'sendgrid_amp_events open; sendgrid_amp_ignore click;' ],
-	[ 'event "click" of "sendgrid_amp_event_name" is not forwarded',
-		'sendgrid_amp_events open; sendgrid_amp_event_name click x;',
-		'sendgrid_amp_ignore click; sendgrid_amp_event_name click x;' ],
-	[ 'event "click" of "sendgrid_amp_events" is not forwarded, '
-		. '"sendgrid_amp_ignore" has it, too',
-		'sendgrid_amp_events open Click; sendgrid_amp_ignore click;' ],
-	(map { [ qq("$_" of "%" is no secret: "event_type" and "time" are sent as )
-		. 'they are', "sendgrid_amp_hash $_;",
-		"sendgrid_amp_hash $_; sendgrid_amp_drop $_;" ] } qw(event timestamp)),
-	[ 'name 1 of "%" is not sent at all',
-		'sendgrid_amp_hash reason; sendgrid_amp_drop reason;',
-		'sendgrid_amp_hash sg_event_ix; sendgrid_amp_drop sg_event_ix;',
-		'sendgrid_amp_hash sg_event_ids; sendgrid_amp_drop sg_event_ids;',
-		'sendgrid_amp_hash emai; sendgrid_amp_drop emai;' ],
-	[ 'name 2 of "%" is not sent at all',
-		'sendgrid_amp_hash email reason; sendgrid_amp_keep email;',
-		'sendgrid_amp_hash a email; sendgrid_amp_user_id a; sendgrid_amp_drop
-			a email;' ],
-	(map { [ qq(parameter 1 of "%" directive is not SendGrid's key "$_", the )
-		. 'letter case differs', 'sendgrid_amp_drop ' . uc($_) . ';' ] }
-		qw(amp_user_id category email event ip reason response sg_event_id
-		sg_message_id smtp-id timestamp url useragent)),
-	[ 'parameter 2 of "%" directive is not SendGrid\'s key "email", the letter '
-		. 'case differs', map { "sendgrid_amp_$_;" } 'hash a Email',
-		'keep a emaiL', 'user_id a eMail' ],
-	[ 'parameter 1 of "%" directive is not SendGrid\'s key "ip", the letter case '
-		. 'differs', 'sendgrid_amp_property Ip x;' ],
-	[ 'parameter 1 of "%" directive begins or ends with a blank, which is part '
-		. 'of the name', 'sendgrid_amp_keep "email ";',
-		'sendgrid_amp_drop " email";', 'sendgrid_amp_drop " ";' ],
-	[ 'parameter 1 of "%" directive has an escape of JSON, and is compared with '
-		. 'decoded keys', map { "sendgrid_amp_drop '$_';" } '\\\\u0065mail',
-		'\\\\u0a9f', '\\\\u09Af', 'x\\\\uFaAF', '\\\\u\\\\u000g\\\\u0000' ],
-	[ 'parameter 1 of "%" directive looks as if it had a variable, and is taken '
-		. 'as it is', 'sendgrid_amp_user_id $arg_user;',
-		'sendgrid_amp_property $name x;', 'sendgrid_amp_drop $name;' ],
-	[ 'parameter 2 of "%" directive looks as if it had a variable, and is taken '
-		. 'as it is', 'sendgrid_amp_event_name open "${host} opened";' ],
-	[ '"%" has no effect in location "/sendgrid", where "sendgrid_amp_hash" has '
-		. '"ip"', 'sendgrid_amp_client_ip on; sendgrid_amp_hash ip;' ],
-	[ '"%" is always on in location "/sendgrid": nothing of it is sent',
-		map { "sendgrid_amp_dry_run $_;" } qw(on 1 00 OFF of offf) ],
-);
-
-each_text('bad', sendgrid => 1, '[emerg]', @bad);
-each_text('odd', sendgrid => 0, '[warn]', @odd);
-
-says([ sendgrid => $_ ], [ 0 ], 'good: ' . substr($_, 0, 70)) for @good;
-
-# a name may be a key that "key=" is missing before
-
-says([ sendgrid => 'sendgrid_amp_hash a s3cret;
-	sendgrid_amp_drop s3cret;' ],
-	[ 0, '[warn] name 2 of "sendgrid_amp_hash" is not sent at all' ],
-	'no key in a message');
-
-my $exclude = '[emerg] "sendgrid_amp_drop" and "sendgrid_amp_keep" exclude each '
-	. 'other, also if one of them is inherited';
-
-says([ http => 'sendgrid_amp_keep a;', sendgrid => 'sendgrid_amp_drop b;' ],
-	[ 1, $exclude ], 'keep from above, drop of its own');
-says([ http => 'sendgrid_amp_drop a;', sendgrid => 'sendgrid_amp_keep b;' ],
-	[ 1, $exclude ], 'drop from above, keep of its own');
-says([ http => 'sendgrid_amp_keep a;',
-	sendgrid => 'sendgrid_amp_keep all; sendgrid_amp_drop b;' ], [ 0 ],
-	'... which "all" takes back');
-says([ http => 'sendgrid_amp_keep a;
-	server { location / { sendgrid_amp_drop b; } }' ], [ 0 ],
-	'... which does not matter where no webhook comes');
 
 done_testing();
 
