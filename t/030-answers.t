@@ -76,6 +76,7 @@ Content-Type: application/json
 
 
 === TEST: rejected, each with its reason in the log
+--- log_level: debug
 --- webhook
 [{"event":"open","sg_event_id":"id-1"},{"email":"secret@x.com"},[]]
 --- error_code: 200

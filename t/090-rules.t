@@ -125,7 +125,6 @@ my $locations = join '', map { qq(
 
 my $amp = Amplitude->new();
 my $dead = Gateway::root() . '/dead.json';
-my $golds = golds();
 
 my $ngx = Gateway->new(amplitude => $amp, http => '
 	sendgrid_amp_zone figures:64k;
@@ -133,7 +132,6 @@ my $ngx = Gateway->new(amplitude => $amp, http => '
 	server => qq(
 	access_log $dead.log webhook;
 	$locations
-	$golds->{locations}
 
 	location = /dead {
 		sendgrid_amp us;
@@ -401,19 +399,6 @@ is_deeply(\%counted, { 'bounce ignored' => 1, 'machine_open ignored' => 1,
 ok((grep { $_ eq '3' } split /\n/, slurp("$dead.log")),
 	'$sendgrid_amp_ignored');
 
-# the webhooks of the unit tests that have rules
-
-for my $gold (@{ $golds->{webhooks} }) {
-	$amp->clear();
-
-	my $answer = post($ngx->port(), $gold->{body}, uri => $gold->{uri});
-
-	is_deeply([ map { $_->{body} } $amp->requests() ], $gold->{payloads},
-		"$gold->{name}: payloads");
-	is($answer->{json}{rejected}, $gold->{rejected}, "$gold->{name}: rejected");
-	is($answer->{json}{ignored}, $gold->{ignored}, "$gold->{name}: ignored");
-}
-
 $ngx->done();
 
 # inheritance: a list that is given inside replaces the one outside
@@ -488,80 +473,4 @@ sub slurp {
 	local $/;
 
 	return scalar <$fh>;
-}
-
-
-# webhooks of t/data with rules, and locations for these
-
-sub golds {
-	my %golds = (locations => '', webhooks => []);
-
-	for my $file (sort glob "$FindBin::Bin/data/rules-*.gold") {
-		my ($name) = $file =~ m!([^/]+)\.gold$!;
-		my @sections = split /^(== .*)\n/m, slurp($file), -1;
-		my %rules = map { /^(\S+) (.*)$/ } split /\n/, $sections[2];
-		my %found = (payloads => [], rejected => 0, ignored => 0);
-
-		for my $i (1 .. $#sections / 2) {
-			my ($title, $text) = @sections[2 * $i - 1, 2 * $i];
-
-			push @{ $found{payloads} }, $text =~ s/\n$//r
-				if $title =~ /payload/;
-			$found{rejected}++ if $title =~ /rejected/;
-			$found{ignored}++ if $title =~ /ignored/;
-		}
-
-		# a configuration has no zero bytes
-
-		next if ($rules{hash_key} // '') =~ /^(?:..)*00/;
-
-		my $users = join ' ', map { qq("$_") } split /,/, $rules{users};
-
-		$golds{locations} .= "
-			location = /gold/$name {
-				sendgrid_amp us;
-				sendgrid_amp_lowercase $rules{lowercase};
-				sendgrid_amp_user_id $users;
-				" . directives(\%rules) . '
-			}';
-
-		push @{ $golds{webhooks} }, { name => $name, uri => "/gold/$name",
-			body => slurp($file =~ s/gold$/json/r), %found };
-	}
-
-	return \%golds;
-}
-
-
-sub directives {
-	my ($rules) = @_;
-	my $key = defined $rules->{hash_key}
-		? ' ' . quoted('key=' . pack('H*', $rules->{hash_key})) : '';
-	my $text = '';
-
-	for my $rule (sort keys %$rules) {
-		my @list = map { [ map { quoted(pack('H*', $_)) }
-			$_ eq '' ? '' : split /=/, $_, -1 ] } split /,/, $rules->{$rule}, -1;
-
-		if ($rule =~ /^(?:drop|keep|hash|events|ignore)$/) {
-			$text .= "sendgrid_amp_$rule " . join(' ', map { $_->[0] } @list)
-				. ($rule eq 'hash' ? $key : '') . ";\n";
-
-		} elsif ($rule eq 'event_names') {
-			$text .= "sendgrid_amp_event_name @$_;\n" for @list;
-
-		} elsif ($rule eq 'properties') {
-			$text .= "sendgrid_amp_property @$_;\n" for @list;
-
-		} elsif ($rule eq 'client_ip') {
-			$text .= "sendgrid_amp_client_ip on;\n";
-		}
-	}
-
-	return $text;
-}
-
-
-sub quoted {
-	return '"' . ($_[0] =~ s/(["\\])/\\$1/gr) . '"';
 }

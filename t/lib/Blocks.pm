@@ -35,8 +35,9 @@ package Blocks;
 # What is expected:
 #
 #	amplitude	for each line of "events" the event that Amplitude gets,
-#			or "rejected" or "ignored"; "...}" at the end stands for
-#			library and event_properties, the latter as posted
+#			or "rejected" or "ignored"; a single line is for all of
+#			them; "...}" at the end stands for the library and the
+#			event_properties, these as they were posted
 #	api_key		the API key of the payload, as JSON
 #	answer		the JSON of the response
 #	stored		the number of events at Amplitude, 0 unless set
@@ -115,6 +116,7 @@ sub run_blocks {
 	master_on();
 	no_shuffle();
 	no_long_string();
+	log_level('info') if !$ENV{TEST_NGINX_LOG_LEVEL};
 	run_tests();
 }
 
@@ -189,10 +191,10 @@ sub prepare {
 
 sub config {
 	my ($block) = @_;
-	my ($http, $server, $rules) = map { $block->$_ // '' }
-		qw(http_config server rules);
+	my ($http, $level, $server, $rules) = map { $block->$_ // '' }
+		qw(http_config log_level server rules);
 
-	return '# http: ' . md5_hex($http) . "\n$server\n"
+	return '# ' . md5_hex("$http $level") . "\n$server\n"
 		. "location = /sendgrid {\nsendgrid_amp us;\n$rules\n}\n"
 		. $locations . <<'EOC';
 	location = /amplitude/us {
@@ -300,6 +302,8 @@ sub events {
 	my ($block) = @_;
 	my @events = rows($block->events);
 	my @sent = rows($block->amplitude);
+
+	@sent = map { $sent[0] } @events if @sent == 1;
 
 	die $block->name, ': ', scalar @events, ' events, ', scalar @sent,
 		" lines of what Amplitude gets\n" if @events != @sent;
