@@ -27,7 +27,8 @@ package Blocks;
 #			answered 400, the same with batches of one event, and
 #			if it comes byte by byte
 #	authorization	a header a line, in the form "Basic {user:password}":
-#			each is posted by itself
+#			the webhook is posted with each
+#	unauthorized	such lines, and an event is posted: answered 401
 #	uri, key	another location, other credentials; no credentials if
 #			the key is empty
 #	script		a step for the stand-in, before the request
@@ -82,7 +83,7 @@ use Time::HiRes qw(sleep time);
 
 use Amplitude;
 use Gateway;
-use Webhook qw(post KEY SECRET);
+use Webhook qw(post event KEY SECRET);
 
 # a message of nginx's, less its place
 
@@ -281,6 +282,9 @@ sub posts {
 	} elsif (defined $block->refused) {
 		requests($block, map { { %common, %$_ } } refused($block));
 
+	} elsif (defined $block->unauthorized) {
+		requests($block, map { { %common, %$_ } } unauthorized($block));
+
 	} elsif (defined $block->authorization) {
 		requests($block, map { { %common, body => text($block->webhook),
 			authorization => basic($_) } } rows($block->authorization));
@@ -356,6 +360,20 @@ sub refused {
 }
 
 
+sub unauthorized {
+	my ($block) = @_;
+
+	return map { {
+		body => '[' . event(1) . ']', code => 401, payloads => [],
+		authorization => defined ? basic($_) : undef,
+		headers => [ 'Content-Type: application/json',
+			'WWW-Authenticate: Basic realm="SendGrid Event Webhook"' ],
+		answer => { received => 0, forwarded => 0, ignored => 0,
+			rejected => 0, batches => 0, error => 'unauthorized' },
+	} } rows($block->unauthorized);
+}
+
+
 # "Basic {user:password}" as it is sent
 
 sub basic {
@@ -380,11 +398,15 @@ sub requests {
 }
 
 
+# with a length, Test::Nginx leaves white space around a body alone
+
 sub headers {
 	my ($block, $request) = @_;
 
 	return join "\n", defined $request->{authorization}
 		? "Authorization: $request->{authorization}" : (),
+		defined $request->{body}
+		? 'Content-Length: ' . length $request->{body} : (),
 		$block->more_headers // ();
 }
 
@@ -412,7 +434,7 @@ sub check {
 	my $answer = $request->{answer} // (defined $block->answer
 		? decode_json($block->answer) : undef);
 
-	$name .= ": $request->{body}" =~ s/(.{60}).+/$1/sr =~ s/\s+/ /gr
+	$name .= ": $request->{body}" =~ s/(.{60}).+/$1/sr =~ tr/ -~/?/cr
 		if @{ $block->requests || [] } > 1 && defined $request->{body};
 
 	if (defined $answer) {
@@ -449,14 +471,14 @@ sub at {
 	my %expect = (error => 'invalid_json', at => $request->{at});
 
 	is_deeply({ map { $_ => $json->{$_} } keys %expect }, \%expect,
-		"$name - at") or diag(explain($json));
+		"$name - at") or diag(Test::More::explain($json));
 
 	return if !$request->{bytewise};
 
 	my $r = post(server_port(), $request->{body}, every => 1);
 
 	is_deeply({ map { $_ => $r->{json}{$_} } keys %expect }, \%expect,
-		"$name - at, byte by byte") or diag(explain($r));
+		"$name - at, byte by byte") or diag(Test::More::explain($r));
 	is($r->{status}, 400, "$name - status code, byte by byte");
 	is($r->{headers}{'content-type'}, 'application/json',
 		"$name - type, byte by byte");
@@ -476,7 +498,7 @@ sub messages {
 
 		$block->set_value('got', \@got);
 		is(scalar @got, scalar @expected, "$name - messages")
-			or diag(explain(\@got));
+			or diag(Test::More::explain(\@got));
 	}
 
 	if (@expected) {
@@ -496,7 +518,7 @@ sub logged {
 		$count = grep { $_ eq $line } @lines;
 	} while ($count == 0 && time() < $until && sleep 0.01);
 
-	is($count, 1, "$name - logged: $line") or diag(explain(\@lines));
+	is($count, 1, "$name - logged: $line") or diag(Test::More::explain(\@lines));
 }
 
 
