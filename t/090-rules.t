@@ -1,476 +1,332 @@
 #!/usr/bin/perl
 
-# What operators decide to send: names of events, filters, properties, hashes,
-# the reader's address.  Small webhooks against configurations, compared with
-# the mapping of t/unit/gold.pl, which is none of the module's; and what is
-# expected of some of them in plain words.  What nginx says: t/011-conf-rules.t.
+# What operators decide to send: names of events, filters, properties, hashes, the
+# reader's address.  What nginx says to rules: t/011-conf-rules.t; all rules with
+# all events: t/092-rules-all.t.
 
 use warnings;
 use strict;
 
-use Test::More;
-
-use Digest::SHA qw(hmac_sha256_hex sha256_hex);
-use FindBin;
-use JSON::PP ();
-
-use Amplitude;
-use Gateway;
-use Metrics qw(metrics changed);
-use Webhook;
-
-require "$FindBin::Bin/unit/gold.pl";
-
-# configurations: the directives, and the rules that gold.pl knows them by
-
-my %conf = (
-	none => [ '', {} ],
-	names => [ 'sendgrid_amp_event_name Open "Email \"opened\" \\\\ é";
-		sendgrid_amp_event_name machine_open "Prefetched";
-		sendgrid_amp_event_name teleported Beamed;',
-		{ event_names => [ [ open => "Email \"opened\" \\ \xc3\xa9" ],
-			[ machine_open => 'Prefetched' ], [ teleported => 'Beamed' ] ] } ],
-	only => [ 'sendgrid_amp_events Open CLICK teleported;',
-		{ events => [ qw(open click teleported) ] } ],
-	machine => [ 'sendgrid_amp_events machine_open;',
-		{ events => [ 'machine_open' ] } ],
-	ignore => [ 'sendgrid_amp_ignore machine_open Delivered beamed;',
-		{ ignore => [ qw(machine_open delivered beamed) ] } ],
-	both => [ 'sendgrid_amp_events open click bounce; sendgrid_amp_ignore
-		bounce;', { events => [ qw(open click bounce) ],
-			ignore => [ 'bounce' ] } ],
-	drop => [ 'sendgrid_amp_drop email ip "" café "a\"b\\\\c" __proto__
-		event_properties user_id "a key" 😀;',
-		{ drop => [ 'email', 'ip', '', "caf\xc3\xa9", 'a"b\\c', '__proto__',
-			'event_properties', 'user_id', 'a key', "\xf0\x9f\x98\x80" ] } ],
-	keep => [ 'sendgrid_amp_keep email event "" café __proto__;',
-		{ keep => [ 'email', 'event', '', "caf\xc3\xa9", '__proto__' ] } ],
-	'keep-one' => [ 'sendgrid_amp_keep nothing;', { keep => [ 'nothing' ] } ],
-	hash => [ 'sendgrid_amp_hash email ip "" café;',
-		{ hash => [ 'email', 'ip', '', "caf\xc3\xa9" ] } ],
-	hmac => [ 'sendgrid_amp_hash "key=s3cret é" email customer;
-		sendgrid_amp_user_id customer email;',
-		{ hash => [ qw(email customer) ], hash_key => "s3cret \xc3\xa9",
-			users => 'customer,email' } ],
-	'hash-drop' => [ 'sendgrid_amp_hash email; sendgrid_amp_drop email reason;',
-		{ hash => [ 'email' ], drop => [ qw(email reason) ] } ],
-	'hash-keep' => [ 'sendgrid_amp_hash email sg_event_id; sendgrid_amp_keep
-		email event;', { hash => [ qw(email sg_event_id) ],
-			keep => [ qw(email event) ] } ],
-	property => [ 'sendgrid_amp_property env $host; sendgrid_amp_property
-		"p \"q\"" "${arg_p}/\"";',
-		{ properties => [ [ env => 'localhost' ], [ 'p "q"' => '/"' ] ] } ],
-	'property-drop' => [ 'sendgrid_amp_property env new; sendgrid_amp_drop env;',
-		{ properties => [ [ env => 'new' ] ], drop => [ 'env' ] } ],
-	'property-keep' => [ 'sendgrid_amp_property env new; sendgrid_amp_keep
-		nothing;', { properties => [ [ env => 'new' ] ],
-			keep => [ 'nothing' ] } ],
-	ip => [ 'sendgrid_amp_client_ip on;', { client_ip => 'on' } ],
-	'ip-drop' => [ 'sendgrid_amp_client_ip on; sendgrid_amp_drop ip;',
-		{ client_ip => 'on', drop => [ 'ip' ] } ],
-	'ip-hash' => [ 'sendgrid_amp_client_ip on; sendgrid_amp_hash ip;',
-		{ client_ip => 'on', hash => [ 'ip' ] } ],
-	all => [ 'sendgrid_amp_client_ip on; sendgrid_amp_hash email key=k;
-		sendgrid_amp_drop url; sendgrid_amp_property env x; sendgrid_amp_ignore
-		bounce; sendgrid_amp_event_name click Clicked;
-		sendgrid_amp_lowercase on;',
-		{ client_ip => 'on', hash => [ 'email' ], hash_key => 'k',
-			drop => [ 'url' ], properties => [ [ env => 'x' ] ],
-			ignore => [ 'bounce' ], event_names => [ [ click => 'Clicked' ] ],
-			lowercase => 'on' } ],
-);
-
-# members of events; $e has a name, an id and an address
-
-my $e = '"event":"open","sg_event_id":"E1"';
-my $m = '"email":"Ada@Example.com"';
-
-my @events = (
-	map({ qq({"event":"$_",$m}) } qw(open Open oPEN click bounce delivered
-		teleported Teleported machine_open other), 'o\u0070en', 'b\u0065amed'),
-	map({ qq({"event":"open",$m,"sg_machine_open":$_}) } qw(true false "true")),
-	map({ qq({"event":"$_"}) } qw(open click delivered teleported)),
-	'{"event":"","email":"a@x.com"}', '{"email":"a@x.com"}', '17', '{}',
-	map({ my $x = $_; qq({$x,$e}), qq({$e,$x}), qq({"event":"open",$x,"z":[1]}) }
-		$m, qq($m,"ip":"203.0.113.9"), qq("x":1,$m,"y":2,"ip":"::1","w":"")),
-	qq({$e,"em\\u0061il":"Ada\@Example.com","\\u0069p":"1.2.3.4"}),
-	qq({$e,"email":"one\@x.com",$m,"email":null,"email":" TWO\@x.com "}),
-	qq({$e,$m,"":"empty","":{}}),
-	qq({$e,$m,"caf\xc3\xa9":"1","caf\\u00e9":"2","caf\\u00E9":3,"cafe\xcc\x81":4}),
-	qq({$e,$m,"a\\"b\\\\c":1,"a\\u0022b\\u005Cc":2,"\\\\":3}),
-	qq({$e,$m,"__proto__":{"x":1},"constructor":2,"\\u005f_proto__":3}),
-	qq({$e,$m,"event_properties":{"email":"b\@x.com"},"user_id":"u","insert_id":1}),
-	qq({$e,$m,"a key":"a","a key ":"b","A key":"c"}),
-	qq({$e,$m,"\xf0\x9f\x98\x80":1,"\\ud83d\\ude00":2,"\\ud83d":3}),
-	qq({$e,$m,"ip":{"ip":"1.2.3.4"},"o":{"email":"n\@x.com"},"s":"]}\\"{,"}),
-	qq({ $e , $m ,\r\n\t"ip" : "1.2.3.4" , "k"\n: [ 1 , { } ] }),
-	qq({$e,$m,"ip":"\xff\xfe","caf\xc3\xa9":"\xc3","\xff":"\xed\xa0\x80"}),
-	map({ qq({$e,"email":$_,"amp_user_id":"u1","ip":$_}) } qw(null true 0 -1.5
-		"" [] {"a":"b@x.com"} ["b@x.com"])),
-	qq({$e,"email":"A\@x.com","amp_user_id":"a\@X.com","to":"\\u0061\@x.com"}),
-	qq({$e,"email":"a\@x.com","list":["a\@x.com"],"url":"https://x/?a\@x.com"}),
-	qq({$e,"email":"a\@x.com","customer":" C-7 "}),
-	qq({$e,"email":"a\@x.com","customer":7,"amp_user_id":8}),
-	qq({$e,"email":"a\@x.com","customer":"null"}),
-	qq({$e,$m,"env":"own"}), qq({$e,$m,"\\u0065nv":null}), qq({$e,$m,"Env":1}),
-	map({ qq({"event":"$_",$m,"ip":"203.0.113.9"}) } qw(open click unsubscribe
-		group_unsubscribe group_resubscribe delivered bounce spamreport)),
-	qq({$e,$m,"ip":"203.0.113.9","sg_machine_open":true}),
-	map({ qq({$e,$m,"ip":"$_"}) } '$remote', 'X.XX.XXX.XX', '2001:db8::1', ' 1.1.1.1',
-		'1.1.1.1\u0000', '1.1.1.256'),
-);
-
-my $locations = join '', map { qq(
-	location = /$_ { sendgrid_amp us; $conf{$_}[0] }) } sort keys %conf;
-
-my $amp = Amplitude->new();
-my $dead = Gateway::root() . '/dead.json';
-
-my $ngx = Gateway->new(amplitude => $amp, http => '
-	sendgrid_amp_zone figures:64k;
-	log_format webhook "$sendgrid_amp_ignored";',
-	server => qq(
-	access_log $dead.log webhook;
-	$locations
-
-	location = /dead {
-		sendgrid_amp us;
-		sendgrid_amp_hash email key=k;
-		sendgrid_amp_drop ip;
-		sendgrid_amp_property env eu;
-		sendgrid_amp_dead_letter $dead;
-	}
-
-	location = /control {
-		sendgrid_amp us;
-		sendgrid_amp_event_prefix \x01\x02;
-		sendgrid_amp_event_name click \x03\x04;
-		sendgrid_amp_property \x05\x06 \x0e\x0f;
-	}
-
-	location = /pepper { sendgrid_amp us; sendgrid_amp_hash email key=pepper; }
-	location = /status { sendgrid_amp_status; }
-))->start();
-my $json = JSON::PP->new()->utf8()->canonical();
-
-# each event by itself, and all of them together, in pieces
-
-for my $name (sort keys %conf) {
-	my $r = { api_key => KEY, prefix => '[Sendgrid] ', lowercase => 'off',
-		users => 'amp_user_id,email', %{ $conf{$name}[1] } };
-	my (@expect, %count);
-
-	for my $event (@events) {
-		my ($mapped, $reason) = map_event($r, elements("[$event]", $name));
-
-		push @expect, $mapped if defined $mapped;
-		$count{ defined $mapped ? 'forwarded'
-			: $reason eq 'ignored' ? 'ignored' : 'rejected' }++;
-	}
-
-	for my $how ([], [ every => 1 ], [ chunked => 7 ]) {
-		$amp->clear();
-
-		my $answer = post($ngx->port(), webhook(@events), uri => "/$name",
-			@$how);
-
-		is_deeply($answer->{json}, { received => scalar @events,
-			forwarded => 0, ignored => 0, rejected => 0, %count,
-			batches => @expect ? 1 : 0 }, "$name: summary @$how")
-			or diag($answer->{body});
-
-		my @bodies = map { $_->{body} } $amp->requests();
+use Blocks;
+
+run_blocks();
+
+__DATA__
+
+=== TEST: event_name: a whole name, in place of prefix and event
+--- rules
+sendgrid_amp_event_name Open "Email \"opened\" \\ é";
+sendgrid_amp_event_name machine_open "Prefetched";
+--- events
+{"event":"OPEN","sg_event_id":"E1","email":"Ada@Example.com"}
+{"event":"o\u0070en","sg_event_id":"E1","email":"Ada@Example.com"}
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","sg_machine_open":true}
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","sg_machine_open":"true"}
+{"event":"click","sg_event_id":"E1","email":"Ada@Example.com"}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"Email \"opened\" \\ é","insert_id":"E1",...}
+{"user_id":"Ada@Example.com","event_type":"Email \"opened\" \\ é","insert_id":"E1",...}
+{"user_id":"Ada@Example.com","event_type":"Prefetched","insert_id":"E1",...}
+{"user_id":"Ada@Example.com","event_type":"Email \"opened\" \\ é","insert_id":"E1",...}
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] click","insert_id":"E1",...}
+
+
+
+=== TEST: event_name: control characters are escaped
+--- rules eval
+"sendgrid_amp_event_prefix \x01\x02;
+sendgrid_amp_event_name click \x03\x04;
+sendgrid_amp_property \x05\x06 \x0e\x0f;"
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com"}
+{"event":"click","sg_event_id":"E1","email":"Ada@Example.com"}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"\u0001\u0002open","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","\u0005\u0006":"\u000e\u000f"}}
+{"user_id":"Ada@Example.com","event_type":"\u0003\u0004","insert_id":"E1","library":"sendgrid","event_properties":{"event":"click","sg_event_id":"E1","email":"Ada@Example.com","\u0005\u0006":"\u000e\u000f"}}
+
+
+
+=== TEST: events: none but these, whatever the rest has or lacks
+--- rules
+sendgrid_amp_events Open CLICK;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com"}
+{"event":"click","sg_event_id":"E1","email":"Ada@Example.com"}
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","sg_machine_open":true}
+{"event":"bounce","sg_event_id":"E1","email":"Ada@Example.com"}
+{"event":"processed"}
+{"event":"open","sg_event_id":"E1"}
+{"email":"Ada@Example.com"}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","insert_id":"E1",...}
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] click","insert_id":"E1",...}
+ignored
+ignored
+ignored
+rejected
+rejected
+
+
+
+=== TEST: events: all are ignored, and Amplitude is not called
+--- rules
+sendgrid_amp_events open click teleported;
+--- events
+{"event":"processed"}
+{"event":"x","email":"Ada@Example.com"}
+--- amplitude
+ignored
+
+
+
+=== TEST: ignore: all but these
+--- rules
+sendgrid_amp_ignore machine_open Delivered;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com"}
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","sg_machine_open":true}
+{"event":"delivered","sg_event_id":"E1","email":"Ada@Example.com"}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","insert_id":"E1",...}
+ignored
+ignored
+
+
+
+=== TEST: drop: properties are left out, the user_id is not
+--- rules
+sendgrid_amp_drop email ip;
+--- events
+{"ip":"203.0.113.9","event":"open", "n":1.50,"\u0065mail":"Ada@Example.com","sg_event_id":"E1"}
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","list":{"email":"Ada@Example.com"}}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open", "n":1.50,"sg_event_id":"E1"}}
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open","sg_event_id":"E1","list":{"email":"Ada@Example.com"}}}
+
+
+
+=== TEST: keep: no other property
+--- rules
+sendgrid_amp_keep email event;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","ip":"203.0.113.9"}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open","email":"Ada@Example.com"}}
 
-		is(join('', @bodies), @expect ? '{"api_key":"' . KEY . '","events":['
-			. join(',', @expect) . '],"options":{"min_id_length":1}}' : '',
-			"$name: payload @$how");
-	}
 
-	subtest("$name: one by one" => sub {
-		for my $i (0 .. $#events) {
-			my ($mapped) = map_event($r, elements("[$events[$i]]", $name));
 
-			$amp->clear();
-			post($ngx->port(), "[$events[$i]]", uri => "/$name");
+=== TEST: keep: nothing
+--- rules
+sendgrid_amp_keep nothing;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com"}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","insert_id":"E1","library":"sendgrid","event_properties":{}}
 
-			my @sent = map { $_->{body} =~ /"events":\[(.*)\],"options"/s }
-				$amp->requests();
 
-			is("@sent", $mapped // '', "event $events[$i]");
-		}
-	});
-}
 
-is_deeply([ $amp->violations() ], [], 'the contract is kept');
-
-# in plain words
-
-my $ada = sha256_hex('ada@example.com');
-
-sub sent {
-	my ($uri, @posted) = @_;
-
-	$amp->clear();
-
-	my $answer = post($ngx->port(), '[' . join(',', @posted) . ']', uri => $uri);
-	my @sent = map { @{ $json->decode($_->{body})->{events} } } $amp->requests();
-
-	return wantarray ? ($answer, @sent) : $sent[0];
-}
-
-my $event = sent('/names', qq({"event":"OPEN",$m}));
-is($event->{event_type}, "Email \"opened\" \\ \xe9", 'a whole name');
-is($event->{event_properties}{event}, 'OPEN', '... and event as it came');
-
-$event = sent('/names', qq({"event":"open",$m,"sg_machine_open":true}));
-is($event->{event_type}, 'Prefetched', 'an open by a machine');
-
-$event = sent('/names', qq({"event":"click",$m}));
-is($event->{event_type}, '[Sendgrid] click', 'no name, the prefix');
-
-my ($answer, @more) = sent('/only', '{"event":"processed"}', qq({"event":"x",$m}));
-is($answer->{status}, 200, 'all are ignored');
-is(scalar @more, 0, '... and Amplitude is not called');
-is_deeply($answer->{json}, { received => 2, forwarded => 0, ignored => 2,
-	rejected => 0, batches => 0 }, '... even those without an address');
-
-$event = sent('/hash', qq({$e,"\\u0065mail":" Ada\@Example.com\\t","ip":"1.2.3.4"}));
-is($event->{user_id}, $ada, 'user_id is hashed');
-is($event->{event_properties}{email}, $ada, '... and email');
-is($event->{event_properties}{ip}, sha256_hex('1.2.3.4'), '... and ip');
-is($event->{insert_id}, 'E1', '... but not the id');
-
-$event = sent('/hash', qq({"event":"ADA\@example.com","email":"ada\@example.com",)
-	. q("sg_event_id":"\u0061da@example.com"}));
-is($event->{insert_id}, $ada, '... unless it is the address');
-is($event->{event_type}, "[Sendgrid] $ada", '... nor is the name');
-
-# more than are remembered, twice
-
-for my $round (1, 2) {
-	my @users = map { "u$_\@example.com" } 1 .. 6000;
-	my (undef, @all) = sent('/hash', map { qq({$e,"email":"$_"}) } @users);
-
-	is_deeply([ sort map { $_->{user_id} } @all ],
-		[ sort map { sha256_hex($_) } @users ], 'hashes of many addresses');
-}
-
-# what the commands of docs/privacy.md print is what it says, and what is sent
-
-my $privacy = slurp("$FindBin::Bin/../docs/privacy.md");
-my @printed = map { `$_` =~ /\b([0-9a-f]{64})\b/ } $privacy =~ /^ {4}(printf .*)$/mg;
-
-is_deeply(\@printed, [ $privacy =~ /`([0-9a-f]{64})`/g ],
-	'docs/privacy.md: hashes');
-is_deeply([ map { my ($uri) = $_; map { sent($uri,
-	qq({$e,"email":"$_"}))->{user_id} } $privacy =~ /` (Ada\S+) ` as for `(\S+)`/ }
-	'/hash', '/pepper' ], [ map { ($_, $_) } @printed ], '... that are sent');
-
-$event = sent('/hmac', qq({$e,$m,"customer":42}));
-is($event->{user_id}, hmac_sha256_hex('42', "s3cret \xc3\xa9"), 'HMAC of a number');
-
-$event = sent('/hash-drop', qq({$e,$m}));
-is($event->{user_id}, $ada, 'dropped, and yet the user_id');
-ok(!exists $event->{event_properties}{email}, '... only');
-
-$event = sent('/hash-keep', qq({$e,$m}));
-is($event->{insert_id}, sha256_hex('E1'), 'insert_id is hashed');
-
-$event = sent('/keep-one', qq({$e,$m}));
-is_deeply($event->{event_properties}, {}, 'nothing is kept');
-
-$event = sent('/property?p=v%22%0A', qq({$e,$m}));
-is_deeply([ @{ $event->{event_properties} }{'env', 'p "q"'} ],
-	[ 'localhost', 'v%22%0A/"' ], 'properties with variables');
-
-# what is escaped may be six times as long
-
-is(sent('/control', qq({$e,$m}))->{event_type}, "\x01\x02open",
-	'a prefix of control characters');
-
-$event = sent('/control', qq({"event":"click",$m}));
-is($event->{event_type}, "\x03\x04", '... a name');
-is($event->{event_properties}{"\x05\x06"}, "\x0e\x0f",
-	'... and a property');
-
-# the clear value leaves in no field
-
-for my $uri (qw(/hash /hmac /hash-drop /hash-keep /all)) {
-	for my $text ('Ada@Example.com', 'ada@example.com', ' ADA@EXAMPLE.COM ',
-		'\u0041da@Example.com', 'Ada\u0040Example\u002ecom', 'Ada@Example.com\n')
-	{
-		my $body = qq([{$e,"email":"$text","amp_user_id":"$text","customer":)
-			. qq("$text","x":"Ada\@Example.com","\\u0065mail":"$text","y":)
-			. qq("ada\\u0040example.com","ip":"192.0.2.7"}]);
-
-		$amp->clear();
-		post($ngx->port(), $body, uri => $uri);
-
-		my ($request) = $amp->requests();
-		my $all = join ' ', map { ref $_ ? %$_ : $_ }
-			%{ $json->decode($request->{body})->{events}[0] };
-
-		unlike($all, qr/ada\@example/i, "$uri: $text");
-		unlike($all, qr/192\.0\.2\.7/, "$uri: no ip") if $uri eq '/hash';
-	}
-}
-
-# nor is it logged, where there is no dead letter
-
-sent('/hash', '{"email":"zoe@example.com","sg_event_id":"zoe@example.com"}',
-	'{"email":"zoe@example.com","sg_event_id":"Ab-1_="}');
-my $log = $ngx->log();
-
-like($log, qr/event rejected: no_event_type,.*sg_event_id: "\?"/,
-	'an id that could be an address is not logged');
-like($log, qr/event rejected: no_event_type,.*sg_event_id: "Ab-1_="/,
-	'... but others are');
-unlike($log, qr/event rejected.*zoe/, '... nor anything else');
-
-# the dead letter
-
-$amp->clear();
-$amp->script({ refuse => { time => qr/refused/ }, name => 'all', times => 0 });
-post($ngx->port(), qq([{$e,$m,"ip":"1.2.3.4","x":"refused"},{$m,"ip":"1.2.3.4"}]),
-	uri => '/dead');
-
-my @lines = map { $json->decode($_) } split /\n/, slurp($dead);
-
-is_deeply({ map { $_->{reason} => $_->{event} } @lines }, {
-	no_event_type => { email => 'Ada@Example.com', ip => '1.2.3.4' },
-	amplitude_400 => { event => 'open', sg_event_id => 'E1', env => 'eu',
-		email => hmac_sha256_hex('ada@example.com', 'k'), x => 'refused' },
-}, 'the dead letter: as it was sent, or as it came');
-
-is_deeply({ map { $_->{reason} => $_->{sent} } @lines }, {
-	no_event_type => undef,
-	amplitude_400 => { user_id => hmac_sha256_hex('ada@example.com', 'k'),
-		event_type => '[Sendgrid] open', insert_id => 'E1' },
-}, '... with what was sent besides');
-
-# as docs/operations.md puts them together
-
-my ($refused) = map { @{ $json->decode($_->{body})->{events} } }
-	$amp->requests();
-my ($again) = grep { $_->{sent} } @lines;
-
-is_deeply({ %{ $again->{sent} }, library => 'sendgrid',
-	event_properties => $again->{event} }, $refused, '... all of it');
-
-# the commands of the documentation
-
-my ($program) = slurp("$FindBin::Bin/../docs/operations.md") =~ /^ {4}sent='(.*)'$/m;
-my $script = Gateway::root() . '/sent.sed';
-
-open my $fh, '>', $script or die "$script: $!\n";
-print $fh "$program\n";
-close $fh;
-
-my $sed = `sed -nE -f $script $dead`;
-is($sed =~ tr/\n//, 1, 'docs/operations.md: as it was sent, one event');
-is_deeply($json->decode($sed), $refused, '... that one');
-
-$amp->script();
-
-# figures
-
-my $before = metrics($ngx->port());
-sent('/both', '{"event":"bounce"}', qq({"event":"open",$m}),
-	qq({"event":"open",$m,"sg_machine_open":true}), '{"event":"x"}');
-my %counted;
-
-# some are counted when the request ends, after its answer
-
-$ngx->wait_for(sub {
-	my $changed = changed($before, metrics($ngx->port()));
-
-	%counted = map {
-		/^events_total\{event="(\w+)",result="(\w+)"/
-			? ("$1 $2" => $changed->{$_}) : ()
-	} keys %$changed;
-
-	return keys %counted == 4;
-});
-
-is_deeply(\%counted, { 'bounce ignored' => 1, 'machine_open ignored' => 1,
-	'other ignored' => 1, 'open forwarded' => 1 },
-	'events are counted by their names');
-
-ok((grep { $_ eq '3' } split /\n/, slurp("$dead.log")),
-	'$sendgrid_amp_ignored');
-
-$ngx->done();
-
-# inheritance: a list that is given inside replaces the one outside
-
-my @levels = (
-	[ 'sendgrid_amp_event_name open A; sendgrid_amp_event_name click A;',
-		'sendgrid_amp_event_name open B;', 'sendgrid_amp_event_name click C;' ],
-	[ 'sendgrid_amp_events open click;', 'sendgrid_amp_events click;',
-		'sendgrid_amp_events all;' ],
-	[ 'sendgrid_amp_ignore bounce;', 'sendgrid_amp_ignore dropped;',
-		'sendgrid_amp_ignore open;' ],
-	[ 'sendgrid_amp_drop a b;', 'sendgrid_amp_drop b;', 'sendgrid_amp_drop c;' ],
-	[ 'sendgrid_amp_hash d e key=k;', 'sendgrid_amp_hash e;',
-		'sendgrid_amp_hash d key=l;' ],
-	[ 'sendgrid_amp_property p 1; sendgrid_amp_property q 1;',
-		'sendgrid_amp_property q 2;', 'sendgrid_amp_property p 3;' ],
-	[ 'sendgrid_amp_keep all;', '', 'sendgrid_amp_keep all;' ],
-	[ 'sendgrid_amp_client_ip on;', 'sendgrid_amp_client_ip off;',
-		'sendgrid_amp_client_ip on;' ],
-);
-
-my ($http, $server, $location) = map { my $i = $_;
-	join "\n", map { $_->[$i] } @levels } 0 .. 2;
-my $port2 = Gateway->port(2);
-
-$ngx = Gateway->new(amplitude => $amp, http => "$http
-	server {
-		listen 127.0.0.1:$port2;
-		$server
-		location = /b { sendgrid_amp us; }
-		location = /c { sendgrid_amp us; $location }
-		location = /amplitude/us { internal;
-			proxy_pass http://127.0.0.1:@{[$amp->port()]}/2/httpapi; }
-	}")->start();
-
-my $abc = '"a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"';
-my ($kd, $ke) = map { hmac_sha256_hex($_, 'k') } qw(d e);
-
-my %expect = (
-	a => [ [ 'A', '1.1.1.1', { c => 3, d => $kd, e => $ke, p => 1, q => 1 } ],
-		[ 'A', '1.1.1.1', { c => 3, d => $kd, e => $ke, p => 1, q => 1 } ] ],
-	b => [ [ '[Sendgrid] click', undef, { a => 1, c => 3, d => 'd',
-		e => sha256_hex('e'), q => 2 } ] ],
-	c => [ [ 'C', '1.1.1.1', { a => 1, b => 2, d => hmac_sha256_hex('d', 'l'),
-		e => 'e', p => 3 } ], [ '[Sendgrid] bounce', undef, { a => 1, b => 2,
-		d => hmac_sha256_hex('d', 'l'), e => 'e', p => 3 } ] ],
-);
-
-for my $level (sort keys %expect) {
-	$amp->clear();
-	post($level eq 'a' ? $ngx->port() : $port2, '[' . join(',', map {
-		qq({"event":"$_",$m,$abc}) } qw(open click bounce)) . ']',
-		uri => $level eq 'a' ? '/sendgrid' : "/$level");
-
-	my @got = map { my %p = %{ $_->{event_properties} };
-		delete @p{qw(event email ip)}; [ @$_{qw(event_type ip)}, \%p ] }
-		map { @{ $json->decode($_->{body})->{events} } } $amp->requests();
-
-	is_deeply(\@got, $expect{$level}, "level $level");
-}
-
-$ngx->done();
-
-done_testing();
-
-###############################################################################
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', $name or die "$name: $!\n";
-	local $/;
-
-	return scalar <$fh>;
-}
+=== TEST: hash: the user_id and properties, in lower case and without blanks
+--- rules
+sendgrid_amp_hash email ip;
+--- events
+{"event":"open","sg_event_id":"E1","\u0065mail":" Ada@Example.com\t","ip":"1.2.3.4"}
+--- amplitude
+{"user_id":"sha256(ada@example.com)","event_type":"[Sendgrid] open","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open","sg_event_id":"E1","\u0065mail":"sha256(ada@example.com)","ip":"sha256(1.2.3.4)"}}
+
+
+
+=== TEST: hash: the address in other fields
+--- rules
+sendgrid_amp_hash email;
+--- events
+{"event":"ADA@example.com","email":"ada@example.com","sg_event_id":"\u0061da@example.com"}
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","to":"ada@example.com"}
+--- amplitude
+{"user_id":"sha256(ada@example.com)","event_type":"[Sendgrid] sha256(ada@example.com)","insert_id":"sha256(ada@example.com)","library":"sendgrid","event_properties":{"event":"sha256(ada@example.com)","email":"sha256(ada@example.com)","sg_event_id":"sha256(ada@example.com)"}}
+{"user_id":"sha256(ada@example.com)","event_type":"[Sendgrid] open","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open","sg_event_id":"E1","email":"sha256(ada@example.com)","to":"sha256(ada@example.com)"}}
+
+
+
+=== TEST: hash: a key, and a number as user_id
+--- rules
+sendgrid_amp_hash "key=s3cret é" email customer;
+sendgrid_amp_user_id customer email;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","customer":42}
+--- amplitude
+{"user_id":"hmac(s3cret é,42)","event_type":"[Sendgrid] open","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open","sg_event_id":"E1","email":"hmac(s3cret é,ada@example.com)","customer":"hmac(s3cret é,42)"}}
+
+
+
+=== TEST: hash and drop: the user_id only
+--- rules
+sendgrid_amp_hash email;
+sendgrid_amp_drop email reason;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com"}
+--- amplitude
+{"user_id":"sha256(ada@example.com)","event_type":"[Sendgrid] open","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open","sg_event_id":"E1"}}
+
+
+
+=== TEST: hash and keep: the insert_id too
+--- rules
+sendgrid_amp_hash email sg_event_id;
+sendgrid_amp_keep email event;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com"}
+--- amplitude
+{"user_id":"sha256(ada@example.com)","event_type":"[Sendgrid] open","insert_id":"sha256(E1)","library":"sendgrid","event_properties":{"event":"open","email":"sha256(ada@example.com)"}}
+
+
+
+=== TEST: property: after the event's own, unless the event has the name
+--- rules
+sendgrid_amp_property env eu;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com"}
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","env":"own"}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","env":"eu"}}
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","insert_id":"E1",...}
+
+
+
+=== TEST: property: variables
+--- rules
+sendgrid_amp_property env $host;
+sendgrid_amp_property "p \"q\"" "${arg_p}/\"";
+--- uri: /sendgrid?p=v%22%0A
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com"}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","env":"localhost","p \"q\"":"v%22%0A/\""}}
+
+
+
+=== TEST: client_ip: of what a reader does, and no machine
+--- rules
+sendgrid_amp_client_ip on;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","ip":"203.0.113.9"}
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","ip":"203.0.113.9","sg_machine_open":true}
+{"event":"delivered","sg_event_id":"E1","email":"Ada@Example.com","ip":"203.0.113.9"}
+{"event":"click","sg_event_id":"E1","email":"Ada@Example.com","ip":"2001:db8::1"}
+{"event":"click","sg_event_id":"E1","email":"Ada@Example.com","ip":"1.1.1.256"}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","ip":"203.0.113.9","insert_id":"E1",...}
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] open","insert_id":"E1",...}
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] delivered","insert_id":"E1",...}
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] click","ip":"2001:db8::1","insert_id":"E1",...}
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] click","insert_id":"E1",...}
+
+
+
+=== TEST: inheritance: of http
+--- http_config
+sendgrid_amp_event_name open A;
+sendgrid_amp_event_name click A;
+sendgrid_amp_events open click;
+sendgrid_amp_ignore bounce;
+sendgrid_amp_drop a b;
+sendgrid_amp_hash d e key=k;
+sendgrid_amp_property p 1;
+sendgrid_amp_property q 1;
+sendgrid_amp_client_ip on;
+sendgrid_amp_keep all;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"}
+{"event":"click","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"}
+{"event":"bounce","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"}
+--- amplitude
+{"user_id":"Ada@Example.com","event_type":"A","ip":"1.1.1.1","insert_id":"E1","library":"sendgrid","event_properties":{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","c":3,"d":"hmac(k,d)","e":"hmac(k,e)","ip":"1.1.1.1","p":"1","q":"1"}}
+{"user_id":"Ada@Example.com","event_type":"A","ip":"1.1.1.1","insert_id":"E1","library":"sendgrid","event_properties":{"event":"click","sg_event_id":"E1","email":"Ada@Example.com","c":3,"d":"hmac(k,d)","e":"hmac(k,e)","ip":"1.1.1.1","p":"1","q":"1"}}
+ignored
+
+
+
+=== TEST: inheritance: a list of the server replaces that of http
+--- http_config
+sendgrid_amp_event_name open A;
+sendgrid_amp_event_name click A;
+sendgrid_amp_events open click;
+sendgrid_amp_ignore bounce;
+sendgrid_amp_drop a b;
+sendgrid_amp_hash d e key=k;
+sendgrid_amp_property p 1;
+sendgrid_amp_property q 1;
+sendgrid_amp_client_ip on;
+sendgrid_amp_keep all;
+--- server
+sendgrid_amp_event_name open B;
+sendgrid_amp_events click;
+sendgrid_amp_ignore dropped;
+sendgrid_amp_drop b;
+sendgrid_amp_hash e;
+sendgrid_amp_property q 2;
+sendgrid_amp_client_ip off;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"}
+{"event":"click","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"}
+{"event":"bounce","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"}
+--- amplitude
+ignored
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] click","insert_id":"E1","library":"sendgrid","event_properties":{"event":"click","sg_event_id":"E1","email":"Ada@Example.com","a":1,"c":3,"d":"d","e":"sha256(e)","ip":"1.1.1.1","q":"2"}}
+ignored
+
+
+
+=== TEST: inheritance: a list of the location replaces that of the server
+--- http_config
+sendgrid_amp_event_name open A;
+sendgrid_amp_event_name click A;
+sendgrid_amp_events open click;
+sendgrid_amp_ignore bounce;
+sendgrid_amp_drop a b;
+sendgrid_amp_hash d e key=k;
+sendgrid_amp_property p 1;
+sendgrid_amp_property q 1;
+sendgrid_amp_client_ip on;
+sendgrid_amp_keep all;
+--- server
+sendgrid_amp_event_name open B;
+sendgrid_amp_events click;
+sendgrid_amp_ignore dropped;
+sendgrid_amp_drop b;
+sendgrid_amp_hash e;
+sendgrid_amp_property q 2;
+sendgrid_amp_client_ip off;
+--- rules
+sendgrid_amp_event_name click C;
+sendgrid_amp_events all;
+sendgrid_amp_ignore open;
+sendgrid_amp_drop c;
+sendgrid_amp_hash d key=l;
+sendgrid_amp_property p 3;
+sendgrid_amp_keep all;
+sendgrid_amp_client_ip on;
+--- events
+{"event":"open","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"}
+{"event":"click","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"}
+{"event":"bounce","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"c":3,"d":"d","e":"e","ip":"1.1.1.1"}
+--- amplitude
+ignored
+{"user_id":"Ada@Example.com","event_type":"C","ip":"1.1.1.1","insert_id":"E1","library":"sendgrid","event_properties":{"event":"click","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"d":"hmac(l,d)","e":"e","ip":"1.1.1.1","p":"3"}}
+{"user_id":"Ada@Example.com","event_type":"[Sendgrid] bounce","insert_id":"E1","library":"sendgrid","event_properties":{"event":"bounce","sg_event_id":"E1","email":"Ada@Example.com","a":1,"b":2,"d":"hmac(l,d)","e":"e","ip":"1.1.1.1","p":"3"}}
+
+
+
+=== TEST: hash: an id that could be an address is not logged
+--- rules
+sendgrid_amp_hash email;
+--- webhook
+[{"email":"zoe@example.com","sg_event_id":"zoe@example.com"},
+{"email":"zoe@example.com","sg_event_id":"Ab-1_="}]
+--- answer
+{"received":2,"forwarded":0,"ignored":0,"rejected":2,"batches":0}
+--- logged
+[warn] event rejected: no_event_type, field: "", sg_event_id: "?" while reading SendGrid events
+[warn] event rejected: no_event_type, field: "", sg_event_id: "Ab-1_=" while reading SendGrid events
+--- no_error_log
+[alert]
+zoe

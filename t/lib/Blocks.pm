@@ -38,7 +38,8 @@ package Blocks;
 #	amplitude	for each line of "events" the event that Amplitude gets,
 #			or "rejected" or "ignored"; a single line is for all of
 #			them; "...}" at the end stands for the library and the
-#			event_properties, these as they were posted
+#			event_properties, these as they were posted, "sha256(a)"
+#			and "hmac(key,a)" for the digests of a
 #	api_key		the API key of the payload, as JSON
 #	answer		the JSON of the response
 #	stored		the number of events at Amplitude, 0 unless set
@@ -77,6 +78,7 @@ BEGIN {
 use Test::Nginx::Socket 'no_plan';
 
 use Digest::MD5 qw(md5_hex);
+use Digest::SHA qw(hmac_sha256_hex sha256_hex);
 use JSON::PP qw(decode_json);
 use MIME::Base64 qw(encode_base64);
 use Time::HiRes qw(sleep time);
@@ -315,6 +317,8 @@ sub events {
 	for my $i (0 .. $#events) {
 		$sent[$i] =~ s/,\.\.\.\}$/,"library":"sendgrid",/
 			&& ($sent[$i] .= qq("event_properties":$events[$i]}));
+		$sent[$i] =~ s/\bsha256\(([^)]*)\)/sha256_hex($1)/eg;
+		$sent[$i] =~ s/\bhmac\(([^)]*),([^)]*)\)/hmac_sha256_hex($2, $1)/eg;
 	}
 
 	my @rows = map { [ $_ ] } 0 .. $#events;
