@@ -64,14 +64,16 @@ use base 'Exporter';
 
 our @EXPORT = qw(locations run_blocks);
 
-# Test::Nginx reads these when it is loaded.  It removes and makes its folder.
+# Test::Nginx reads these when it is loaded.  It removes and makes its folder.  With
+# valgrind it ends nginx after each block.
 
 BEGIN {
 	if ($ENV{TEST_NGINX_SERVROOT}) {
 		$ENV{TEST_NGINX_SERVROOT} .= '-blocks';
 	}
 
-	$ENV{TEST_NGINX_FORCE_RESTART_ON_TEST} //= 0;
+	$ENV{TEST_NGINX_FORCE_RESTART_ON_TEST}
+		//= $ENV{TEST_NGINX_USE_VALGRIND} ? 1 : 0;
 	$ENV{TEST_NGINX_SLEEP} //= 0.005;
 }
 
@@ -86,6 +88,14 @@ use Time::HiRes qw(sleep time);
 use Amplitude;
 use Gateway;
 use Webhook qw(post event KEY SECRET);
+
+# the sections that a block may have, of ours and of Test::Nginx
+
+my %sections = map { $_ => 1 } qw(rules server webhook events refused
+	authorization unauthorized uri key script amplitude api_key answer stored
+	logged emerg warn each each_server), qw(config http_config log_level request
+	raw_request more_headers timeout error_code response_headers
+	response_body_like error_log no_error_log);
 
 # a message of nginx's, less its place
 
@@ -128,6 +138,10 @@ sub run_blocks {
 
 sub each_of {
 	my ($block) = @_;
+
+	for my $section (@{ $block->_section_order }) {
+		die $block->name, ": no section $section\n" if !$sections{$section};
+	}
 
 	for my $place (qw(rules server)) {
 		my $section = $place eq 'rules' ? 'each' : 'each_server';
@@ -190,14 +204,16 @@ sub prepare {
 }
 
 
-# Test::Nginx compares no more than this to see whether it has to restart nginx
+# Test::Nginx compares no more than this to see whether it has to restart nginx.
+# There is none to go on with after a configuration that is refused.
 
 sub config {
 	my ($block) = @_;
 	my ($http, $level, $server, $rules) = map { $block->$_ // '' }
 		qw(http_config log_level server rules);
+	my $restart = defined $block->emerg ? $n : '';
 
-	return '# ' . md5_hex("$http $level") . "\n$server\n"
+	return '# ' . md5_hex("$http $level $restart") . "\n$server\n"
 		. "location = /sendgrid {\nsendgrid_amp us;\n$rules\n}\n"
 		. $locations . <<'EOC';
 	location = /amplitude/us {
