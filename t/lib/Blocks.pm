@@ -21,41 +21,44 @@ package Blocks;
 # What is posted, by default with valid credentials to /sendgrid:
 #
 #	webhook		a body
-#	events		an event a line: all of them in one webhook, and each
-#			alone
-#	refused		a body a line, after the byte of its fault and a blank:
-#			answered 400, the same with batches of one event, and
-#			if it comes byte by byte
+#	events		an event a line: all events in one webhook, then each
+#			event alone
+#	refused		a body a line, behind the byte of the fault and a blank;
+#			posted as a whole, to /one, and byte by byte: the answer
+#			is always 400
 #	authorization	a header a line, in the form "Basic {user:password}":
-#			the webhook is posted with each
-#	unauthorized	such lines, and an event is posted: answered 401
+#			the webhook is posted with each header
+#	unauthorized	such headers; an event is posted with each: the answer
+#			is always 401
 #	uri, key	another location, other credentials; no credentials if
 #			the key is empty
-#	script		a step for the stand-in, before the request
+#	script		a step of the stand-in's script
 #
 # What is expected:
 #
 #	amplitude	for each line of "events" the event that Amplitude gets,
-#			or "rejected" or "ignored"; a single line is for all of
-#			them; "...}" at the end stands for the library and the
-#			event_properties, these as they were posted, "sha256(a)"
-#			and "hmac(key,a)" for the digests of a
+#			"rejected" or "ignored"; a single line holds for all
+#			events.  "...}" at the end stands for the library and
+#			the event as it was posted, "sha256(a)" and
+#			"hmac(key,a)" for digests
 #	api_key		the API key of the payload, as JSON
 #	answer		the JSON of the response
 #	stored		the number of events at Amplitude, 0 unless set
 #	logged		lines of the error log, whole but for time and client
 #
-# What nginx says to a configuration; "%" is its first directive of ours, "$uri"
-# the location that it is in:
+# What nginx says to a configuration; "%" of a message is the first directive of
+# ours, "$uri" the location:
 #
 #	emerg		nginx does not start, with this message and no other
-#	warn		nginx starts, with this message and no other, or none; or
-#			with a message for each line of "each"
-#	each		lines for "rules", each of which is a configuration; where
-#			nginx starts, they share one, each in its location
-#	each_server	lines for "server", each of which is a configuration
+#	warn		nginx starts, with this message and no other; without
+#			any message if the section is empty
+#	each		"rules", and each line is a configuration.  Lines that
+#			are accepted share an nginx, with a location for each;
+#			"warn" may have a message for each, too
+#	each_server	"server", and each line is a configuration
 #
-# nginx goes on to the next block if that one has the same configuration.
+# Blocks in a row that have the same configuration share an nginx.  A new kind of
+# section belongs into this list, into %sections, and into %posts if it is posted.
 
 use warnings;
 use strict;
@@ -64,8 +67,8 @@ use base 'Exporter';
 
 our @EXPORT = qw(locations run_blocks);
 
-# Test::Nginx reads these when it is loaded.  It removes and makes its folder.  With
-# valgrind it ends nginx after each block.
+# Test::Nginx reads the environment when it is loaded.  It removes and makes its
+# folder, which is no other suite's.  With valgrind it ends nginx after each block.
 
 BEGIN {
 	if ($ENV{TEST_NGINX_SERVROOT}) {
@@ -83,6 +86,7 @@ use Digest::MD5 qw(md5_hex);
 use Digest::SHA qw(hmac_sha256_hex sha256_hex);
 use JSON::PP qw(decode_json);
 use MIME::Base64 qw(encode_base64);
+use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use Amplitude;
@@ -97,11 +101,17 @@ my %sections = map { $_ => 1 } qw(rules server webhook events refused
 	raw_request more_headers timeout error_code response_headers
 	response_body_like error_log no_error_log);
 
-# a message of nginx's, less its place
+# what makes the requests of a block
 
-my $message = qr/(?: in \S+nginx\.conf:\d+)?$/;
+my %posts = (events => \&events, refused => \&refused, webhook => \&webhook,
+	authorization => \&authorization, unauthorized => \&unauthorized);
+
+# the end of a message, and what it begins with
+
+my $place = qr/(?: in \S+nginx\.conf:\d+)?$/;
 my $level = qr/\[(?:warn|error|crit|alert|emerg)\]/;
 
+my $error_log = $Test::Nginx::Util::ErrLogFile;
 my $asan = $ENV{ASAN_OPTIONS};
 my $locations = '';
 my $n = 0;
@@ -114,6 +124,8 @@ sub locations {
 
 
 sub run_blocks {
+	my $guard = guard();
+
 	$amp = Amplitude->new();
 
 	$ENV{TEST_NGINX_AMPLITUDE} = $amp->port();
@@ -129,12 +141,40 @@ sub run_blocks {
 	master_on();
 	no_shuffle();
 	no_long_string();
+	timeout(Gateway::patience(10));
 	log_level('info') if !$ENV{TEST_NGINX_LOG_LEVEL};
 	run_tests();
+
+	syswrite $guard, 'done';
 }
 
 
-# a block for each line of "each", where nginx does not go on with all of them
+# Test::Nginx makes nginx a daemon, and a suite that is killed does not end nginx.
+# So another process waits for the end of the suite.
+
+sub guard {
+	pipe my $in, my $out or die "pipe: $!\n";
+
+	my $pid = fork() // die "fork: $!\n";
+
+	if ($pid) {
+		return $out;
+	}
+
+	setpgrp;
+	close $_ for $out, *STDIN, *STDOUT, *STDERR;
+
+	if (!sysread $in, my $done, 4) {
+		my ($nginx) = slurp($Test::Nginx::Util::PidFile) =~ /^(\d+)$/m;
+
+		kill KILL => -$nginx if $nginx;
+	}
+
+	POSIX::_exit(0);
+}
+
+
+# a block for each line that needs an nginx of its own
 
 sub each_of {
 	my ($block) = @_;
@@ -143,25 +183,24 @@ sub each_of {
 		die $block->name, ": no section $section\n" if !$sections{$section};
 	}
 
-	for my $place (qw(rules server)) {
-		my $section = $place eq 'rules' ? 'each' : 'each_server';
+	my ($section, $to) = defined $block->each_server
+		? ('each_server', 'server') : ('each', 'rules');
 
-		next if !defined $block->$section;
-		next if $place eq 'rules' && !defined $block->emerg;
-
-		return map {
-			my $copy = bless { %$block }, ref $block;
-			my $text = substr($_, 0, 70);
-
-			$copy->set_value($place, $_);
-			$copy->set_value('warn', '') if !defined $block->emerg;
-			$copy->set_value('name', $block->name . ": $text");
-			delete $copy->{$section};
-			$copy;
-		} rows($block->$section);
+	if (!defined $block->$section
+		|| $section eq 'each' && !defined $block->emerg)
+	{
+		return $block;
 	}
 
-	return $block;
+	return map {
+		my $copy = bless { %$block }, ref $block;
+
+		$copy->set_value($to, $_);
+		$copy->set_value('warn', '') if !defined $block->emerg;
+		$copy->set_value('name', $block->name . ': ' . substr($_, 0, 70));
+		delete $copy->{$section};
+		$copy;
+	} rows($block->$section);
 }
 
 ###############################################################################
@@ -171,7 +210,7 @@ sub each_of {
 sub prepare {
 	my ($block) = @_;
 
-	# Test::Nginx wants a number for the reports of sanitizers
+	# the reports of sanitizers are named after the number
 
 	$n++;
 	$block->set_value('name', $block->name =~ s/^TEST:/TEST $n:/r);
@@ -190,13 +229,12 @@ sub prepare {
 		$block->set_value('config', config($block));
 	}
 
-	# nginx does not free what it has when it does not start
-
-	delete $ENV{ORI_ASAN_OPTIONS};
+	# nginx that does not start does not free its memory
 
 	if (defined $asan) {
-		$ENV{ASAN_OPTIONS} = defined $block->emerg ? Gateway::no_leaks()
-			: $asan;
+		$ENV{ASAN_OPTIONS} = $asan;
+		$ENV{ASAN_OPTIONS} = Gateway::no_leaks() if defined $block->emerg;
+		delete $ENV{ORI_ASAN_OPTIONS};
 	}
 
 	$amp->clear();
@@ -204,8 +242,8 @@ sub prepare {
 }
 
 
-# Test::Nginx compares no more than this to see whether it has to restart nginx.
-# There is none to go on with after a configuration that is refused.
+# Test::Nginx starts nginx anew if this text differs from the one before.  After a
+# configuration that is refused no nginx runs, so the text has a number.
 
 sub config {
 	my ($block) = @_;
@@ -234,7 +272,7 @@ sub must_die {
 	$block->set_value('suppress_stderr', 1);
 	$block->set_value('error_log', '[emerg]');
 	$block->set_value('grep_error_log',
-		qr/$level (?:\d+#\d+: )?\K.*?(?=$message)/);
+		qr/$level (?:\d+#\d+: )?\K.*?(?=$place)/);
 	$block->set_value('grep_error_log_out',
 		expected($block->emerg, $text) . "\n");
 }
@@ -294,21 +332,14 @@ sub posts {
 	$common{authorization} = basic("Basic {$credentials}")
 		if $credentials ne '';
 
-	if (defined $block->events) {
-		requests($block, map { { %common, %$_ } } events($block));
+	# a webhook is also what other sections post
 
-	} elsif (defined $block->refused) {
-		requests($block, map { { %common, %$_ } } refused($block));
+	my ($section) = grep { defined $block->$_ }
+		(grep { $_ ne 'webhook' } sort keys %posts), 'webhook';
 
-	} elsif (defined $block->unauthorized) {
-		requests($block, map { { %common, %$_ } } unauthorized($block));
-
-	} elsif (defined $block->authorization) {
-		requests($block, map { { %common, body => text($block->webhook),
-			authorization => basic($_) } } rows($block->authorization));
-
-	} elsif (defined $block->webhook) {
-		requests($block, { %common, body => text($block->webhook) });
+	if (defined $section) {
+		requests($block, map { { %common, %$_ } }
+			$posts{$section}->($block));
 
 	} elsif (!defined $block->raw_request) {
 		$block->set_value('more_headers', headers($block, \%common));
@@ -318,7 +349,21 @@ sub posts {
 }
 
 
-# all of the events, and each alone
+sub webhook {
+	my ($block) = @_;
+	return { body => text($block->webhook) };
+}
+
+
+sub authorization {
+	my ($block) = @_;
+
+	return map { { body => text($block->webhook),
+		authorization => basic($_) } } rows($block->authorization);
+}
+
+
+# all events in one webhook, then each event alone
 
 sub events {
 	my ($block) = @_;
@@ -329,6 +374,10 @@ sub events {
 
 	die $block->name, ': ', scalar @events, ' events, ', scalar @sent,
 		" lines of what Amplitude gets\n" if @events != @sent;
+
+	for (grep { !/^(?:\{.*\}|rejected|ignored)$/s } @sent) {
+		die $block->name, ": not what Amplitude gets: $_\n";
+	}
 
 	for my $i (0 .. $#events) {
 		$sent[$i] =~ s/,\.\.\.\}$/,"library":"sendgrid",/
@@ -513,8 +562,8 @@ sub messages {
 	my @expected = @{ $block->messages };
 
 	if ($i == 0) {
-		my @got = map { s/$message//r =~ s/\] \d+#\d+:/]/r }
-			error_log() =~ /($level .*)/g;
+		my @got = map { s/$place//r =~ s/\] \d+#\d+:/]/r }
+			slurp($error_log) =~ /($level .*)/g;
 
 		$block->set_value('got', \@got);
 		is(scalar @got, scalar @expected, "$name - messages")
@@ -534,7 +583,7 @@ sub logged {
 
 	do {
 		@lines = map { s/\d+#\d+: \*\d+ //r =~ s/^\S+ \S+ |, client: .*//gr }
-			split /\n/, error_log();
+			split /\n/, slurp($error_log);
 		$count = grep { $_ eq $line } @lines;
 	} while ($count == 0 && time() < $until && sleep 0.01);
 
@@ -542,20 +591,12 @@ sub logged {
 }
 
 
-sub error_log {
-	open my $fh, '<:raw', $Test::Nginx::Util::ErrLogFile or return '';
-	local $/;
-
-	return scalar(<$fh>) // '';
-}
-
-
 # The next block reads its own part of the log only.  A dead letter would keep
 # Test::Nginx from removing its folder.
 
 sub clean {
-	if (-e $Test::Nginx::Util::ErrLogFile) {
-		truncate $Test::Nginx::Util::ErrLogFile, 0;
+	if (-e $error_log) {
+		truncate $error_log, 0;
 		$Test::Nginx::Util::ErrLogFilePos = 0;
 	}
 
@@ -588,6 +629,18 @@ sub evaluated {
 		if $_[0] =~ / at \(eval \d+\) line /;
 
 	return $_[0];
+}
+
+
+# a file that another process writes, empty if the file is not there yet
+
+sub slurp {
+	my ($name) = @_;
+
+	open my $fh, '<:raw', $name or return '';
+	local $/;
+
+	return scalar(<$fh>) // '';
 }
 
 
