@@ -12,6 +12,7 @@ use FindBin;
 
 use Amplitude;
 use Gateway;
+use Util qw(slurp);
 use Webhook;
 
 my $amp = Amplitude->new();
@@ -127,14 +128,4 @@ sub directives {
 
 sub quoted {
 	return '"' . ($_[0] =~ s/(["\\])/\\$1/gr) . '"';
-}
-
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', $name or die "$name: $!\n";
-	local $/;
-
-	return scalar <$fh>;
 }

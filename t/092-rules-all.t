@@ -16,6 +16,7 @@ use JSON::PP ();
 use Amplitude;
 use Gateway;
 use Metrics qw(metrics changed);
+use Util qw(slurp spew);
 use Webhook;
 
 require "$FindBin::Bin/unit/gold.pl";
@@ -273,9 +274,7 @@ is_deeply({ %{ $again->{sent} }, library => 'sendgrid',
 my ($program) = slurp("$FindBin::Bin/../docs/operations.md") =~ /^ {4}sent='(.*)'$/m;
 my $script = Gateway::root() . '/sent.sed';
 
-open my $fh, '>', $script or die "$script: $!\n";
-print $fh "$program\n";
-close $fh;
+spew($script, "$program\n");
 
 my $sed = `sed -nE -f $script $dead`;
 is($sed =~ tr/\n//, 1, 'docs/operations.md: as it was sent, one event');
@@ -327,14 +326,4 @@ sub sent {
 	my @sent = map { @{ $json->decode($_->{body})->{events} } } $amp->requests();
 
 	return wantarray ? ($answer, @sent) : $sent[0];
-}
-
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', $name or die "$name: $!\n";
-	local $/;
-
-	return scalar <$fh>;
 }

@@ -91,6 +91,7 @@ use Time::HiRes qw(sleep time);
 
 use Amplitude;
 use Gateway;
+use Util qw(written);
 use Webhook qw(post event KEY SECRET);
 
 # the sections that a block may have, of ours and of Test::Nginx
@@ -165,7 +166,7 @@ sub guard {
 	close $_ for $out, *STDIN, *STDOUT, *STDERR;
 
 	if (!sysread $in, my $done, 4) {
-		my ($nginx) = slurp($Test::Nginx::Util::PidFile) =~ /^(\d+)$/m;
+		my ($nginx) = written($Test::Nginx::Util::PidFile) =~ /^(\d+)$/m;
 
 		kill KILL => -$nginx if $nginx;
 	}
@@ -563,7 +564,7 @@ sub messages {
 
 	if ($i == 0) {
 		my @got = map { s/$place//r =~ s/\] \d+#\d+:/]/r }
-			slurp($error_log) =~ /($level .*)/g;
+			written($error_log) =~ /($level .*)/g;
 
 		$block->set_value('got', \@got);
 		is(scalar @got, scalar @expected, "$name - messages")
@@ -583,7 +584,7 @@ sub logged {
 
 	do {
 		@lines = map { s/\d+#\d+: \*\d+ //r =~ s/^\S+ \S+ |, client: .*//gr }
-			split /\n/, slurp($error_log);
+			split /\n/, written($error_log);
 		$count = grep { $_ eq $line } @lines;
 	} while ($count == 0 && time() < $until && sleep 0.01);
 
@@ -629,18 +630,6 @@ sub evaluated {
 		if $_[0] =~ / at \(eval \d+\) line /;
 
 	return $_[0];
-}
-
-
-# a file that another process writes, empty if the file is not there yet
-
-sub slurp {
-	my ($name) = @_;
-
-	open my $fh, '<:raw', $name or return '';
-	local $/;
-
-	return scalar(<$fh>) // '';
 }
 
 
