@@ -10,7 +10,6 @@
 #include <unistd.h>
 #include <yajl/yajl_parse.h>
 
-#include "sgamp_json.h"
 #include "sgamp_test.h"
 
 
@@ -30,31 +29,6 @@ typedef union {
 static void *sgamp_test_alloc(void *data, size_t size);
 static void sgamp_test_release(void *data, void *p);
 static int sgamp_test_sink_next(sgamp_sink_t *sink);
-
-
-const sgamp_str_t  sgamp_test_tail = sgamp_str(SGAMP_EVENTS_TAIL);
-
-
-void
-sgamp_test_before(sgamp_test_before_t *head, const sgamp_str_t *key)
-{
-    sgamp_sink_t  sink;
-
-    sgamp_sink_init(&sink, head->text, sizeof(head->text));
-
-    sgamp_json_write(&sink, (u_char *) SGAMP_EVENTS_BEFORE_KEY,
-                     sizeof(SGAMP_EVENTS_BEFORE_KEY) - 1);
-    sgamp_json_escape(&sink, key->data, key->len);
-    sgamp_json_write(&sink, (u_char *) SGAMP_EVENTS_AFTER_KEY,
-                     sizeof(SGAMP_EVENTS_AFTER_KEY) - 1);
-
-    if (sink.status != SGAMP_OK) {
-        tap_bail("a key of a test is too long");
-    }
-
-    head->str.data = head->text;
-    head->str.len = sgamp_sink_size(&sink);
-}
 
 
 void
@@ -245,6 +219,7 @@ sgamp_test_guard_init(sgamp_test_guard_t *guard, size_t size)
 
     size = (size + page - 1) / page * page;
 
+    guard->used = 0;
     guard->size = size + page;
     guard->start = mmap(NULL, guard->size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -255,6 +230,8 @@ sgamp_test_guard_init(sgamp_test_guard_t *guard, size_t size)
 
     guard->end = guard->start + size;
 
+    memset(guard->start, '"', size);
+
     if (mprotect(guard->end, page, PROT_NONE) != 0) {
         tap_bail("mprotect() failed");
     }
@@ -264,18 +241,22 @@ sgamp_test_guard_init(sgamp_test_guard_t *guard, size_t size)
 u_char *
 sgamp_test_guard(sgamp_test_guard_t *guard, const void *data, size_t n)
 {
-    size_t  size;
-
-    size = guard->end - guard->start;
-
-    if (n > size) {
-        tap_bail("%zu bytes do not fit before the guard page", n);
+    if (n > (size_t) (guard->end - guard->start) || guard->start == NULL) {
+        sgamp_test_guard_done(guard);
+        sgamp_test_guard_init(guard, n);
     }
 
     /* what was there before must not be read either */
 
-    memset(guard->start, '"', size - n);
-    memcpy(guard->end - n, data, n);
+    if (guard->used > n) {
+        memset(guard->end - guard->used, '"', guard->used - n);
+    }
+
+    if (n != 0) {
+        memcpy(guard->end - n, data, n);
+    }
+
+    guard->used = n;
 
     return guard->end - n;
 }
@@ -284,7 +265,10 @@ sgamp_test_guard(sgamp_test_guard_t *guard, const void *data, size_t n)
 void
 sgamp_test_guard_done(sgamp_test_guard_t *guard)
 {
-    munmap(guard->start, guard->size);
+    if (guard->start != NULL) {
+        munmap(guard->start, guard->size);
+        guard->start = NULL;
+    }
 }
 
 

@@ -8,7 +8,7 @@
 #define _SGAMP_TEST_H_INCLUDED_
 
 
-#include "sgamp_event_map.h"
+#include "sgamp.h"
 #include "tap.h"
 
 
@@ -45,12 +45,13 @@ typedef struct {
 } sgamp_test_sink_t;
 
 
-/* memory that ends at a page which cannot be read */
+/* memory that ends at a page which cannot be read; zeroed at first */
 
 typedef struct {
     u_char  *start;
     u_char  *end;
     size_t   size;
+    size_t   used; /* bytes before the end that are not quotes */
 } sgamp_test_guard_t;
 
 
@@ -63,46 +64,7 @@ typedef struct {
 typedef size_t (*sgamp_test_cut_pt)(void *data);
 
 
-/* what a payload has before its events */
-
-typedef struct {
-    sgamp_str_t  str;
-    u_char       text[512];
-} sgamp_test_before_t;
-
-
-extern const sgamp_str_t  sgamp_test_tail;
-
-
-/* a webhook from its first byte to its payloads */
-
-typedef struct {
-    sgamp_rules_t        rules;
-    const sgamp_str_t   *properties;
-    sgamp_hash_t        *hash;
-    sgamp_str_t          api_key;
-    size_t               max_event;
-    size_t               max_size;
-    uint32_t             max_events;
-    unsigned             valid:1; /* payloads are parsed once more */
-
-    sgamp_test_cut_pt    cut; /* NULL: all bytes at once */
-    void                *data;
-    sgamp_test_guard_t  *guard;
-
-    sgamp_test_heap_t    heap;
-    sgamp_test_buf_t     out; /* as in t/data/(*).gold, from the payloads on */
-    sgamp_test_buf_t     rejected;
-    uint64_t             at;
-    uint32_t             nevents;
-    uint32_t             ninvalid; /* payloads that are no JSON */
-    int                  status;
-} sgamp_test_run_t;
-
-
 void sgamp_test_set(sgamp_str_t *str, const char *text);
-
-void sgamp_test_before(sgamp_test_before_t *head, const sgamp_str_t *key);
 
 void sgamp_test_heap_init(sgamp_test_heap_t *heap);
 
@@ -120,7 +82,10 @@ void sgamp_test_sink_init(sgamp_test_sink_t *sink, size_t portion,
     size_t limit);
 void sgamp_test_sink_flush(sgamp_test_sink_t *sink);
 
+/* makes room, which is done for what is copied, too */
 void sgamp_test_guard_init(sgamp_test_guard_t *guard, size_t size);
+
+/* copies n bytes before the page, quotes before them */
 u_char *sgamp_test_guard(sgamp_test_guard_t *guard, const void *data,
     size_t n);
 void sgamp_test_guard_done(sgamp_test_guard_t *guard);
@@ -143,38 +108,6 @@ int sgamp_test_writes(sgamp_test_write_pt write, const u_char *p, size_t n,
 
 /* bytes without backslashes, their UTF-8 repaired by brute force */
 void sgamp_test_repair(sgamp_test_buf_t *buf, const u_char *p, size_t n);
-
-/* the rules of the defaults; the run is otherwise zeroed */
-void sgamp_test_run_init(sgamp_test_run_t *run);
-void sgamp_test_run(sgamp_test_run_t *run, const u_char *p, size_t n);
-void sgamp_test_run_done(sgamp_test_run_t *run);
-
-/*
- * One test: a text has its fault in the same place, or SGAMP_TEST_FINE, in
- * portions of 1 to 32 bytes and as a whole, for both parsers
- */
-
-#define SGAMP_TEST_FINE  -1
-
-void sgamp_test_every_cut(sgamp_test_run_t *run, const u_char *p, size_t n,
-    long at, const char *name);
-
-
-/* an element of a webhook, by the parser of the tests */
-
-typedef struct {
-    size_t  start;
-    size_t  end;
-} sgamp_test_element_t;
-
-
-/*
- * Reads a webhook without yajl: SGAMP_OK, or SGAMP_INVALID with the fault in
- * *at.  The first max elements are stored, *n is set to how many there are
- * before the end or the fault.
- */
-int sgamp_test_webhook(const u_char *p, size_t len, size_t *at,
-    sgamp_test_element_t *elements, size_t max, size_t *n);
 
 
 #endif /* _SGAMP_TEST_H_INCLUDED_ */

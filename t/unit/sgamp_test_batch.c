@@ -9,44 +9,46 @@
 #include "sgamp_test_batch.h"
 
 
-static void sgamp_test_batch_key(sgamp_test_batcher_t *t,
-    const char *name, sgamp_event_t *event, const char *text);
+#define SGAMP_TEST_SENT  65536 /* bytes that a batch may have */
+
+
+static void sgamp_test_batch_key(sgamp_event_t *event, unsigned key,
+    const char *text, const char *name);
 
 
 void
-sgamp_test_batch_start(sgamp_test_batcher_t *t, size_t max_size,
+sgamp_test_batch_start(sgamp_test_env_t *env, size_t max_size,
     uint32_t max_events)
 {
-    sgamp_str_t  user;
+    sgamp_test_env_init(env);
 
-    memset(t, 0, sizeof(sgamp_test_batcher_t));
+    sgamp_test_set(&env->api_key, "k\"y");
+    sgamp_test_rules(env, "prefix", "");
 
-    sgamp_test_heap_init(&t->heap);
+    env->max_size = max_size;
+    env->max_events = max_events;
 
-    t->pieces.grow = &t->heap.grow;
-    t->pieces.max = SGAMP_TEST_KEEP;
+    sgamp_test_batcher(env);
+}
 
-    sgamp_test_set(&user, "email");
-    sgamp_test_poison(&t->rules, sizeof(sgamp_rules_t));
-    sgamp_rules_init(&t->rules);
-    (void) sgamp_rules_user(&t->rules, &user);
 
-    sgamp_test_set(&t->rules.prefix, "");
-    sgamp_test_set(&t->key, "k\"y");
+void
+sgamp_test_batch_sent(sgamp_test_env_t *env, uint32_t n)
+{
+    uint32_t  i;
 
-    sgamp_test_poison(&t->b, sizeof(sgamp_batcher_t));
-    t->mapper.rules = &t->rules;
-    t->mapper.properties = NULL;
+    sgamp_test_batch_start(env, SGAMP_TEST_SENT, n);
 
-    sgamp_test_before(&t->head, &t->key);
+    for (i = 0; i < n; i++) {
+        (void) sgamp_test_batch_add(env, i, 10);
+    }
 
-    sgamp_batcher_init(&t->b, &t->pieces, sgamp_map, &t->mapper, &t->head.str,
-                       &sgamp_test_tail, max_size, max_events);
+    env->part = sgamp_part_all(&env->heap.grow, env->batcher.closed);
 }
 
 
 int
-sgamp_test_batch_add(sgamp_test_batcher_t *t, size_t n, size_t pad)
+sgamp_test_batch_add(sgamp_test_env_t *env, size_t n, size_t pad)
 {
     int               rc, reason;
     sgamp_event_t     event;
@@ -61,15 +63,16 @@ sgamp_test_batch_add(sgamp_test_batcher_t *t, size_t n, size_t pad)
     event.raw.len = buf.len;
     event.object = 1;
 
-    sgamp_test_batch_key(t, "email", &event, (char *) buf.data);
-    sgamp_test_batch_key(t, "event", &event, (char *) buf.data);
-    sgamp_test_batch_key(t, "sg_event_id", &event, (char *) buf.data);
+    sgamp_test_batch_key(&event, SGAMP_KEY_EMAIL, (char *) buf.data, "email");
+    sgamp_test_batch_key(&event, SGAMP_KEY_EVENT, (char *) buf.data, "event");
+    sgamp_test_batch_key(&event, SGAMP_KEY_EVENT_ID, (char *) buf.data,
+                         "sg_event_id");
 
     sgamp_test_poison_stack();
 
-    rc = sgamp_batcher_add(&t->b, &event, &reason);
+    rc = sgamp_batcher_add(&env->batcher, &event, &reason);
 
-    t->bad += rc == SGAMP_OK && reason != SGAMP_MAPPED;
+    env->bad += rc == SGAMP_OK && reason != SGAMP_MAPPED;
 
     sgamp_test_free(&buf);
 
@@ -78,17 +81,12 @@ sgamp_test_batch_add(sgamp_test_batcher_t *t, size_t n, size_t pad)
 
 
 static void
-sgamp_test_batch_key(sgamp_test_batcher_t *t, const char *name,
-    sgamp_event_t *event, const char *text)
+sgamp_test_batch_key(sgamp_event_t *event, unsigned key, const char *text,
+    const char *name)
 {
-    int          key;
     const char  *p;
-    sgamp_str_t  str;
 
-    sgamp_test_set(&str, name);
-
-    key = sgamp_names_key(&t->rules.names, &str);
-    p = strstr(text, name) + str.len + 1;
+    p = strstr(text, name) + strlen(name) + 1;
 
     event->seen |= (uint32_t) 1 << key;
     event->ends[key] = (uint32_t) (p - text);
@@ -125,22 +123,8 @@ sgamp_test_batch_text(sgamp_test_buf_t *buf, size_t n, size_t pad, int mapped)
 }
 
 
-void
-sgamp_test_batch_walk(sgamp_test_buf_t *buf, const sgamp_batch_t *batch)
-{
-    sgamp_str_t     part;
-    sgamp_cursor_t  cursor;
-
-    sgamp_cursor_init(&cursor, batch, NULL);
-
-    while (sgamp_cursor_next(&cursor, &part)) {
-        sgamp_test_put(buf, part.data, part.len);
-    }
-}
-
-
 size_t
-sgamp_test_batch_check(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
+sgamp_test_batch_check(sgamp_test_env_t *env, const sgamp_batch_t *batch,
     size_t n)
 {
     char               id[32];
@@ -150,46 +134,33 @@ sgamp_test_batch_check(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
 
     /* the bytes are JSON, and the ends are where the events end */
 
-    p = &t->payload;
+    p = &env->out;
     p->len = 0;
 
-    sgamp_test_batch_walk(p, batch);
+    sgamp_test_payload(p, batch);
 
-    t->bad += p->len != batch->size;
-    t->bad += !sgamp_test_valid(p->data, p->len);
-    t->bad += strncmp((char *) p->data, "{\"api_key\":\"k\\\"y\",\"events\":[",
-                      batch->head)
-              != 0;
-    t->bad += strcmp((char *) p->data + batch->items[batch->n - 1].end,
-                     SGAMP_TEST_TAIL)
-              != 0;
+    env->bad += p->len != batch->size;
+    env->bad += !sgamp_test_valid(p->data, p->len);
+    env->bad += strncmp((char *) p->data,
+                        "{\"api_key\":\"k\\\"y\",\"events\":[", batch->head)
+                != 0;
+    env->bad += strcmp((char *) p->data + batch->items[batch->n - 1].end,
+                       SGAMP_TEST_TAIL)
+                != 0;
 
     pos = batch->head;
 
     for (i = 0; i < batch->n; i++, n++) {
         end = batch->items[i].end;
 
-        t->bad += i != 0 && p->data[pos++] != ',';
-        t->bad += !sgamp_test_valid(p->data + pos, end - pos);
+        env->bad += i != 0 && p->data[pos++] != ',';
+        env->bad += !sgamp_test_valid(p->data + pos, end - pos);
 
         snprintf(id, sizeof(id), "{\"user_id\":\"u%zu\"", n);
-        t->bad += strncmp((char *) p->data + pos, id, strlen(id)) != 0;
+        env->bad += strncmp((char *) p->data + pos, id, strlen(id)) != 0;
 
         pos = end;
     }
 
     return n;
-}
-
-
-void
-sgamp_test_batch_stop(sgamp_test_batcher_t *t)
-{
-    sgamp_batcher_done(&t->b);
-    sgamp_pieces_done(&t->pieces);
-    sgamp_test_free(&t->payload);
-
-    if (t->heap.live != 0) {
-        tap_is(t->heap.live, 0, "allocations that were not freed");
-    }
 }

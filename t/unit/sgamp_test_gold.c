@@ -10,9 +10,11 @@
 #include "sgamp_test_gold.h"
 
 
-static void sgamp_test_rule(sgamp_test_gold_t *gold, char *name,
+static void sgamp_test_gold_rule(sgamp_test_env_t *env, const char *rule,
     char *value);
-static void sgamp_test_users(sgamp_test_gold_t *gold, char *value);
+static void sgamp_test_gold_list(sgamp_test_env_t *env, const char *rule,
+    char *list);
+static void sgamp_test_unhex(sgamp_str_t *str, char *value);
 
 
 void
@@ -33,12 +35,9 @@ sgamp_test_gold_init(sgamp_test_gold_t *gold, const char *json)
 
     memset(gold, 0, sizeof(sgamp_test_gold_t));
 
-    sgamp_test_run_init(&gold->run);
+    sgamp_test_env_init(&gold->env);
 
-    sgamp_test_rules_init(&gold->rules, &gold->run);
-
-    gold->run.rules.nusers = 0;
-    gold->run.valid = 1;
+    gold->env.valid = 1;
 
     n = strlen(json) - (sizeof(".json") - 1);
 
@@ -58,10 +57,8 @@ sgamp_test_gold_init(sgamp_test_gold_t *gold, const char *json)
         value = strchr(p, ' ');
         *value++ = '\0';
 
-        sgamp_test_rule(gold, p, value);
+        sgamp_test_gold_rule(&gold->env, p, value);
     }
-
-    sgamp_test_rules_end(&gold->rules, &gold->run);
 
     gold->want.data = (u_char *) p;
     gold->want.len = gold->gold.data + gold->gold.len - gold->want.data;
@@ -74,50 +71,80 @@ sgamp_test_gold_init(sgamp_test_gold_t *gold, const char *json)
 
 
 static void
-sgamp_test_rule(sgamp_test_gold_t *gold, char *name, char *value)
+sgamp_test_gold_rule(sgamp_test_env_t *env, const char *rule, char *value)
 {
-    if (strcmp(name, "api_key") == 0) {
-        sgamp_test_unhex(&gold->run.api_key, value);
+    sgamp_str_t  text;
 
-    } else if (strcmp(name, "batch_events") == 0) {
-        gold->run.max_events = atoi(value);
+    if (strcmp(rule, "api_key") == 0) {
+        sgamp_test_unhex(&env->api_key, value);
 
-    } else if (strcmp(name, "batch_size") == 0) {
-        gold->run.max_size = atoi(value);
+    } else if (strcmp(rule, "batch_events") == 0) {
+        env->max_events = atoi(value);
 
-    } else if (strcmp(name, "lowercase") == 0) {
-        gold->run.rules.lowercase = strcmp(value, "on") == 0;
+    } else if (strcmp(rule, "batch_size") == 0) {
+        env->max_size = atoi(value);
 
-    } else if (strcmp(name, "prefix") == 0) {
-        sgamp_test_set(&gold->run.rules.prefix, value);
+    } else if (strcmp(rule, "users") == 0) {
+        sgamp_test_rules(env, rule, value);
 
-    } else if (strcmp(name, "users") == 0) {
-        sgamp_test_users(gold, value);
+    } else if (strcmp(rule, "client_ip") == 0
+               || strcmp(rule, "lowercase") == 0
+               || strcmp(rule, "prefix") == 0)
+    {
+        sgamp_test_set(&text, value);
+        sgamp_test_rule(env, rule, &text, NULL);
 
-    } else if (!sgamp_test_rules_set(&gold->rules, &gold->run, name, value)) {
-        tap_bail("unknown rule \"%s\"", name);
+    } else {
+        sgamp_test_gold_list(env, rule, value);
     }
 }
 
 
 static void
-sgamp_test_users(sgamp_test_gold_t *gold, char *value)
+sgamp_test_gold_list(sgamp_test_env_t *env, const char *rule, char *list)
 {
-    char         *next;
-    sgamp_str_t   name;
+    char        *next, *second;
+    sgamp_str_t  name, value;
 
-    for ( /* void */ ; value != NULL; value = next) {
-        next = strchr(value, ',');
+    /* each name and value is in hex */
+
+    for ( /* void */ ; list != NULL; list = next) {
+        next = strchr(list, ',');
 
         if (next != NULL) {
             *next++ = '\0';
         }
 
-        sgamp_test_set(&name, value);
+        second = strchr(list, '=');
+        sgamp_test_set(&value, "");
 
-        if (sgamp_rules_user(&gold->run.rules, &name) != SGAMP_OK) {
-            tap_bail("too many keys");
+        if (second != NULL) {
+            *second++ = '\0';
+            sgamp_test_unhex(&value, second);
         }
+
+        sgamp_test_unhex(&name, list);
+        sgamp_test_rule(env, rule, &name, &value);
+    }
+}
+
+
+static void
+sgamp_test_unhex(sgamp_str_t *str, char *value)
+{
+    size_t    i;
+    unsigned  ch;
+
+    str->data = (u_char *) value;
+    str->len = strlen(value) / 2;
+
+    for (i = 0; i < str->len; i++) {
+
+        if (sscanf(value + 2 * i, "%2x", &ch) != 1) {
+            tap_bail("not hex: %s", value);
+        }
+
+        str->data[i] = (u_char) ch;
     }
 }
 
@@ -125,8 +152,7 @@ sgamp_test_users(sgamp_test_gold_t *gold, char *value)
 void
 sgamp_test_gold_done(sgamp_test_gold_t *gold)
 {
-    sgamp_test_run_done(&gold->run);
-    sgamp_test_rules_done(&gold->rules);
+    sgamp_test_env_done(&gold->env);
     sgamp_test_free(&gold->json);
     sgamp_test_free(&gold->gold);
 }

@@ -10,18 +10,17 @@
 
 #include <glob.h>
 
-#include "sgamp_test_rules.h"
+#include "sgamp_test_env.h"
 
 
-/* a webhook of t/data, what becomes of it, and a run with its rules */
+/* a webhook of t/data, its rules, and what becomes of the webhook */
 
 typedef struct {
-    sgamp_test_run_t    run;
-    sgamp_test_rules_t  rules; /* what those of the run point to */
-    sgamp_test_buf_t    json;
-    sgamp_test_buf_t    gold;
-    sgamp_str_t         want; /* the payloads and the rejected events */
-    char                name[64];
+    sgamp_test_env_t  env;
+    sgamp_test_buf_t  json;
+    sgamp_test_buf_t  gold;
+    sgamp_str_t       want; /* the payloads and the rejected events */
+    char              name[64];
 } sgamp_test_gold_t;
 
 

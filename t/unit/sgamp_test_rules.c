@@ -4,142 +4,134 @@
  */
 
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "sgamp_test_rules.h"
+#include "sgamp_test_env.h"
 
 
-static void sgamp_test_rules_list(sgamp_test_rules_t *r,
-    sgamp_test_run_t *run, const char *rule, char *list);
-static void sgamp_test_rules_name(sgamp_test_rules_t *r,
-    sgamp_test_run_t *run, const char *rule, const sgamp_str_t *name,
-    const sgamp_str_t *value);
 static void sgamp_test_rules_only(sgamp_rules_t *rules);
 static sgamp_rules_event_t *sgamp_test_rules_event(sgamp_rules_t *rules,
     const sgamp_str_t *name);
-static void sgamp_test_rules_text(sgamp_test_rules_t *r, sgamp_str_t *json,
+static void sgamp_test_rules_text(sgamp_test_env_t *env, sgamp_str_t *json,
     const sgamp_str_t *name, const sgamp_str_t *value);
+static void sgamp_test_rules_copy(sgamp_test_env_t *env, sgamp_str_t *copy,
+    const sgamp_str_t *text);
 
 
 void
-sgamp_test_rules_init(sgamp_test_rules_t *r, sgamp_test_run_t *run)
+sgamp_test_rules_init(sgamp_test_env_t *env)
 {
-    memset(r, 0, sizeof(sgamp_test_rules_t));
+    sgamp_test_set_t  *set;
 
-    sgamp_test_poison(r->names, sizeof(r->names));
-    sgamp_names_reserve(&run->rules.names, r->names, SGAMP_TEST_NAMES);
+    set = &env->set;
 
-    run->rules.others = r->others;
-    run->properties = r->properties;
+    sgamp_test_poison(&env->rules, sizeof(sgamp_rules_t));
+    sgamp_rules_init(&env->rules);
+
+    sgamp_test_poison(set->names, sizeof(set->names));
+    sgamp_names_reserve(&env->rules.names, set->names,
+                        SGAMP_MAX_KEYS + SGAMP_TEST_MAX_NAMES);
+
+    env->rules.others = set->others;
+
+    sgamp_test_set(&env->rules.prefix, "[Sendgrid] ");
 }
 
 
-int
-sgamp_test_rules_set(sgamp_test_rules_t *r, sgamp_test_run_t *run,
-    const char *name, char *value)
+void
+sgamp_test_rules(sgamp_test_env_t *env, const char *rule, const char *list)
 {
-    size_t  i;
+    size_t       n, k;
+    sgamp_str_t  name, value;
 
-    static const char *lists[] = {
-        "drop", "event_names", "events", "hash", "ignore", "keep",
-        "properties", NULL
-    };
+    for ( /* void */ ; list != NULL; list = (list[n] == ',') ? list + n + 1
+                                                           : NULL)
+    {
+        n = strcspn(list, ",");
+        k = strcspn(list, ",=");
 
-    if (strcmp(name, "client_ip") == 0) {
-        (void) sgamp_rules_client_ip(&run->rules);
-        return 1;
-    }
+        name.data = (u_char *) list;
+        name.len = k;
 
-    if (strcmp(name, "hash_key") == 0) {
-        sgamp_test_unhex(&r->key, value);
-        return 1;
-    }
+        k += (k < n);
 
-    for (i = 0; lists[i] != NULL; i++) {
-        if (strcmp(name, lists[i]) == 0) {
-            sgamp_test_rules_list(r, run, name, value);
-            return 1;
-        }
-    }
+        value.data = (u_char *) list + k;
+        value.len = n - k;
 
-    return 0;
-}
-
-
-static void
-sgamp_test_rules_list(sgamp_test_rules_t *r, sgamp_test_run_t *run,
-    const char *rule, char *list)
-{
-    char         *next, *second;
-    sgamp_str_t   name, value;
-
-    if (strcmp(rule, "events") == 0) {
-        sgamp_test_rules_only(&run->rules);
-    }
-
-    for ( /* void */ ; list != NULL; list = next) {
-        next = strchr(list, ',');
-
-        if (next != NULL) {
-            *next++ = '\0';
-        }
-
-        second = strchr(list, '=');
-        value.len = 0;
-
-        if (second != NULL) {
-            *second++ = '\0';
-            sgamp_test_unhex(&value, second);
-        }
-
-        sgamp_test_unhex(&name, list);
-        sgamp_test_rules_name(r, run, rule, &name, &value);
+        sgamp_test_rule(env, rule, &name, &value);
     }
 }
 
 
-static void
-sgamp_test_rules_name(sgamp_test_rules_t *r, sgamp_test_run_t *run,
-    const char *rule, const sgamp_str_t *name, const sgamp_str_t *value)
+void
+sgamp_test_rule(sgamp_test_env_t *env, const char *rule,
+    const sgamp_str_t *name, const sgamp_str_t *value)
 {
-    int             rc;
-    sgamp_rules_t  *rules;
-    sgamp_names_t  *names;
+    int                rc;
+    sgamp_str_t        copy;
+    sgamp_names_t     *names;
+    sgamp_rules_t     *rules;
+    sgamp_test_set_t  *set;
 
-    rules = &run->rules;
+    set = &env->set;
+    rules = &env->rules;
     names = &rules->names;
+
+    sgamp_test_rules_copy(env, &copy, name);
 
     rc = SGAMP_OK;
 
-    if (strcmp(rule, "drop") == 0) {
-        rc = sgamp_names_add(names, name, SGAMP_NAMES_DROP);
+    if (strcmp(rule, "users") == 0) {
+        rc = sgamp_rules_user(rules, &copy);
+
+    } else if (strcmp(rule, "prefix") == 0) {
+        rules->prefix = copy;
+
+    } else if (strcmp(rule, "lowercase") == 0) {
+        rules->lowercase = sgamp_same(&copy, (u_char *) "on", 2);
+
+    } else if (strcmp(rule, "client_ip") == 0) {
+        rc = sgamp_rules_client_ip(rules);
+
+    } else if (strcmp(rule, "drop") == 0) {
+        rc = sgamp_names_add(names, &copy, SGAMP_NAMES_DROP);
 
     } else if (strcmp(rule, "keep") == 0) {
-        rc = sgamp_names_add(names, name, SGAMP_NAMES_KEEP);
+        rc = sgamp_names_add(names, &copy, SGAMP_NAMES_KEEP);
 
     } else if (strcmp(rule, "hash") == 0) {
-        rc = sgamp_names_add(names, name, SGAMP_NAMES_HASH);
-        run->hash = &r->hash;
+        rc = sgamp_names_add(names, &copy, SGAMP_NAMES_HASH);
+
+    } else if (strcmp(rule, "hash_key") == 0) {
+        set->key = copy;
 
     } else if (strcmp(rule, "events") == 0) {
-        sgamp_test_rules_event(rules, name)->ignored = 0;
+
+        if (!set->only) {
+            sgamp_test_rules_only(rules);
+            set->only = 1;
+        }
+
+        sgamp_test_rules_event(rules, &copy)->ignored = 0;
 
     } else if (strcmp(rule, "ignore") == 0) {
-        sgamp_test_rules_event(rules, name)->ignored = 1;
+        sgamp_test_rules_event(rules, &copy)->ignored = 1;
 
     } else if (strcmp(rule, "event_names") == 0) {
-        sgamp_test_rules_text(r, &sgamp_test_rules_event(rules, name)->type,
+        sgamp_test_rules_text(env, &sgamp_test_rules_event(rules, &copy)->type,
                               NULL, value);
 
-    } else { /* properties */
-        sgamp_test_rules_text(r, &r->properties[rules->nproperties], name,
+    } else if (strcmp(rule, "properties") == 0) {
+        sgamp_test_rules_text(env, &set->properties[rules->nproperties], &copy,
                               value);
-        rc = sgamp_rules_property(rules, name);
+        rc = sgamp_rules_property(rules, &copy);
+
+    } else {
+        tap_bail("unknown rule \"%s\"", rule);
     }
 
     if (rc != SGAMP_OK) {
-        tap_bail("too many names");
+        tap_bail("too many names in \"%s\"", rule);
     }
 }
 
@@ -172,9 +164,7 @@ sgamp_test_rules_event(sgamp_rules_t *rules, const sgamp_str_t *name)
     }
 
     for (i = 0; i < rules->nothers; i++) {
-        if (rules->others[i].name.len == name->len
-            && memcmp(rules->others[i].name.data, name->data, name->len) == 0)
-        {
+        if (sgamp_same(&rules->others[i].name, name->data, name->len)) {
             return &rules->others[i];
         }
     }
@@ -188,14 +178,11 @@ sgamp_test_rules_event(sgamp_rules_t *rules, const sgamp_str_t *name)
 
 
 static void
-sgamp_test_rules_text(sgamp_test_rules_t *r, sgamp_str_t *json,
+sgamp_test_rules_text(sgamp_test_env_t *env, sgamp_str_t *json,
     const sgamp_str_t *name, const sgamp_str_t *value)
 {
+    sgamp_str_t        text;
     sgamp_test_sink_t  sink;
-
-    if (r->ntexts == SGAMP_TEST_TEXTS) {
-        tap_bail("too many texts");
-    }
 
     sgamp_test_sink_init(&sink, 7, 0);
 
@@ -213,61 +200,80 @@ sgamp_test_rules_text(sgamp_test_rules_t *r, sgamp_str_t *json,
 
     sgamp_test_sink_flush(&sink);
 
-    r->texts[r->ntexts++] = sink.buf;
+    text.data = sink.buf.data;
+    text.len = sink.buf.len;
 
-    json->data = sink.buf.data;
-    json->len = sink.buf.len;
+    sgamp_test_rules_copy(env, json, &text);
+    sgamp_test_free(&sink.buf);
 }
 
 
-void
-sgamp_test_rules_end(sgamp_test_rules_t *r, sgamp_test_run_t *run)
+static void
+sgamp_test_rules_copy(sgamp_test_env_t *env, sgamp_str_t *copy,
+    const sgamp_str_t *text)
 {
-    if (run->hash != NULL
-        && sgamp_hash_init(&r->hash, (r->key.data != NULL) ? &r->key : NULL)
-           != SGAMP_OK)
-    {
-        tap_bail("no SHA-256");
+    sgamp_test_buf_t  *buf;
+
+    if (env->set.ntexts == SGAMP_TEST_MAX_TEXTS) {
+        tap_bail("too many texts");
     }
 
-    r->hash.entries = calloc(SGAMP_HASH_ENTRIES, sizeof(sgamp_hash_entry_t));
-    if (r->hash.entries == NULL) {
-        tap_bail("no memory");
-    }
+    buf = &env->set.texts[env->set.ntexts++];
 
-    sgamp_rules_done(&run->rules);
+    sgamp_test_put(buf, text->data, text->len);
+
+    copy->data = buf->data;
+    copy->len = buf->len;
 }
 
 
 void
-sgamp_test_rules_done(sgamp_test_rules_t *r)
+sgamp_test_rules_end(sgamp_test_env_t *env)
+{
+    sgamp_test_set_t  *set;
+
+    set = &env->set;
+
+    if (set->done) {
+        return;
+    }
+
+    if (env->rules.nusers == 0) {
+        sgamp_test_rules(env, "users", "amp_user_id,email");
+    }
+
+    if (env->rules.names.actions & SGAMP_NAMES_HASH) {
+
+        if (sgamp_hash_init(&set->hash, set->key.data ? &set->key : NULL)
+            != SGAMP_OK)
+        {
+            tap_bail("no SHA-256");
+        }
+
+        if (!env->forget) {
+            set->hash.entries = calloc(SGAMP_HASH_ENTRIES,
+                                       sizeof(sgamp_hash_entry_t));
+            if (set->hash.entries == NULL) {
+                tap_bail("no memory");
+            }
+        }
+    }
+
+    sgamp_rules_done(&env->rules);
+
+    set->done = 1;
+}
+
+
+void
+sgamp_test_rules_done(sgamp_test_env_t *env)
 {
     unsigned  i;
 
-    for (i = 0; i < r->ntexts; i++) {
-        sgamp_test_free(&r->texts[i]);
+    for (i = 0; i < env->set.ntexts; i++) {
+        sgamp_test_free(&env->set.texts[i]);
     }
 
-    free(r->hash.entries);
-    sgamp_hash_done(&r->hash);
-}
-
-
-void
-sgamp_test_unhex(sgamp_str_t *str, char *value)
-{
-    size_t    i;
-    unsigned  ch;
-
-    str->data = (u_char *) value;
-    str->len = strlen(value) / 2;
-
-    for (i = 0; i < str->len; i++) {
-
-        if (sscanf(value + 2 * i, "%2x", &ch) != 1) {
-            tap_bail("not hex: %s", value);
-        }
-
-        str->data[i] = (u_char) ch;
-    }
+    free(env->set.hash.entries);
+    sgamp_hash_done(&env->set.hash);
 }

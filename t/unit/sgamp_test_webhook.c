@@ -4,7 +4,7 @@
  */
 
 
-#include "sgamp_test.h"
+#include "sgamp_test_env.h"
 
 
 /*
@@ -37,8 +37,8 @@ typedef struct {
 } sgamp_test_reader_t;
 
 
-static int sgamp_test_document(sgamp_test_reader_t *r,
-    sgamp_test_element_t *elements, size_t max, size_t *n);
+static int sgamp_test_bom(sgamp_test_reader_t *r);
+static int sgamp_test_document(sgamp_test_reader_t *r, size_t *n);
 static int sgamp_test_value(sgamp_test_reader_t *r);
 static int sgamp_test_object(sgamp_test_reader_t *r);
 static int sgamp_test_array(sgamp_test_reader_t *r);
@@ -52,47 +52,56 @@ static sgamp_test_token_e sgamp_test_word(sgamp_test_reader_t *r,
 static int sgamp_test_is_mark(sgamp_test_reader_t *r, u_char mark);
 
 
-int
-sgamp_test_webhook(const u_char *p, size_t len, size_t *at,
-    sgamp_test_element_t *elements, size_t max, size_t *n)
+void
+sgamp_test_webhook(const u_char *p, size_t n, sgamp_test_want_t *want)
 {
-    int                  rc;
     sgamp_test_reader_t  r;
 
-    *n = 0;
-
+    memset(want, 0, sizeof(sgamp_test_want_t));
     memset(&r, 0, sizeof(sgamp_test_reader_t));
 
     r.start = p;
-    r.last = p + len;
+    r.last = p + n;
     r.p = p;
 
-    if (len != 0 && p[0] == 0xef) {
+    want->status = sgamp_test_bom(&r);
 
-        /* cut short or not */
-
-        if (memcmp(p, "\xef\xbb\xbf", (len < 3) ? len : 3) != 0) {
-            *at = 0;
-            return SGAMP_INVALID;
-        }
-
-        r.p += (len < 3) ? len : 3;
+    if (want->status == SGAMP_OK) {
+        want->status = sgamp_test_document(&r, &want->nevents);
     }
 
-    rc = sgamp_test_document(&r, elements, max, n);
-
-    *at = r.p - r.start;
-
-    return rc;
+    want->at = r.p - r.start;
 }
 
 
 static int
-sgamp_test_document(sgamp_test_reader_t *r, sgamp_test_element_t *elements,
-    size_t max, size_t *n)
+sgamp_test_bom(sgamp_test_reader_t *r)
 {
-    int            rc, array;
-    const u_char  *start;
+    size_t  len;
+
+    if (r->p == r->last || r->p[0] != 0xef) {
+        return SGAMP_OK;
+    }
+
+    /* cut short or not */
+
+    len = r->last - r->p;
+    len = (len < 3) ? len : 3;
+
+    if (memcmp(r->p, "\xef\xbb\xbf", len) != 0) {
+        return SGAMP_INVALID;
+    }
+
+    r->p += len;
+
+    return SGAMP_OK;
+}
+
+
+static int
+sgamp_test_document(sgamp_test_reader_t *r, size_t *n)
+{
+    int  rc, array;
 
     while (r->p < r->last && strchr(" \t\n\r", *r->p) && *r->p != '\0') {
         r->p++;
@@ -115,18 +124,12 @@ sgamp_test_document(sgamp_test_reader_t *r, sgamp_test_element_t *elements,
             break;
         }
 
-        start = r->token;
         r->depth = 0;
 
         rc = sgamp_test_value(r);
 
         if (rc != SGAMP_OK) {
             return rc;
-        }
-
-        if (*n < max) {
-            elements[*n].start = start - r->start;
-            elements[*n].end = r->p - r->start;
         }
 
         (*n)++;

@@ -4,7 +4,6 @@
  */
 
 
-#include "sgamp_response.h"
 #include "sgamp_test_batch.h"
 #include "sgamp_test_gold.h"
 
@@ -15,16 +14,15 @@
 
 
 static void sgamp_test_webhooks(void);
-static void sgamp_test_fails(sgamp_test_run_t *run, const u_char *p,
+static void sgamp_test_fails(sgamp_test_env_t *env, const u_char *p,
     size_t n, const sgamp_str_t *want, const char *name);
 static void sgamp_test_faults(void);
 static void sgamp_test_batches(void);
 static void sgamp_test_responses(void);
-static void sgamp_test_answer(sgamp_test_batcher_t *t, const char *text,
+static void sgamp_test_refused(sgamp_test_env_t *env, const char *text,
     unsigned status, const char *name);
-static sgamp_action_e sgamp_test_response(sgamp_test_heap_t *heap,
-    sgamp_test_batcher_t *t, const char *text, unsigned status,
-    size_t portion);
+static sgamp_action_e sgamp_test_action(sgamp_test_env_t *env,
+    const char *text, unsigned status);
 
 
 /* cuts that make the parser carry, hold back and read all at once */
@@ -56,9 +54,9 @@ sgamp_test_webhooks(void)
     for (i = 0; i < names.gl_pathc; i++) {
         sgamp_test_gold_init(&gold, names.gl_pathv[i]);
 
-        gold.run.valid = 0;
+        gold.env.valid = 0;
 
-        sgamp_test_fails(&gold.run, gold.json.data, gold.json.len,
+        sgamp_test_fails(&gold.env, gold.json.data, gold.json.len,
                          &gold.want, gold.name);
 
         sgamp_test_gold_done(&gold);
@@ -69,7 +67,7 @@ sgamp_test_webhooks(void)
 
 
 static void
-sgamp_test_fails(sgamp_test_run_t *run, const u_char *p, size_t n,
+sgamp_test_fails(sgamp_test_env_t *env, const u_char *p, size_t n,
     const sgamp_str_t *want, const char *name)
 {
     size_t    i, fail, cut;
@@ -87,44 +85,43 @@ sgamp_test_fails(sgamp_test_run_t *run, const u_char *p, size_t n,
             cut = 7;
         }
 
-
-        run->cut = cut ? sgamp_test_cut_fixed : NULL;
-        run->data = &cut;
+        env->cut = cut ? sgamp_test_cut_fixed : NULL;
+        env->cut_data = &cut;
 
         for (fail = 1; fail < SGAMP_TEST_MAX_FAILS; fail++) {
-            run->heap.calls = 0;
-            run->heap.fail = fail;
-            run->heap.forever = forever;
+            env->heap.calls = 0;
+            env->heap.fail = fail;
+            env->heap.forever = forever;
 
-            sgamp_test_run(run, p, n);
+            sgamp_test_run(env, p, n);
 
-            if (run->heap.live != 0) {
+            if (env->heap.live != 0) {
                 tap_diag("call %zu fails: %zu allocations were not freed",
-                         fail, run->heap.live);
-                run->heap.live = 0;
+                         fail, env->heap.live);
+                env->heap.live = 0;
                 bad++;
             }
 
-            if (run->status != SGAMP_NOMEM
-                && (run->out.len != want->len
-                    || memcmp(run->out.data, want->data, want->len) != 0))
+            if (env->status != SGAMP_NOMEM
+                && (env->out.len != want->len
+                    || memcmp(env->out.data, want->data, want->len) != 0))
             {
                 tap_diag("call %zu fails: status %d, something else comes out",
-                         fail, run->status);
+                         fail, env->status);
                 bad++;
             }
 
-            if (run->heap.calls < fail) {
+            if (env->heap.calls < fail) {
                 break;
             }
         }
 
-        bad += run->status == SGAMP_NOMEM;
+        bad += env->status == SGAMP_NOMEM;
     }
 
     tap_is(bad, 0, "%s: allocations that fail", name);
 
-    run->heap.fail = 0;
+    env->heap.fail = 0;
 }
 
 
@@ -134,7 +131,7 @@ sgamp_test_faults(void)
     size_t            i, k;
     sgamp_str_t       want;
     sgamp_test_buf_t  text, out;
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env;
 
     /* the same error, or none of the memory to know it */
 
@@ -146,7 +143,7 @@ sgamp_test_faults(void)
     memset(&out, 0, sizeof(sgamp_test_buf_t));
     memset(&text, 0, sizeof(sgamp_test_buf_t));
 
-    sgamp_test_run_init(&run);
+    sgamp_test_env_init(&env);
 
     for (i = 0; tails[i] != NULL; i++) {
         text.len = 0;
@@ -160,31 +157,31 @@ sgamp_test_faults(void)
 
         sgamp_test_puts(&text, tails[i]);
 
-        run.cut = NULL;
-        sgamp_test_run(&run, text.data, text.len);
+        env.cut = NULL;
+        sgamp_test_run(&env, text.data, text.len);
 
-        sgamp_test_put(&out, run.out.data, run.out.len);
+        sgamp_test_put(&out, env.out.data, env.out.len);
 
         want.data = out.data;
         want.len = out.len;
 
-        sgamp_test_fails(&run, text.data, text.len, &want, tails[i]);
+        sgamp_test_fails(&env, text.data, text.len, &want, tails[i]);
     }
 
     sgamp_test_free(&out);
     sgamp_test_free(&text);
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
 static void
 sgamp_test_batches(void)
 {
-    int                   rc;
-    size_t                i, n, fail;
-    unsigned              bad, done;
-    sgamp_batch_t        *batch;
-    sgamp_test_batcher_t  t;
+    int               rc;
+    size_t            i, n, fail;
+    unsigned          bad, done;
+    sgamp_batch_t    *batch;
+    sgamp_test_env_t  env;
 
     /* what was closed before the failure stays good */
 
@@ -192,46 +189,46 @@ sgamp_test_batches(void)
     done = 0;
 
     for (fail = 1; !done; fail++) {
-        sgamp_test_batch_start(&t, 40000, 20);
+        sgamp_test_batch_start(&env, 40000, 20);
 
-        t.heap.fail = fail;
+        env.heap.fail = fail;
         rc = SGAMP_OK;
 
         for (i = 0; i < 100 && rc == SGAMP_OK; i++) {
-            rc = sgamp_test_batch_add(&t, i, i * 7919 % 20000);
-            bad += rc != t.b.sink.status;
+            rc = sgamp_test_batch_add(&env, i, i * 7919 % 20000);
+            bad += rc != env.batcher.sink.status;
         }
 
         if (rc == SGAMP_OK) {
-            rc = sgamp_batcher_close(&t.b);
+            rc = sgamp_batcher_close(&env.batcher);
         }
 
-        done = t.heap.calls < fail;
+        done = env.heap.calls < fail;
 
         bad += rc != (done ? SGAMP_OK : SGAMP_NOMEM);
 
         if (rc != SGAMP_OK) {
-            bad += sgamp_test_batch_add(&t, i, 0) != SGAMP_NOMEM;
-            bad += sgamp_batcher_close(&t.b) != SGAMP_NOMEM;
+            bad += sgamp_test_batch_add(&env, i, 0) != SGAMP_NOMEM;
+            bad += sgamp_batcher_close(&env.batcher) != SGAMP_NOMEM;
         }
 
         n = 0;
 
         for ( ;; ) {
-            batch = sgamp_batcher_take(&t.b);
+            batch = sgamp_batcher_take(&env.batcher);
 
             if (batch == NULL) {
                 break;
             }
 
-            n = sgamp_test_batch_check(&t, batch, n);
-            sgamp_batch_free(&t.pieces, batch);
+            n = sgamp_test_batch_check(&env, batch, n);
+            sgamp_batch_free(&env.pieces, batch);
         }
 
         bad += done && n != 100;
-        bad += t.bad;
+        bad += env.bad;
 
-        sgamp_test_batch_stop(&t);
+        sgamp_test_env_done(&env);
     }
 
     tap_is(bad, 0, "batches: %zu allocations that fail", fail - 2);
@@ -241,9 +238,9 @@ sgamp_test_batches(void)
 static void
 sgamp_test_responses(void)
 {
-    size_t                i;
-    sgamp_test_buf_t      body;
-    sgamp_test_batcher_t  t;
+    size_t            i;
+    sgamp_test_buf_t  body;
+    sgamp_test_env_t  env;
 
     /* an event must not be given up for want of memory */
 
@@ -260,15 +257,11 @@ sgamp_test_responses(void)
         { "<html>", 503 }
     };
 
-    sgamp_test_batch_start(&t, 65536, 3);
-
-    for (i = 0; i < 3; i++) {
-        (void) sgamp_test_batch_add(&t, i, 10);
-    }
+    sgamp_test_batch_sent(&env, 3);
 
     for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-        sgamp_test_answer(&t, answers[i].text, answers[i].status,
-                          answers[i].text);
+        sgamp_test_refused(&env, answers[i].text, answers[i].status,
+                           answers[i].text);
     }
 
     /* what is reserved is enough for a long token, too */
@@ -282,43 +275,39 @@ sgamp_test_responses(void)
 
     sgamp_test_puts(&body, "\",\"events_ingested\":3}");
 
-    sgamp_test_answer(&t, (char *) body.data, 200, "a long string");
+    sgamp_test_refused(&env, (char *) body.data, 200, "a long string");
 
     sgamp_test_free(&body);
-    sgamp_test_batch_stop(&t);
+    sgamp_test_env_done(&env);
 }
 
 
 static void
-sgamp_test_answer(sgamp_test_batcher_t *t, const char *text, unsigned status,
+sgamp_test_refused(sgamp_test_env_t *env, const char *text, unsigned status,
     const char *name)
 {
-    size_t             fail, portion;
-    unsigned           bad, forever;
-    sgamp_action_e     want, got;
-    sgamp_test_heap_t  heap;
+    size_t          fail, live;
+    unsigned        bad, forever;
+    sgamp_action_e  want, got;
 
-    portion = (strlen(text) > SGAMP_TEST_LONG) ? 500 : 1;
+    live = env->heap.live;
 
-    sgamp_test_heap_init(&heap);
-
-    want = sgamp_test_response(&heap, t, text, status, portion);
-    bad = heap.live != 0;
+    want = sgamp_test_action(env, text, status);
+    bad = env->heap.live != live;
 
     for (forever = 0; forever < 2; forever++) {
 
         for (fail = 1; fail < SGAMP_TEST_MAX_FAILS; fail++) {
-            sgamp_test_heap_init(&heap);
+            env->heap.calls = 0;
+            env->heap.fail = fail;
+            env->heap.forever = forever;
 
-            heap.fail = fail;
-            heap.forever = forever;
-
-            got = sgamp_test_response(&heap, t, text, status, portion);
+            got = sgamp_test_action(env, text, status);
 
             bad += got != want && got != SGAMP_RETRY && got != SGAMP_WAIT;
-            bad += heap.live != 0;
+            bad += env->heap.live != live;
 
-            if (heap.calls < fail) {
+            if (env->heap.calls < fail) {
                 break;
             }
         }
@@ -326,40 +315,27 @@ sgamp_test_answer(sgamp_test_batcher_t *t, const char *text, unsigned status,
         bad += got != want;
     }
 
+    env->heap.fail = 0;
+
     tap_is(bad, 0, "answer %u: allocations that fail: %s", status, name);
 }
 
 
 static sgamp_action_e
-sgamp_test_response(sgamp_test_heap_t *heap, sgamp_test_batcher_t *t,
-    const char *text, unsigned status, size_t portion)
+sgamp_test_action(sgamp_test_env_t *env, const char *text, unsigned status)
 {
-    size_t             n, size;
-    sgamp_str_t        reserve;
-    sgamp_part_t      *part;
-    sgamp_action_e     action;
-    sgamp_response_t   rs;
+    size_t          n, portion;
+    sgamp_action_e  action;
 
-    memset(&reserve, 0, sizeof(sgamp_str_t));
+    n = strlen(text);
+    portion = (n > SGAMP_TEST_LONG) ? 500 : 1;
 
-    part = sgamp_part_all(&t->heap.grow, t->b.closed);
+    sgamp_test_answer(env, text, n, portion, portion);
 
-    sgamp_test_poison(&rs, sizeof(sgamp_response_t));
-    sgamp_response_init(&rs, part->n, &heap->grow, &reserve);
+    action = sgamp_response_action(&env->answer, status, 1,
+                                   env->batcher.closed, env->part);
 
-    for (n = strlen(text); n != 0; n -= size, text += size) {
-        size = (portion < n) ? portion : n;
-        sgamp_response_feed(&rs, (u_char *) text, size);
-    }
-
-    action = sgamp_response_action(&rs, status, 1, t->b.closed, part);
-
-    sgamp_response_done(&rs);
-    sgamp_part_free(&t->heap.grow, part);
-
-    if (reserve.data != NULL) {
-        heap->grow.free(heap, reserve.data);
-    }
+    sgamp_test_answer_done(env);
 
     return action;
 }

@@ -54,28 +54,28 @@ sgamp_test_bounds(void)
 static void
 sgamp_test_bound(size_t max_size, uint32_t max_events, size_t pad)
 {
-    size_t                i, n, size, next;
-    sgamp_batch_t        *batch;
-    sgamp_test_buf_t      event;
-    sgamp_test_batcher_t  t;
+    size_t            i, n, size, next;
+    sgamp_batch_t    *batch;
+    sgamp_test_buf_t  event;
+    sgamp_test_env_t  env;
 
     /* each batch is as full as it can be, and no more than it may be */
 
     memset(&event, 0, sizeof(sgamp_test_buf_t));
 
-    sgamp_test_batch_start(&t, max_size, max_events);
+    sgamp_test_batch_start(&env, max_size, max_events);
 
     n = 0;
 
     for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
-        t.bad += sgamp_test_batch_add(&t, i, i * 7919 % pad) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, i, i * 7919 % pad) != SGAMP_OK;
 
         if (i == SGAMP_TEST_EVENTS - 1) {
-            t.bad += sgamp_batcher_close(&t.b) != SGAMP_OK;
+            env.bad += sgamp_batcher_close(&env.batcher) != SGAMP_OK;
         }
 
         for ( ;; ) {
-            batch = sgamp_batcher_take(&t.b);
+            batch = sgamp_batcher_take(&env.batcher);
 
             if (batch == NULL) {
                 break;
@@ -83,40 +83,40 @@ sgamp_test_bound(size_t max_size, uint32_t max_events, size_t pad)
 
             size = batch->size;
 
-            t.bad += size > max_size || batch->n > max_events;
+            env.bad += size > max_size || batch->n > max_events;
 
-            n = sgamp_test_batch_check(&t, batch, n);
+            n = sgamp_test_batch_check(&env, batch, n);
 
             if (n < SGAMP_TEST_EVENTS && n <= i && batch->n < max_events) {
                 event.len = 0;
                 sgamp_test_batch_text(&event, n, n * 7919 % pad, 1);
 
                 next = size + 1 + event.len;
-                t.bad += next <= max_size;
+                env.bad += next <= max_size;
             }
 
-            sgamp_batch_free(&t.pieces, batch);
+            sgamp_batch_free(&env.pieces, batch);
         }
     }
 
-    t.bad += n != SGAMP_TEST_EVENTS;
+    env.bad += n != SGAMP_TEST_EVENTS;
 
-    tap_is(t.bad, 0, "batches of %zu bytes and %u events", max_size,
+    tap_is(env.bad, 0, "batches of %zu bytes and %u events", max_size,
            max_events);
 
     sgamp_test_free(&event);
-    sgamp_test_batch_stop(&t);
+    sgamp_test_env_done(&env);
 }
 
 
 static void
 sgamp_test_exact(void)
 {
-    int                   rc;
-    size_t                size, limit;
-    sgamp_batch_t        *batch;
-    sgamp_test_buf_t      event;
-    sgamp_test_batcher_t  t;
+    int               rc;
+    size_t            size, limit;
+    sgamp_batch_t    *batch;
+    sgamp_test_buf_t  event;
+    sgamp_test_env_t  env;
 
     memset(&event, 0, sizeof(sgamp_test_buf_t));
 
@@ -126,36 +126,36 @@ sgamp_test_exact(void)
            + sizeof(SGAMP_TEST_TAIL) - 1;
 
     for (limit = size - 1; limit <= size + 1; limit++) {
-        sgamp_test_batch_start(&t, limit, 1000);
+        sgamp_test_batch_start(&env, limit, 1000);
 
-        rc = sgamp_test_batch_add(&t, 0, 100);
+        rc = sgamp_test_batch_add(&env, 0, 100);
 
         tap_is(rc, (limit < size) ? SGAMP_TOO_LARGE : SGAMP_OK,
                "an event of %zu bytes in a batch of %zu", event.len, limit);
 
-        sgamp_test_batch_stop(&t);
+        sgamp_test_env_done(&env);
     }
 
     size += 1 + event.len;
 
     for (limit = size - 1; limit <= size + 1; limit++) {
-        sgamp_test_batch_start(&t, limit, 1000);
+        sgamp_test_batch_start(&env, limit, 1000);
 
-        t.bad += sgamp_test_batch_add(&t, 0, 100) != SGAMP_OK;
-        t.bad += sgamp_test_batch_add(&t, 1, 100) != SGAMP_OK;
-        t.bad += sgamp_batcher_close(&t.b) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, 0, 100) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, 1, 100) != SGAMP_OK;
+        env.bad += sgamp_batcher_close(&env.batcher) != SGAMP_OK;
 
-        batch = sgamp_batcher_take(&t.b);
+        batch = sgamp_batcher_take(&env.batcher);
 
-        tap_ok(t.bad == 0 && batch != NULL
+        tap_ok(env.bad == 0 && batch != NULL
                    && batch->n == ((limit < size) ? 1 : 2),
                "two of them in a batch of %zu", limit);
 
         if (batch != NULL) {
-            sgamp_batch_free(&t.pieces, batch);
+            sgamp_batch_free(&env.pieces, batch);
         }
 
-        sgamp_test_batch_stop(&t);
+        sgamp_test_env_done(&env);
     }
 
     sgamp_test_free(&event);
@@ -165,95 +165,98 @@ sgamp_test_exact(void)
 static void
 sgamp_test_alone(void)
 {
-    sgamp_batch_t        *batch;
-    sgamp_test_batcher_t  t;
+    sgamp_batch_t    *batch;
+    sgamp_test_env_t  env;
 
     /* one that is too large closes the batch before it, and spoils nothing */
 
-    sgamp_test_batch_start(&t, 50000, 1000);
+    sgamp_test_batch_start(&env, 50000, 1000);
 
-    tap_is(sgamp_test_batch_add(&t, 0, 10), SGAMP_OK, "a small event");
-    tap_is(sgamp_test_batch_add(&t, 9, 50000), SGAMP_TOO_LARGE, "a large one");
-    tap_is(sgamp_test_batch_add(&t, 1, 10), SGAMP_OK, "a small one");
-    tap_is(sgamp_batcher_close(&t.b), SGAMP_OK, "close");
+    tap_is(sgamp_test_batch_add(&env, 0, 10), SGAMP_OK, "a small event");
+    tap_is(sgamp_test_batch_add(&env, 9, 50000), SGAMP_TOO_LARGE,
+           "a large one");
+    tap_is(sgamp_test_batch_add(&env, 1, 10), SGAMP_OK, "a small one");
+    tap_is(sgamp_batcher_close(&env.batcher), SGAMP_OK, "close");
 
-    batch = sgamp_batcher_take(&t.b);
-    tap_is(sgamp_test_batch_check(&t, batch, 0), 1, "the first");
-    sgamp_batch_free(&t.pieces, batch);
+    batch = sgamp_batcher_take(&env.batcher);
+    tap_is(sgamp_test_batch_check(&env, batch, 0), 1, "the first");
+    sgamp_batch_free(&env.pieces, batch);
 
-    batch = sgamp_batcher_take(&t.b);
-    tap_is(sgamp_test_batch_check(&t, batch, 1), 2, "the second");
-    sgamp_batch_free(&t.pieces, batch);
+    batch = sgamp_batcher_take(&env.batcher);
+    tap_is(sgamp_test_batch_check(&env, batch, 1), 2, "the second");
+    sgamp_batch_free(&env.pieces, batch);
 
-    tap_ok(sgamp_batcher_take(&t.b) == NULL, "no more");
-    tap_is(t.bad, 0, "are as they should be");
+    tap_ok(sgamp_batcher_take(&env.batcher) == NULL, "no more");
+    tap_is(env.bad, 0, "are as they should be");
 
-    sgamp_test_batch_stop(&t);
+    sgamp_test_env_done(&env);
 }
 
 
 static void
 sgamp_test_rejected(void)
 {
-    size_t                i;
-    sgamp_batch_t        *batch;
-    sgamp_event_t         event;
-    int                   reason;
-    sgamp_test_batcher_t  t;
+    int               reason;
+    size_t            i;
+    sgamp_batch_t    *batch;
+    sgamp_event_t     event;
+    sgamp_test_env_t  env;
 
-    sgamp_test_batch_start(&t, 65536, 1000);
+    sgamp_test_batch_start(&env, 65536, 1000);
 
     memset(&event, 0, sizeof(sgamp_event_t));
     sgamp_test_set(&event.raw, "17");
 
     for (i = 0; i < 3; i++) {
-        t.bad += sgamp_batcher_add(&t.b, &event, &reason) != SGAMP_OK
-                 || reason != SGAMP_NOT_AN_OBJECT;
+        env.bad += sgamp_batcher_add(&env.batcher, &event, &reason) != SGAMP_OK
+                   || reason != SGAMP_NOT_AN_OBJECT;
     }
 
-    tap_is(sgamp_batcher_close(&t.b), SGAMP_OK, "close without an event");
-    tap_ok(sgamp_batcher_take(&t.b) == NULL, "no batch of rejected events");
+    tap_is(sgamp_batcher_close(&env.batcher), SGAMP_OK,
+           "close without an event");
+    tap_ok(sgamp_batcher_take(&env.batcher) == NULL,
+           "no batch of rejected events");
 
     for (i = 0; i < 3; i++) {
-        t.bad += sgamp_batcher_add(&t.b, &event, &reason) != SGAMP_OK;
-        t.bad += sgamp_test_batch_add(&t, i, 10) != SGAMP_OK;
-        t.bad += sgamp_batcher_add(&t.b, &event, &reason) != SGAMP_OK;
+        env.bad += sgamp_batcher_add(&env.batcher, &event, &reason) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, i, 10) != SGAMP_OK;
+        env.bad += sgamp_batcher_add(&env.batcher, &event, &reason) != SGAMP_OK;
     }
 
-    tap_is(sgamp_batcher_close(&t.b), SGAMP_OK, "close");
+    tap_is(sgamp_batcher_close(&env.batcher), SGAMP_OK, "close");
 
-    batch = sgamp_batcher_take(&t.b);
-    tap_is(sgamp_test_batch_check(&t, batch, 0), 3, "they leave nothing");
-    sgamp_batch_free(&t.pieces, batch);
+    batch = sgamp_batcher_take(&env.batcher);
+    tap_is(sgamp_test_batch_check(&env, batch, 0), 3, "they leave nothing");
+    sgamp_batch_free(&env.pieces, batch);
 
-    tap_is(sgamp_batcher_close(&t.b), SGAMP_OK, "close once more");
-    tap_ok(sgamp_batcher_take(&t.b) == NULL, "no empty batch");
-    tap_is(t.bad, 0, "all went well");
+    tap_is(sgamp_batcher_close(&env.batcher), SGAMP_OK, "close once more");
+    tap_ok(sgamp_batcher_take(&env.batcher) == NULL, "no empty batch");
+    tap_is(env.bad, 0, "all went well");
 
-    sgamp_test_batch_stop(&t);
+    sgamp_test_env_done(&env);
 }
 
 
 static void
 sgamp_test_pieces(void)
 {
-    size_t                i, n, calls;
-    unsigned              most;
-    sgamp_batch_t        *batch, *batches;
-    sgamp_test_batcher_t  t;
+    size_t            i, n, calls;
+    unsigned          most;
+    sgamp_batch_t    *batch, *batches;
+    sgamp_test_env_t  env;
 
     /* neighbors share pieces; free ones are used again, and are few */
 
-    sgamp_test_batch_start(&t, 65536, 3);
+    sgamp_test_batch_start(&env, 65536, 3);
 
     batches = NULL;
     most = 0;
     n = 0;
 
     for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
-        t.bad += sgamp_test_batch_add(&t, i, i * 31 % 3000) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, i, i * 31 % 3000) != SGAMP_OK;
 
-        batch = sgamp_batcher_take(&t.b);
+        batch = sgamp_batcher_take(&env.batcher);
 
         if (batch == NULL) {
             continue;
@@ -271,9 +274,9 @@ sgamp_test_pieces(void)
         while (batches != NULL) {
             batch = batches;
             batches = batch->next;
-            sgamp_batch_free(&t.pieces, batch);
+            sgamp_batch_free(&env.pieces, batch);
 
-            most = (t.pieces.nfree > most) ? t.pieces.nfree : most;
+            most = (env.pieces.nfree > most) ? env.pieces.nfree : most;
 
             if (n % 50 != 0) {
                 break;
@@ -284,50 +287,50 @@ sgamp_test_pieces(void)
     while (batches != NULL) {
         batch = batches;
         batches = batch->next;
-        sgamp_batch_free(&t.pieces, batch);
+        sgamp_batch_free(&env.pieces, batch);
     }
 
     tap_is(most, SGAMP_TEST_KEEP, "pieces on the free list");
 
-    calls = t.heap.calls;
+    calls = env.heap.calls;
 
     for (i = 0; i < 3; i++) {
-        t.bad += sgamp_test_batch_add(&t, i, 5000) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, i, 5000) != SGAMP_OK;
     }
 
-    tap_ok(t.heap.calls - calls <= 3, "which are used again");
-    tap_is(t.bad, 0, "all went well");
+    tap_ok(env.heap.calls - calls <= 3, "which are used again");
+    tap_is(env.bad, 0, "all went well");
 
-    sgamp_test_batch_stop(&t);
+    sgamp_test_env_done(&env);
 }
 
 
 static void
 sgamp_test_after_done(void)
 {
-    size_t                pad;
-    sgamp_test_batcher_t  t;
+    size_t            pad;
+    sgamp_test_env_t  env;
 
     /* with an open batch in one piece and in more, and with a closed one */
 
     for (pad = 10; pad < 100000; pad *= 3000) {
-        sgamp_test_batch_start(&t, 65536, 2);
+        sgamp_test_batch_start(&env, 65536, 2);
 
-        t.bad += sgamp_test_batch_add(&t, 0, 10) != SGAMP_OK;
-        t.bad += sgamp_test_batch_add(&t, 1, 10) != SGAMP_OK;
-        t.bad += sgamp_test_batch_add(&t, 2, pad) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, 0, 10) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, 1, 10) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, 2, pad) != SGAMP_OK;
 
-        tap_is(t.bad, 0, "a closed batch, and an open one of %zu bytes", pad);
+        tap_is(env.bad, 0, "a closed batch, and an open one of %zu bytes", pad);
 
-        sgamp_batcher_done(&t.b);
+        sgamp_batcher_done(&env.batcher);
 
-        tap_is(sgamp_test_batch_add(&t, 3, 10), SGAMP_NOMEM,
+        tap_is(sgamp_test_batch_add(&env, 3, 10), SGAMP_NOMEM,
                "nothing is added after the end");
-        tap_is(sgamp_batcher_close(&t.b), SGAMP_NOMEM, "nor closed");
-        tap_ok(sgamp_batcher_take(&t.b) == NULL, "and nothing is left");
-        tap_is(t.heap.live, t.pieces.nfree, "but free pieces");
+        tap_is(sgamp_batcher_close(&env.batcher), SGAMP_NOMEM, "nor closed");
+        tap_ok(sgamp_batcher_take(&env.batcher) == NULL, "and nothing is left");
+        tap_is(env.heap.live, env.pieces.nfree, "but free pieces");
 
-        sgamp_test_batch_stop(&t);
+        sgamp_test_env_done(&env);
     }
 }
 
@@ -335,24 +338,24 @@ sgamp_test_after_done(void)
 static void
 sgamp_test_allocations(void)
 {
-    size_t                i, size;
-    sgamp_batch_t        *batch;
-    sgamp_test_batcher_t  t;
+    size_t            i, size;
+    sgamp_batch_t    *batch;
+    sgamp_test_env_t  env;
 
     /* 16 ends of events at first, which double, and the pieces */
 
-    sgamp_test_batch_start(&t, 20 * 1024 * 1024, 1000);
+    sgamp_test_batch_start(&env, 20 * 1024 * 1024, 1000);
 
     for (i = 0; i < 1000; i++) {
-        t.bad += sgamp_test_batch_add(&t, i, 10) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, i, 10) != SGAMP_OK;
     }
 
-    batch = sgamp_batcher_take(&t.b);
+    batch = sgamp_batcher_take(&env.batcher);
     size = (batch->offset + batch->size) / SGAMP_PIECE_DATA + 1;
 
-    tap_is(t.bad, 0, "1000 events in a batch");
-    tap_is(t.heap.calls, 1 + size + 7, "cost few allocations");
+    tap_is(env.bad, 0, "1000 events in a batch");
+    tap_is(env.heap.calls, 1 + size + 7, "cost few allocations");
 
-    sgamp_batch_free(&t.pieces, batch);
-    sgamp_test_batch_stop(&t);
+    sgamp_batch_free(&env.pieces, batch);
+    sgamp_test_env_done(&env);
 }

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "sgamp_test.h"
+#include "sgamp_test_env.h"
 
 
 #define SGAMP_TEST_LEVELS  50
@@ -38,41 +38,34 @@ sgamp_test_prefixes(void)
 {
     /* whatever is cut short is at fault where it ends */
 
-    size_t            i, n;
-    unsigned          bad;
-    sgamp_test_run_t  run;
+    size_t             i;
+    unsigned           bad;
+    sgamp_test_env_t   env;
+    sgamp_test_want_t  want;
 
     static const char text[] =
         "\xef\xbb\xbf [{\"email\":\"a\\u00e9\\n\xc3\xa9@example.com\", "
         "\"event\" : \"open\",\"a\":[true,false,null,{}],\"b\":-1.5e+7},"
         "17 , \"x\" ,[[1],[]] ]";
 
-    sgamp_test_run_init(&run);
+    sgamp_test_env_init(&env);
 
-    run.cut = sgamp_test_cut_fixed;
-    run.data = &n;
     bad = 0;
 
     for (i = 0; i < sizeof(text) - 1; i++) {
+        sgamp_test_webhook((u_char *) text, i, &want);
 
-        for (n = 1; n <= i + 1; n++) {
-            sgamp_test_run(&run, (u_char *) text, i);
-
-            if (run.status != SGAMP_INVALID || run.at != i) {
-                tap_diag("%zu bytes in portions of %zu: status %d at %zu", i,
-                         n, run.status, (size_t) run.at);
-                bad++;
-            }
-        }
+        bad += want.status != SGAMP_INVALID || want.at != i;
+        bad += sgamp_test_every_cut(&env, (u_char *) text, i, i, &want);
     }
 
     tap_is(bad, 0, "each beginning of a webhook fails at its end");
 
-    sgamp_test_run(&run, (u_char *) text, i);
+    sgamp_test_run(&env, (u_char *) text, i);
 
-    tap_is(run.status, SGAMP_OK, "and the whole one does not");
+    tap_is(env.status, SGAMP_OK, "and the whole one does not");
 
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
@@ -81,11 +74,11 @@ sgamp_test_bytes(void)
 {
     /* each byte in each place that has something else around it */
 
-    u_char                text[16];
-    size_t                i, ch, n, at, elements;
-    unsigned              bad;
-    sgamp_test_run_t      run;
-    sgamp_test_element_t  none;
+    u_char             text[16];
+    size_t             i, ch, n;
+    unsigned           bad;
+    sgamp_test_env_t   env;
+    sgamp_test_want_t  want;
 
     static const char *places[] = {
         "?[]", "[?]", "[]?", "[1?2]", "[1,?2]", "[\"?\"]", "[\"\\?\"]",
@@ -94,10 +87,7 @@ sgamp_test_bytes(void)
         "[tr?e]", "{?", "[\"a\"?", NULL
     };
 
-    sgamp_test_run_init(&run);
-
-    run.cut = sgamp_test_cut_fixed;
-    run.data = &n;
+    sgamp_test_env_init(&env);
 
     for (i = 0; places[i] != NULL; i++) {
         bad = 0;
@@ -108,27 +98,18 @@ sgamp_test_bytes(void)
                 text[n] = (places[i][n] == '?') ? (u_char) ch : places[i][n];
             }
 
-            at = n;
+            sgamp_test_webhook(text, n, &want);
 
-            for (n = 1; n <= strlen(places[i]); n++) {
-                sgamp_test_run(&run, text, strlen(places[i]));
-
-                bad += run.status
-                       != sgamp_test_webhook(text, strlen(places[i]), &at,
-                                             &none, 0, &elements);
-
-                if (run.status != SGAMP_OK && run.at != at) {
-                    tap_diag("byte %02zx, portions of %zu: at %zu, want %zu",
-                             ch, n, (size_t) run.at, at);
-                    bad++;
-                }
+            if (sgamp_test_every_cut(&env, text, n, n, &want) != 0) {
+                tap_diag("byte %02zx", ch);
+                bad++;
             }
         }
 
         tap_ok(bad == 0, "any byte in \"%s\"", places[i]);
     }
 
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
@@ -140,13 +121,13 @@ sgamp_test_depth(void)
     size_t            levels;
     unsigned          kind;
     sgamp_test_buf_t  buf;
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env;
 
     static const char *kinds[] = { "arrays", "objects", "unfinished arrays" };
 
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
 
-    sgamp_test_run_init(&run);
+    sgamp_test_env_init(&env);
 
     for (kind = 0; kind < 3; kind++) {
 
@@ -171,12 +152,12 @@ sgamp_test_depth(void)
                 at = (long) buf.len;
             }
 
-            sgamp_test_every_cut(&run, buf.data, buf.len, at, name);
+            sgamp_test_fault_at(&env, buf.data, buf.len, at, name);
         }
     }
 
     sgamp_test_free(&buf);
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
@@ -217,7 +198,7 @@ sgamp_test_long(void)
     size_t            i, k, n, start;
     unsigned          bad;
     sgamp_test_buf_t  buf;
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env;
 
     static const char *tails[] = {
         "\x01\"]", "\\x\"]", "\"x]", "\"]x", "\" \"y\"]", "\"", "", "\v",
@@ -229,10 +210,10 @@ sgamp_test_long(void)
 
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
 
-    sgamp_test_run_init(&run);
+    sgamp_test_env_init(&env);
 
-    run.cut = sgamp_test_cut_fixed;
-    run.data = &n;
+    env.cut = sgamp_test_cut_fixed;
+    env.cut_data = &n;
 
     sgamp_test_puts(&buf, "[{},\"");
 
@@ -252,11 +233,11 @@ sgamp_test_long(void)
         for (k = 0; cuts[k] != 0; k++) {
             n = cuts[k];
 
-            sgamp_test_run(&run, buf.data, buf.len);
+            sgamp_test_run(&env, buf.data, buf.len);
 
-            if (run.status != SGAMP_INVALID || run.at != start + behind[i]) {
+            if (env.status != SGAMP_INVALID || env.at != start + behind[i]) {
                 tap_diag("portions of %zu: status %d at %zu, want %zu", n,
-                         run.status, (size_t) run.at, start + behind[i]);
+                         env.status, (size_t) env.at, start + behind[i]);
                 bad++;
             }
         }
@@ -265,5 +246,5 @@ sgamp_test_long(void)
     }
 
     sgamp_test_free(&buf);
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }

@@ -5,9 +5,8 @@
 
 
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "sgamp_test.h"
+#include "sgamp_test_env.h"
 
 
 #define SGAMP_TEST_ROUNDS   200  /* sets of rules */
@@ -18,9 +17,8 @@
 /* the same rules twice: members are found by marks, and by a search */
 
 typedef struct {
-    sgamp_test_run_t     marks;
-    sgamp_test_run_t     search;
-    sgamp_hash_t         hash;
+    sgamp_test_env_t     marks;
+    sgamp_test_env_t     search;
     sgamp_test_random_t  random;
     sgamp_test_buf_t     event;
     unsigned             hashes; /* events with the hash of "s" */
@@ -38,8 +36,8 @@ typedef struct {
 
 
 static void sgamp_test_members(const sgamp_test_row_t *row);
-static void sgamp_test_add(sgamp_test_run_t *run, const char *name, size_t len,
-    unsigned action);
+static void sgamp_test_add(sgamp_test_env_t *env, const char *rule,
+    const char *letters);
 static void sgamp_test_count(unsigned n);
 static void sgamp_test_sources(void);
 static void sgamp_test_random_rules(sgamp_test_filter_t *t);
@@ -97,33 +95,24 @@ main(void)
 static void
 sgamp_test_members(const sgamp_test_row_t *row)
 {
-    char              *p, *last, text[256];
-    size_t             i;
-    sgamp_test_run_t   run;
+    char             *p, *last, text[256];
+    sgamp_test_env_t  env;
 
-    sgamp_test_run_init(&run);
-
-    for (i = 0; row->drop[i] != '\0'; i++) {
-        sgamp_test_add(&run, &row->drop[i], 1, SGAMP_NAMES_DROP);
-    }
-
-    for (i = 0; row->keep[i] != '\0'; i++) {
-        sgamp_test_add(&run, &row->keep[i], 1, SGAMP_NAMES_KEEP);
-    }
-
-    sgamp_rules_done(&run.rules);
+    sgamp_test_env_init(&env);
+    sgamp_test_add(&env, "drop", row->drop);
+    sgamp_test_add(&env, "keep", row->keep);
 
     snprintf(text, sizeof(text), "{\"event\":\"e\",\"email\":\"m\",%s}",
              row->members);
 
-    sgamp_test_run(&run, (u_char *) text, strlen(text));
-    sgamp_test_puts(&run.out, "");
+    sgamp_test_run(&env, (u_char *) text, strlen(text));
+    sgamp_test_puts(&env.out, "");
 
-    p = strstr((char *) run.out.data, "\"event_properties\":");
-    last = strstr((char *) run.out.data, "}],\"options\":");
+    p = strstr((char *) env.out.data, "\"event_properties\":");
+    last = strstr((char *) env.out.data, "}],\"options\":");
 
     if (p == NULL || last == NULL) {
-        p = (char *) run.out.data;
+        p = (char *) env.out.data;
         last = p;
 
     } else {
@@ -134,21 +123,18 @@ sgamp_test_members(const sgamp_test_row_t *row)
               "drop \"%s\", keep \"%s\": {%s}", row->drop, row->keep,
               row->members);
 
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
 static void
-sgamp_test_add(sgamp_test_run_t *run, const char *name, size_t len,
-    unsigned action)
+sgamp_test_add(sgamp_test_env_t *env, const char *rule, const char *letters)
 {
-    sgamp_str_t  text;
+    char  name[] = "?";
 
-    text.data = (u_char *) name;
-    text.len = len;
-
-    if (sgamp_names_add(&run->rules.names, &text, action) != SGAMP_OK) {
-        tap_bail("too many names");
+    for ( /* void */ ; *letters != '\0'; letters++) {
+        name[0] = *letters;
+        sgamp_test_rules(env, rule, name);
     }
 }
 
@@ -158,7 +144,7 @@ sgamp_test_count(unsigned n)
 {
     unsigned          i, drop;
     sgamp_test_buf_t  event;
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env;
 
     /* n members with a name, an escape in the last */
 
@@ -174,22 +160,21 @@ sgamp_test_count(unsigned n)
 
         sgamp_test_puts(&event, drop ? ",\"\\u0061\":\"-\"}" : "}");
 
-        sgamp_test_run_init(&run);
-        sgamp_test_add(&run, "a", 1, SGAMP_NAMES_DROP);
-        sgamp_rules_done(&run.rules);
+        sgamp_test_env_init(&env);
+        sgamp_test_rules(&env, "drop", "a");
 
-        sgamp_test_run(&run, event.data, event.len);
-        sgamp_test_puts(&run.out, "");
+        sgamp_test_run(&env, event.data, event.len);
+        sgamp_test_puts(&env.out, "");
 
-        for (i = 0; strstr((char *) run.out.data, "\"+\"") != NULL; i++) {
-            memset(strstr((char *) run.out.data, "\"+\""), '.', 3);
+        for (i = 0; strstr((char *) env.out.data, "\"+\"") != NULL; i++) {
+            memset(strstr((char *) env.out.data, "\"+\""), '.', 3);
         }
 
         tap_is(i, n - drop, "members without a name beside %u with one", n);
-        tap_ok(strstr((char *) run.out.data, "\"-\"") == NULL,
+        tap_ok(strstr((char *) env.out.data, "\"-\"") == NULL,
                "and those with a name are dropped");
 
-        sgamp_test_run_done(&run);
+        sgamp_test_env_done(&env);
     }
 
     sgamp_test_free(&event);
@@ -209,10 +194,6 @@ sgamp_test_sources(void)
         "0256ae11cecf9f9c3f925d0e52beaf89\"";
 
     memset(&t, 0, sizeof(sgamp_test_filter_t));
-
-    if (sgamp_hash_init(&t.hash, NULL) != SGAMP_OK) {
-        tap_bail("no SHA-256");
-    }
 
     t.random.state = 10;
     bad = 0;
@@ -244,14 +225,13 @@ sgamp_test_sources(void)
             }
         }
 
-        sgamp_test_run_done(&t.marks);
-        sgamp_test_run_done(&t.search);
+        sgamp_test_env_done(&t.marks);
+        sgamp_test_env_done(&t.search);
     }
 
     tap_is(bad, 0, "members by marks are those that a search finds");
     tap_ok(t.hashes != 0, "some of them are hashed");
 
-    sgamp_hash_done(&t.hash);
     sgamp_test_free(&t.event);
 }
 
@@ -259,17 +239,17 @@ sgamp_test_sources(void)
 static void
 sgamp_test_random_rules(sgamp_test_filter_t *t)
 {
-    size_t    i;
-    unsigned  action, keep;
+    size_t       i;
+    const char  *rule, *other;
 
     static const char *names[] = {
         "a", "b", "c", "d", "email", "\"a", "x?", "caf\xc3\xa9", NULL
     };
 
-    sgamp_test_run_init(&t->marks);
-    sgamp_test_run_init(&t->search);
+    sgamp_test_env_init(&t->marks);
+    sgamp_test_env_init(&t->search);
 
-    keep = sgamp_test_random(&t->random, 2);
+    other = sgamp_test_random(&t->random, 2) ? "keep" : "drop";
 
     for (i = 0; names[i] != NULL; i++) {
 
@@ -279,28 +259,21 @@ sgamp_test_random_rules(sgamp_test_filter_t *t)
             continue;
 
         case 1:
-            action = SGAMP_NAMES_HASH;
-            t->marks.hash = &t->hash;
-            t->search.hash = &t->hash;
+            rule = "hash";
             break;
 
         default:
-            action = keep ? SGAMP_NAMES_KEEP : SGAMP_NAMES_DROP;
+            rule = other;
         }
 
-        sgamp_test_add(&t->marks, names[i], strlen(names[i]), action);
-        sgamp_test_add(&t->search, names[i], strlen(names[i]), action);
+        sgamp_test_rules(&t->marks, rule, names[i]);
+        sgamp_test_rules(&t->search, rule, names[i]);
     }
 
     /* no event has this name, whose like marks cannot tell */
 
-    sgamp_test_add(&t->search, "\xef\xbf\xbd!", 4,
-                   keep ? SGAMP_NAMES_KEEP : SGAMP_NAMES_DROP);
-    sgamp_test_add(&t->marks, "no!", 3,
-                   keep ? SGAMP_NAMES_KEEP : SGAMP_NAMES_DROP);
-
-    sgamp_rules_done(&t->marks.rules);
-    sgamp_rules_done(&t->search.rules);
+    sgamp_test_rules(&t->search, other, "\xef\xbf\xbd!");
+    sgamp_test_rules(&t->marks, other, "no!");
 }
 
 

@@ -12,7 +12,6 @@
 
 #define SGAMP_TEST_ROUNDS    1000 /* of each webhook, ... */
 #define SGAMP_TEST_LEAST     200  /* ... and on a slow machine */
-#define SGAMP_TEST_ELEMENTS  512
 #define SGAMP_TEST_MAX_SIZE  3000
 #define SGAMP_TEST_SECONDS   10
 #define SGAMP_TEST_SEED      7
@@ -24,10 +23,7 @@ static unsigned sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned seed,
 static void sgamp_test_mutate(sgamp_test_buf_t *buf,
     const sgamp_test_buf_t *json, sgamp_test_random_t *random);
 static unsigned sgamp_test_compare(sgamp_test_gold_t *gold,
-    const sgamp_test_buf_t *buf, sgamp_test_run_t *whole,
-    sgamp_test_random_t *random);
-static unsigned sgamp_test_second(const sgamp_test_buf_t *buf,
-    const sgamp_test_run_t *whole);
+    const sgamp_test_buf_t *buf, sgamp_test_random_t *random);
 
 
 int
@@ -87,13 +83,9 @@ sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned seed, clock_t until)
 {
     unsigned             i, bad;
     sgamp_test_buf_t     buf;
-    sgamp_test_run_t     whole;
     sgamp_test_random_t  random;
 
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
-
-    whole = gold->run;
-    whole.heap.grow.data = &whole.heap;
 
     random.state = seed;
     bad = 0;
@@ -103,7 +95,7 @@ sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned seed, clock_t until)
          i++)
     {
         sgamp_test_mutate(&buf, &gold->json, &random);
-        bad += sgamp_test_compare(gold, &buf, &whole, &random);
+        bad += sgamp_test_compare(gold, &buf, &random);
 
         if (bad != 0) {
             tap_diag("round %u", i);
@@ -115,7 +107,6 @@ sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned seed, clock_t until)
     tap_is(bad, 0, "%s: random changes", gold->name);
 
     sgamp_test_free(&buf);
-    sgamp_test_run_done(&whole);
 
     return i;
 }
@@ -198,71 +189,41 @@ sgamp_test_mutate(sgamp_test_buf_t *buf, const sgamp_test_buf_t *json,
 
 static unsigned
 sgamp_test_compare(sgamp_test_gold_t *gold, const sgamp_test_buf_t *buf,
-    sgamp_test_run_t *whole, sgamp_test_random_t *random)
+    sgamp_test_random_t *random)
 {
-    unsigned           i;
-    sgamp_test_run_t  *run;
+    unsigned           bad;
+    sgamp_test_buf_t   out;
+    sgamp_test_env_t  *env;
+    sgamp_test_want_t  want;
 
-    run = &gold->run;
-
-    whole->cut = NULL;
-    whole->valid = 1;
-
-    sgamp_test_run(whole, buf->data, buf->len);
-
-    if (whole->ninvalid != 0 || whole->heap.live != 0
-        || sgamp_test_second(buf, whole) != 0)
-    {
-        tap_diag("status %d at %zu, %u payloads are no JSON", whole->status,
-                 (size_t) whole->at, whole->ninvalid);
-        return 1;
-    }
-
-    run->cut = sgamp_test_cut_random;
-    run->data = random;
-    run->valid = 0;
-
-    for (i = 0; i < 2; i++) {
-        sgamp_test_run(run, buf->data, buf->len);
-
-        if (run->status != whole->status || run->heap.live != 0
-            || run->out.len != whole->out.len
-            || (run->out.len != 0
-                && memcmp(run->out.data, whole->out.data, run->out.len)
-                   != 0))
-        {
-            tap_diag("cut: status %d at %zu, as a whole: status %d at %zu",
-                     run->status, (size_t) run->at, whole->status,
-                     (size_t) whole->at);
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static unsigned
-sgamp_test_second(const sgamp_test_buf_t *buf, const sgamp_test_run_t *whole)
-{
-    int                   rc;
-    size_t                n, at;
-    sgamp_test_element_t  elements[SGAMP_TEST_ELEMENTS];
+    env = &gold->env;
 
     /* the second parser has to have the same opinion */
 
-    rc = sgamp_test_webhook(buf->data, buf->len, &at, elements,
-                            SGAMP_TEST_ELEMENTS, &n);
+    sgamp_test_webhook(buf->data, buf->len, &want);
 
-    if (rc != whole->status
-        || (rc != SGAMP_OK && at != (size_t) whole->at)
-        || n != whole->nevents)
-    {
-        tap_diag("the second parser: status %d at %zu, %zu elements and not "
-                 "%u",
-                 rc, at, n, whole->nevents);
+    env->valid = 1;
+
+    if (sgamp_test_every_cut(env, buf->data, buf->len, 0, &want) != 0) {
         return 1;
     }
 
-    return 0;
+    if (env->ninvalid != 0) {
+        tap_diag("%u payloads are no JSON", env->ninvalid);
+        return 1;
+    }
+
+    env->valid = 0;
+
+    memset(&out, 0, sizeof(sgamp_test_buf_t));
+    sgamp_test_put(&out, env->out.data, env->out.len);
+
+    want.out.data = out.data;
+    want.out.len = out.len;
+
+    bad = sgamp_test_random_cuts(env, buf->data, buf->len, 2, random, &want);
+
+    sgamp_test_free(&out);
+
+    return bad;
 }

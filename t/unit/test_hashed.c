@@ -5,23 +5,16 @@
 
 
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "sgamp_test.h"
+#include "sgamp_test_env.h"
 
 
-#define SGAMP_TEST_NAMES  20 /* that are hashed: "a", "b" and so on */
 #define SGAMP_TEST_KNOWN  16 /* strings of an event that are known */
 
 
-/* a run whose rules hash members, and its cache */
-
 typedef struct {
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env; /* whose rules hash members */
     sgamp_test_buf_t  text;
-    sgamp_hash_t      hash;
-    sgamp_name_t      names[SGAMP_MAX_KEYS + SGAMP_TEST_NAMES + 3];
-    char              letters[SGAMP_TEST_NAMES][2];
 } sgamp_test_hashed_t;
 
 
@@ -36,7 +29,6 @@ static void sgamp_test_remembered(sgamp_test_hashed_t *t);
 static void sgamp_test_start(sgamp_test_hashed_t *t);
 static int sgamp_test_becomes(sgamp_test_hashed_t *t, const char *event,
     const char *member, const char *text);
-static void sgamp_test_stop(sgamp_test_hashed_t *t);
 
 
 int
@@ -53,7 +45,8 @@ main(void)
     sgamp_test_lenient(&t);
     sgamp_test_remembered(&t);
 
-    sgamp_test_stop(&t);
+    sgamp_test_env_done(&t.env);
+    sgamp_test_free(&t.text);
 
     return tap_done();
 }
@@ -116,8 +109,8 @@ sgamp_test_fill(sgamp_test_hashed_t *t, size_t n, const char *after)
     t->text.len = 0;
 
     for (i = 0; i < n; i++) {
-        (void) snprintf(member, sizeof(member), "\"%s\":\"s%zu\",",
-                        t->letters[i], i);
+        (void) snprintf(member, sizeof(member), "\"%c\":\"s%zu\",",
+                        (char) ('a' + i), i);
         sgamp_test_puts(&t->text, member);
     }
 
@@ -239,16 +232,12 @@ sgamp_test_lengths(sgamp_test_hashed_t *t)
 static void
 sgamp_test_ends(sgamp_test_hashed_t *t)
 {
-    char                 event[64];
-    size_t               n;
-    unsigned             bad;
-    sgamp_test_guard_t   guard;
+    char      event[64];
+    size_t    n;
+    unsigned  bad;
 
     /* a short string at the end of what can be read */
 
-    sgamp_test_guard_init(&guard, 1);
-
-    t->run.guard = &guard;
     bad = 0;
 
     for (n = 1; n < 20; n++) {
@@ -259,10 +248,6 @@ sgamp_test_ends(sgamp_test_hashed_t *t)
     }
 
     tap_is(bad, 0, "short strings at the end of memory");
-
-    t->run.guard = NULL;
-
-    sgamp_test_guard_done(&guard);
 }
 
 
@@ -307,7 +292,8 @@ sgamp_test_remembered(sgamp_test_hashed_t *t)
                "a string of %zu bytes is hashed", n);
 
         for (i = 0; i < SGAMP_HASH_ENTRIES; i++) {
-            memset(t->hash.entries[i].hex, '=', SGAMP_SHA256_HEX_LEN);
+            memset(t->env.set.hash.entries[i].hex, '=',
+                   SGAMP_SHA256_HEX_LEN);
         }
 
         if (n < SGAMP_HASH_TEXT) {
@@ -325,41 +311,12 @@ sgamp_test_remembered(sgamp_test_hashed_t *t)
 static void
 sgamp_test_start(sgamp_test_hashed_t *t)
 {
-    size_t          i;
-    sgamp_str_t     name;
-    sgamp_names_t  *names;
-
-    static const char *others[] = { "email", "x?", "y\xed\xb0\x80" };
-
     memset(t, 0, sizeof(sgamp_test_hashed_t));
 
-    sgamp_test_run_init(&t->run);
-
-    if (sgamp_hash_init(&t->hash, NULL) != SGAMP_OK) {
-        tap_bail("no SHA-256");
-    }
-
-    t->hash.entries = calloc(SGAMP_HASH_ENTRIES, sizeof(sgamp_hash_entry_t));
-
-    names = &t->run.rules.names;
-
-    sgamp_names_reserve(names, t->names,
-                        SGAMP_MAX_KEYS + SGAMP_TEST_NAMES + 3);
-
-    for (i = 0; i < SGAMP_TEST_NAMES; i++) {
-        t->letters[i][0] = (char) ('a' + i);
-        sgamp_test_set(&name, t->letters[i]);
-        (void) sgamp_names_add(names, &name, SGAMP_NAMES_HASH);
-    }
-
-    for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        sgamp_test_set(&name, others[i]);
-        (void) sgamp_names_add(names, &name, SGAMP_NAMES_HASH);
-    }
-
-    t->run.hash = &t->hash;
-
-    sgamp_rules_done(&t->run.rules);
+    sgamp_test_env_init(&t->env);
+    sgamp_test_rules(&t->env, "hash",
+                     "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,"
+                     "email,x?,y\xed\xb0\x80");
 }
 
 
@@ -379,9 +336,9 @@ sgamp_test_becomes(sgamp_test_hashed_t *t, const char *event,
     sgamp_test_puts(&buf, event);
     sgamp_test_puts(&buf, "}");
 
-    sgamp_test_run(&t->run, buf.data, buf.len);
+    sgamp_test_run(&t->env, buf.data, buf.len);
 
-    p = strstr((char *) t->run.out.data, "\"event_properties\":{");
+    p = strstr((char *) t->env.out.data, "\"event_properties\":{");
 
     if (p != NULL) {
         p = strstr(p, member);
@@ -397,21 +354,10 @@ sgamp_test_becomes(sgamp_test_hashed_t *t, const char *event,
 
     if (p == NULL) {
         tap_diag_bytes("event", event, strlen(event));
-        tap_diag_bytes("out", t->run.out.data, t->run.out.len);
+        tap_diag_bytes("out", t->env.out.data, t->env.out.len);
     }
 
     sgamp_test_free(&buf);
 
     return p != NULL;
-}
-
-
-static void
-sgamp_test_stop(sgamp_test_hashed_t *t)
-{
-    free(t->hash.entries);
-
-    sgamp_hash_done(&t->hash);
-    sgamp_test_run_done(&t->run);
-    sgamp_test_free(&t->text);
 }

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "sgamp_json.h"
 #include "sgamp_test.h"
 
 

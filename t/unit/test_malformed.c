@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "sgamp_test.h"
+#include "sgamp_test_env.h"
 
 
 #define sgamp_test_text(text)  text, sizeof(text) - 1
@@ -264,9 +264,9 @@ sgamp_test_bodies(const sgamp_test_body_t *body)
     char              name[128];
     u_char            ch;
     size_t            i, n;
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env;
 
-    sgamp_test_run_init(&run);
+    sgamp_test_env_init(&env);
 
     for ( /* void */ ; body->text != NULL; body++) {
         n = 0;
@@ -285,9 +285,9 @@ sgamp_test_bodies(const sgamp_test_body_t *body)
 
         name[n] = '\0';
 
-        sgamp_test_every_cut(&run, (u_char *) body->text, body->len, body->at,
-                             name);
+        sgamp_test_fault_at(&env, (u_char *) body->text, body->len, body->at,
+                            name);
     }
 
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }

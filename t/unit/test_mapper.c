@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "sgamp_digest.h"
-#include "sgamp_test.h"
+#include "sgamp_test_env.h"
 
 
 #define SGAMP_TEST_REFUSED  NULL
@@ -27,9 +27,9 @@ static void sgamp_test_reasons(void);
 static void sgamp_test_order(void);
 static void sgamp_test_insert_ids(void);
 static void sgamp_test_lenient(void);
-static void sgamp_test_lenient_run(sgamp_test_run_t *run, const char *key);
+static void sgamp_test_lenient_run(sgamp_test_env_t *env, const char *key);
 static void sgamp_test_ips(void);
-static void sgamp_test_find(const sgamp_test_run_t *run, const char *key,
+static void sgamp_test_find(const sgamp_test_env_t *env, const char *key,
     sgamp_str_t *value);
 static void sgamp_test_keys(void);
 
@@ -151,31 +151,31 @@ sgamp_test_user(const char *value, const char *id)
 {
     sgamp_str_t       got;
     sgamp_test_buf_t  buf;
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env;
 
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
 
-    sgamp_test_run_init(&run);
+    sgamp_test_env_init(&env);
 
     sgamp_test_puts(&buf, "[{\"event\":\"open\",\"email\":");
     sgamp_test_puts(&buf, value);
     sgamp_test_puts(&buf, "}]");
 
-    sgamp_test_run(&run, buf.data, buf.len);
+    sgamp_test_run(&env, buf.data, buf.len);
 
     if (id == SGAMP_TEST_REFUSED) {
-        tap_ok(run.out.len != 0
-                   && strstr((char *) run.out.data, "no_user_id") != NULL,
+        tap_ok(env.out.len != 0
+                   && strstr((char *) env.out.data, "no_user_id") != NULL,
                "%.60s is not usable", value);
 
     } else {
-        sgamp_test_find(&run, "\"user_id\":\"", &got);
+        sgamp_test_find(&env, "\"user_id\":\"", &got);
         tap_bytes(got.data, got.len, id, strlen(id), "user_id of %.60s",
                   value);
     }
 
     sgamp_test_free(&buf);
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
@@ -185,11 +185,11 @@ sgamp_test_spaces(void)
     char              ch[8], text[128];
     uint32_t          c;
     unsigned          bad, space;
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env;
 
     /* each character of two and three bytes, as such and escaped */
 
-    sgamp_test_run_init(&run);
+    sgamp_test_env_init(&env);
 
     bad = 0;
 
@@ -210,7 +210,7 @@ sgamp_test_spaces(void)
         snprintf(text, sizeof(text),
                  "{\"event\":\"open\",\"email\":\"%s\\u%04x\"}", ch, c);
 
-        sgamp_test_run(&run, (u_char *) text, strlen(text));
+        sgamp_test_run(&env, (u_char *) text, strlen(text));
 
         switch (c) {
 
@@ -229,7 +229,7 @@ sgamp_test_spaces(void)
             space = c >= 0x2000 && c <= 0x200a;
         }
 
-        if ((strstr((char *) run.out.data, "no_user_id") != NULL) != space) {
+        if ((strstr((char *) env.out.data, "no_user_id") != NULL) != space) {
             tap_diag("U+%04X", c);
             bad++;
         }
@@ -237,7 +237,7 @@ sgamp_test_spaces(void)
 
     tap_is(bad, 0, "white space of Unicode is blank, and nothing else is");
 
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
@@ -308,7 +308,7 @@ sgamp_test_reasons(void)
 {
     size_t            i;
     sgamp_str_t       want;
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env;
 
     static const char *events[] = {
         "not_an_object", "[17]",
@@ -327,17 +327,17 @@ sgamp_test_reasons(void)
         NULL
     };
 
-    sgamp_test_run_init(&run);
+    sgamp_test_env_init(&env);
 
     for (i = 0; events[i] != NULL; i += 2) {
-        sgamp_test_run(&run, (u_char *) events[i + 1], strlen(events[i + 1]));
-        sgamp_test_find(&run, "== rejected 0 ", &want);
+        sgamp_test_run(&env, (u_char *) events[i + 1], strlen(events[i + 1]));
+        sgamp_test_find(&env, "== rejected 0 ", &want);
 
         tap_bytes(want.data, want.len, events[i], strlen(events[i]),
                   "%s: %s", events[i], events[i + 1]);
     }
 
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
@@ -346,8 +346,8 @@ sgamp_test_order(void)
 {
     char              text[256];
     size_t            i;
-    sgamp_str_t       names[3], got;
-    sgamp_test_run_t  run;
+    sgamp_str_t       got;
+    sgamp_test_env_t  env;
 
     static const char *events[] = {
         "\"a\":\"1\",\"b\":\"2\",\"email\":\"3@X\"", "1",
@@ -359,36 +359,25 @@ sgamp_test_order(void)
         NULL
     };
 
-    sgamp_test_run_init(&run);
-
-    sgamp_test_set(&names[0], "a");
-    sgamp_test_set(&names[1], "b");
-    sgamp_test_set(&names[2], "email");
-
-    sgamp_test_poison(&run.rules, sizeof(sgamp_rules_t));
-    sgamp_rules_init(&run.rules);
-
-    for (i = 0; i < 3; i++) {
-        (void) sgamp_rules_user(&run.rules, &names[i]);
-    }
-
-    sgamp_test_set(&run.rules.prefix, "");
-    run.rules.lowercase = 1;
+    sgamp_test_env_init(&env);
+    sgamp_test_rules(&env, "users", "a,b,email");
+    sgamp_test_rules(&env, "prefix", "");
+    sgamp_test_rules(&env, "lowercase", "on");
 
     for (i = 0; events[i] != NULL; i += 2) {
         snprintf(text, sizeof(text), "{\"event\":\"Open\",%s}", events[i]);
 
-        sgamp_test_run(&run, (u_char *) text, strlen(text));
-        sgamp_test_find(&run, "\"user_id\":\"", &got);
+        sgamp_test_run(&env, (u_char *) text, strlen(text));
+        sgamp_test_find(&env, "\"user_id\":\"", &got);
 
         tap_bytes(got.data, got.len, events[i + 1], strlen(events[i + 1]),
                   "user_id of {%s}", events[i]);
     }
 
-    sgamp_test_find(&run, "\"event_type\":\"", &got);
+    sgamp_test_find(&env, "\"event_type\":\"", &got);
     tap_bytes(got.data, got.len, "Open", 4, "event_type without a prefix");
 
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
@@ -398,7 +387,7 @@ sgamp_test_insert_ids(void)
     char              text[256], hex[SGAMP_SHA256_HEX_LEN + 1];
     size_t            i;
     sgamp_str_t       got;
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env;
 
     static const char *ids[] = {
         "\"abc\"", "abc", "\" \"", " ", "\"a\\\"\\\\\"", "a\\\"\\\\",
@@ -406,7 +395,7 @@ sgamp_test_insert_ids(void)
         "\"\"", NULL, "7", NULL, "null", NULL, "[\"abc\"]", NULL, NULL
     };
 
-    sgamp_test_run_init(&run);
+    sgamp_test_env_init(&env);
 
     hex[SGAMP_SHA256_HEX_LEN] = '\0';
 
@@ -415,8 +404,8 @@ sgamp_test_insert_ids(void)
                  "{\"event\":\"open\",\"email\":\"a\",\"sg_event_id\":%s}",
                  ids[i]);
 
-        sgamp_test_run(&run, (u_char *) text, strlen(text));
-        sgamp_test_find(&run, "\"insert_id\":\"", &got);
+        sgamp_test_run(&env, (u_char *) text, strlen(text));
+        sgamp_test_find(&env, "\"insert_id\":\"", &got);
 
         (void) sgamp_sha256_hex((u_char *) hex, (u_char *) text,
                                 strlen(text));
@@ -426,7 +415,7 @@ sgamp_test_insert_ids(void)
                   "insert_id of the sg_event_id %s", ids[i]);
     }
 
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
@@ -484,8 +473,8 @@ static void
 sgamp_test_lenient(void)
 {
     size_t            i;
-    sgamp_str_t       name, got;
-    sgamp_test_run_t  run;
+    sgamp_str_t       got;
+    sgamp_test_env_t  env;
 
     /* a name that yajl takes a half of a surrogate pair for, and the key */
 
@@ -496,27 +485,23 @@ sgamp_test_lenient(void)
     };
 
     for (i = 0; keys[i] != NULL; i += 2) {
-        sgamp_test_run_init(&run);
-        run.rules.nusers = 0;
+        sgamp_test_env_init(&env);
+        sgamp_test_rules(&env, "users", keys[i]);
+        sgamp_test_rules(&env, "users", "email");
 
-        sgamp_test_set(&name, keys[i]);
-        (void) sgamp_rules_user(&run.rules, &name);
-        sgamp_test_set(&name, "email");
-        (void) sgamp_rules_user(&run.rules, &name);
-
-        sgamp_test_lenient_run(&run, keys[i + 1]);
-        sgamp_test_find(&run, "\"user_id\":\"", &got);
+        sgamp_test_lenient_run(&env, keys[i + 1]);
+        sgamp_test_find(&env, "\"user_id\":\"", &got);
 
         tap_bytes(got.data, got.len, "right", 5, "\"%s\" is another name",
                   keys[i + 1]);
 
-        sgamp_test_run_done(&run);
+        sgamp_test_env_done(&env);
     }
 }
 
 
 static void
-sgamp_test_lenient_run(sgamp_test_run_t *run, const char *key)
+sgamp_test_lenient_run(sgamp_test_env_t *env, const char *key)
 {
     char  text[128];
 
@@ -525,7 +510,7 @@ sgamp_test_lenient_run(sgamp_test_run_t *run, const char *key)
                     "\"email\":\"right\"}",
                     key);
 
-    sgamp_test_run(run, (u_char *) text, strlen(text));
+    sgamp_test_run(env, (u_char *) text, strlen(text));
 }
 
 
@@ -535,7 +520,7 @@ sgamp_test_ips(void)
     char              text[256];
     size_t            i;
     sgamp_str_t       got;
-    sgamp_test_run_t  run;
+    sgamp_test_env_t  env;
 
     /* address, and whether it is sent; the longest one has 45 characters */
 
@@ -558,30 +543,30 @@ sgamp_test_ips(void)
         { "", 0 }
     };
 
-    sgamp_test_run_init(&run);
-    (void) sgamp_rules_client_ip(&run.rules);
+    sgamp_test_env_init(&env);
+    sgamp_test_rules(&env, "client_ip", "on");
 
     for (i = 0; i < sizeof(ips) / sizeof(ips[0]); i++) {
         snprintf(text, sizeof(text),
                  "{\"event\":\"open\",\"email\":\"a\",\"ip\":\"%s\"}",
                  ips[i].ip);
 
-        sgamp_test_run(&run, (u_char *) text, strlen(text));
+        sgamp_test_run(&env, (u_char *) text, strlen(text));
 
-        *strstr((char *) run.out.data, "event_properties") = '\0';
-        sgamp_test_find(&run, "\"ip\":\"", &got);
+        *strstr((char *) env.out.data, "event_properties") = '\0';
+        sgamp_test_find(&env, "\"ip\":\"", &got);
 
         tap_bytes(got.data, got.len, ips[i].ip,
                   ips[i].sent ? strlen(ips[i].ip) : 0, "the address %s",
                   ips[i].ip);
     }
 
-    sgamp_test_run_done(&run);
+    sgamp_test_env_done(&env);
 }
 
 
 static void
-sgamp_test_find(const sgamp_test_run_t *run, const char *key,
+sgamp_test_find(const sgamp_test_env_t *env, const char *key,
     sgamp_str_t *value)
 {
     char  *p, *end;
@@ -591,7 +576,7 @@ sgamp_test_find(const sgamp_test_run_t *run, const char *key,
     value->data = NULL;
     value->len = 0;
 
-    p = strstr((char *) run->out.data, key);
+    p = strstr((char *) env->out.data, key);
 
     if (p == NULL) {
         return;

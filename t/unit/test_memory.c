@@ -4,7 +4,7 @@
  */
 
 
-#include "sgamp_test.h"
+#include "sgamp_test_env.h"
 
 
 #define SGAMP_TEST_SIZE   262144 /* bytes of an event */
@@ -23,7 +23,7 @@ typedef struct {
 
 
 static void sgamp_test_held(const sgamp_test_text_t *text, size_t portion);
-static int sgamp_test_event(void *data, const sgamp_event_t *event);
+static int sgamp_test_skip(void *data, const sgamp_event_t *event);
 
 
 int
@@ -58,18 +58,12 @@ main(void)
 static void
 sgamp_test_held(const sgamp_test_text_t *text, size_t portion)
 {
-    size_t             n, sent, size, held, peak;
-    sgamp_str_t        reserve;
-    sgamp_names_t      names;
-    sgamp_parser_t     parser;
-    sgamp_test_buf_t   buf;
-    sgamp_test_heap_t  heap;
+    size_t              n, sent, size, held, peak;
+    sgamp_test_buf_t    buf;
+    sgamp_test_env_t    env;
+    sgamp_test_heap_t  *heap;
 
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
-    memset(&names, 0, sizeof(sgamp_names_t));
-    memset(&reserve, 0, sizeof(sgamp_str_t));
-
-    sgamp_test_heap_init(&heap);
 
     sgamp_test_puts(&buf, text->head);
 
@@ -79,49 +73,49 @@ sgamp_test_held(const sgamp_test_text_t *text, size_t portion)
         sgamp_test_puts(&buf, text->body);
     }
 
-    sgamp_test_poison(&parser, sizeof(sgamp_parser_t));
+    sgamp_test_env_init(&env);
 
-    (void) sgamp_parser_init(&parser, &names, SGAMP_TEST_SIZE,
-                             sgamp_test_event, NULL, &heap.grow, &reserve);
+    env.max_event = SGAMP_TEST_SIZE;
+    env.handler = sgamp_test_skip;
+
+    (void) sgamp_test_parser(&env);
 
     /* the reserve is the worker's, and has its size from the beginning */
 
-    (void) sgamp_arena_reserve(&parser.arena, SGAMP_TEST_SIZE,
+    (void) sgamp_arena_reserve(&env.parser.arena, SGAMP_TEST_SIZE,
                                SGAMP_TEST_SIZE);
+    heap = &env.heap;
     held = 0;
     peak = 0;
 
     for (sent = 0; sent < buf.len; sent += size) {
         size = (portion < buf.len - sent) ? portion : buf.len - sent;
 
-        heap.peak = heap.bytes;
+        heap->peak = heap->bytes;
 
-        if (sgamp_parser_feed(&parser, buf.data + sent, size) != SGAMP_OK) {
+        if (sgamp_test_feed(&env, buf.data + sent, size) != SGAMP_OK) {
             break;
         }
 
-        n = SGAMP_TEST_BASE + text->rate * (sent + size) / 10 + reserve.len;
-        held += heap.bytes > n;
+        n = SGAMP_TEST_BASE + text->rate * (sent + size) / 10 + env.reserve.len;
+        held += heap->bytes > n;
 
         n = SGAMP_TEST_BASE + SGAMP_TEST_PEAK * (sent + size) / 10
-            + reserve.len;
-        peak += heap.peak > n;
+            + env.reserve.len;
+        peak += heap->peak > n;
     }
 
     tap_is(sent, (long long) buf.len, "%s is fed by %zu", text->name, portion);
     tap_is(held, 0, "%s by %zu: what is held", text->name, portion);
     tap_is(peak, 0, "%s by %zu: the most", text->name, portion);
 
-    sgamp_parser_done(&parser);
-
-    heap.grow.free(&heap, reserve.data);
-
+    sgamp_test_env_done(&env);
     sgamp_test_free(&buf);
 }
 
 
 static int
-sgamp_test_event(void *data, const sgamp_event_t *event)
+sgamp_test_skip(void *data, const sgamp_event_t *event)
 {
     return SGAMP_OK;
 }

@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 
 #include "sgamp_digest.h"
+#include "sgamp_test_env.h"
 #include "sgamp_test_sign.h"
 
 
@@ -58,7 +59,7 @@ static int sgamp_test_right(int rc, const u_char hex[SGAMP_SHA256_HEX_LEN],
 
 static sgamp_test_calls_t  sgamp_test_calls;
 static sgamp_hash_t        sgamp_test_hash;
-static sgamp_test_run_t    sgamp_test_events;
+static sgamp_test_env_t    sgamp_test_events;
 static sgamp_test_buf_t    sgamp_test_want; /* what the events become */
 
 /* longer than a block: such a key is hashed */
@@ -80,7 +81,7 @@ static const char sgamp_test_hmac[] =
 int
 main(void)
 {
-    sgamp_str_t  key, name;
+    sgamp_str_t  key;
 
     if (CRYPTO_set_mem_functions(sgamp_test_malloc, sgamp_test_realloc,
                                  sgamp_test_crypto_free)
@@ -109,12 +110,11 @@ main(void)
     sgamp_test_queue(sgamp_test_call_mismatch, SGAMP_INVALID, 1,
                      "wrong signature");
 
-    sgamp_test_set(&name, "x");
-    sgamp_test_run_init(&sgamp_test_events);
-    (void) sgamp_names_add(&sgamp_test_events.rules.names, &name,
-                           SGAMP_NAMES_HASH);
-    sgamp_test_events.hash = &sgamp_test_hash;
-    sgamp_rules_done(&sgamp_test_events.rules);
+    sgamp_test_env_init(&sgamp_test_events);
+    sgamp_test_rules(&sgamp_test_events, "hash", "x");
+    sgamp_test_rules(&sgamp_test_events, "hash_key", sgamp_test_long_key);
+
+    sgamp_test_events.forget = 1;
 
     (void) sgamp_test_call_event(NULL, NULL);
     sgamp_test_put(&sgamp_test_want, sgamp_test_events.out.data,
@@ -125,7 +125,7 @@ main(void)
 
     sgamp_test_queue(sgamp_test_call_event, SGAMP_OK, 0, "events");
 
-    sgamp_test_run_done(&sgamp_test_events);
+    sgamp_test_env_done(&sgamp_test_events);
     sgamp_test_free(&sgamp_test_want);
     sgamp_hash_done(&sgamp_test_hash);
 
@@ -452,7 +452,7 @@ static int
 sgamp_test_call_event(sgamp_test_vector_t *v, EVP_PKEY **key)
 {
     int                rc;
-    sgamp_test_run_t  *run;
+    sgamp_test_env_t  *env;
 
     /* an event without an id, and one with a member that is hashed */
 
@@ -461,14 +461,14 @@ sgamp_test_call_event(sgamp_test_vector_t *v, EVP_PKEY **key)
         "{\"event\":\"open\",\"email\":\"b\",\"sg_event_id\":\"i\","
         "\"x\":\"abc\"}]";
 
-    run = &sgamp_test_events;
+    env = &sgamp_test_events;
 
-    sgamp_test_run(run, (u_char *) text, sizeof(text) - 1);
-    rc = run->status;
+    sgamp_test_run(env, (u_char *) text, sizeof(text) - 1);
+    rc = env->status;
 
     if (rc == SGAMP_OK && sgamp_test_want.len != 0
-        && (run->out.len != sgamp_test_want.len
-            || memcmp(run->out.data, sgamp_test_want.data, run->out.len) != 0))
+        && (env->out.len != sgamp_test_want.len
+            || memcmp(env->out.data, sgamp_test_want.data, env->out.len) != 0))
     {
         return SGAMP_INVALID;
     }

@@ -7,14 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sgamp_test_env.h"
 #include "sgamp_test_oracle.h"
-#include "sgamp_test_rules.h"
 
 
 #define SGAMP_TEST_WEBHOOKS  250   /* for each set of rules */
 #define SGAMP_TEST_ELEMENTS  16    /* of a webhook */
 #define SGAMP_TEST_LEAST     40000 /* events to be compared in all */
-#define SGAMP_TEST_LISTS     8     /* texts in hex */
 #define SGAMP_TEST_SEED      12
 #define SGAMP_TEST_BEFORE    60    /* bytes shown before a difference */
 
@@ -23,10 +22,7 @@
 
 typedef struct {
     const sgamp_test_oracle_rules_t  *rules;
-    sgamp_test_run_t                  run;
-    sgamp_test_rules_t                set;
-    sgamp_test_buf_t                  lists[SGAMP_TEST_LISTS];
-    sgamp_test_buf_t                  users;
+    sgamp_test_env_t                  env;
     sgamp_test_buf_t                  webhook;
     sgamp_test_buf_t                  mapped;
     sgamp_test_buf_t                  rejected;
@@ -39,10 +35,6 @@ typedef struct {
 
 static void sgamp_test_pair(sgamp_test_pair_t *pair);
 static void sgamp_test_set_rules(sgamp_test_pair_t *pair);
-static void sgamp_test_set_list(sgamp_test_pair_t *pair, size_t n,
-    const char *rule, const char *list);
-static void sgamp_test_hex(sgamp_test_buf_t *buf,
-    const sgamp_test_buf_t *text);
 static int sgamp_test_compare(sgamp_test_pair_t *pair);
 static void sgamp_test_differ(const sgamp_test_buf_t *out,
     const sgamp_test_buf_t *want);
@@ -216,14 +208,8 @@ sgamp_test_pair(sgamp_test_pair_t *pair)
 
     tap_is(bad, 0, "%s: both mappings agree", pair->rules->name);
 
-    for (i = 0; i < SGAMP_TEST_LISTS; i++) {
-        sgamp_test_free(&pair->lists[i]);
-    }
+    sgamp_test_env_done(&pair->env);
 
-    sgamp_test_run_done(&pair->run);
-    sgamp_test_rules_done(&pair->set);
-
-    sgamp_test_free(&pair->users);
     sgamp_test_free(&pair->webhook);
     sgamp_test_free(&pair->mapped);
     sgamp_test_free(&pair->rejected);
@@ -234,99 +220,27 @@ sgamp_test_pair(sgamp_test_pair_t *pair)
 static void
 sgamp_test_set_rules(sgamp_test_pair_t *pair)
 {
-    const char                       *list;
-    sgamp_str_t                       name;
-    sgamp_test_buf_t                  item;
+    sgamp_test_env_t                 *env;
     const sgamp_test_oracle_rules_t  *rules;
 
+    env = &pair->env;
     rules = pair->rules;
 
-    sgamp_test_run_init(&pair->run);
-    sgamp_test_rules_init(&pair->set, &pair->run);
+    sgamp_test_env_init(env);
 
-    pair->run.valid = 1;
-    pair->run.rules.lowercase = rules->lowercase;
-    pair->run.rules.nusers = 0;
+    env->valid = 1;
 
-    memset(&item, 0, sizeof(sgamp_test_buf_t));
-
-    /* the rules keep what they are given */
-
-    sgamp_test_puts(&pair->users, rules->users);
-
-    for (list = rules->users; sgamp_test_oracle_item(&list, &item, NULL);
-         /* void */)
-    {
-        name.data = (u_char *) strstr((char *) pair->users.data,
-                                      (char *) item.data);
-        name.len = item.len;
-
-        (void) sgamp_rules_user(&pair->run.rules, &name);
-    }
-
-    sgamp_test_free(&item);
-
-    if (rules->client_ip) {
-        (void) sgamp_rules_client_ip(&pair->run.rules);
-    }
-
-    sgamp_test_set_list(pair, 0, "drop", rules->drop);
-    sgamp_test_set_list(pair, 1, "event_names", rules->event_names);
-    sgamp_test_set_list(pair, 2, "events", rules->events);
-    sgamp_test_set_list(pair, 3, "hash", rules->hash);
-    sgamp_test_set_list(pair, 4, "hash_key", rules->hash_key);
-    sgamp_test_set_list(pair, 5, "ignore", rules->ignore);
-    sgamp_test_set_list(pair, 6, "keep", rules->keep);
-    sgamp_test_set_list(pair, 7, "properties", rules->properties);
-
-    sgamp_test_rules_end(&pair->set, &pair->run);
-}
-
-
-static void
-sgamp_test_set_list(sgamp_test_pair_t *pair, size_t n, const char *rule,
-    const char *list)
-{
-    unsigned           items;
-    sgamp_test_buf_t   item, second, *hex;
-
-    if (list == NULL) {
-        return;
-    }
-
-    memset(&item, 0, sizeof(sgamp_test_buf_t));
-    memset(&second, 0, sizeof(sgamp_test_buf_t));
-
-    hex = &pair->lists[n];
-
-    for (items = 0; sgamp_test_oracle_item(&list, &item, &second); items++) {
-        sgamp_test_puts(hex, items ? "," : "");
-        sgamp_test_hex(hex, &item);
-
-        if (second.len != 0) {
-            sgamp_test_puts(hex, "=");
-            sgamp_test_hex(hex, &second);
-        }
-    }
-
-    (void) sgamp_test_rules_set(&pair->set, &pair->run, rule,
-                                (char *) hex->data);
-
-    sgamp_test_free(&item);
-    sgamp_test_free(&second);
-}
-
-
-static void
-sgamp_test_hex(sgamp_test_buf_t *buf, const sgamp_test_buf_t *text)
-{
-    char    hex[3];
-    size_t  i;
-
-    for (i = 0; i < text->len; i++) {
-        snprintf(hex, sizeof(hex), "%02x", text->data[i]);
-        sgamp_test_puts(buf, hex);
-    }
+    sgamp_test_rules(env, "users", rules->users);
+    sgamp_test_rules(env, "lowercase", rules->lowercase ? "on" : "off");
+    sgamp_test_rules(env, "client_ip", rules->client_ip ? "on" : NULL);
+    sgamp_test_rules(env, "drop", rules->drop);
+    sgamp_test_rules(env, "event_names", rules->event_names);
+    sgamp_test_rules(env, "events", rules->events);
+    sgamp_test_rules(env, "hash", rules->hash);
+    sgamp_test_rules(env, "hash_key", rules->hash_key);
+    sgamp_test_rules(env, "ignore", rules->ignore);
+    sgamp_test_rules(env, "keep", rules->keep);
+    sgamp_test_rules(env, "properties", rules->properties);
 }
 
 
@@ -379,16 +293,16 @@ sgamp_test_compare(sgamp_test_pair_t *pair)
     /* as a whole and cut at random */
 
     for (i = 0; i < 2; i++) {
-        pair->run.cut = (i == 0) ? NULL : sgamp_test_cut_random;
-        pair->run.data = &pair->random;
+        pair->env.cut = (i == 0) ? NULL : sgamp_test_cut_random;
+        pair->env.cut_data = &pair->random;
 
-        sgamp_test_run(&pair->run, pair->webhook.data, pair->webhook.len);
+        sgamp_test_run(&pair->env, pair->webhook.data, pair->webhook.len);
 
-        if (pair->run.out.len != want->len || pair->run.ninvalid != 0
-            || pair->run.heap.live != 0
-            || memcmp(pair->run.out.data, want->data, want->len) != 0)
+        if (pair->env.out.len != want->len || pair->env.ninvalid != 0
+            || pair->env.heap.live != 0
+            || memcmp(pair->env.out.data, want->data, want->len) != 0)
         {
-            sgamp_test_differ(&pair->run.out, want);
+            sgamp_test_differ(&pair->env.out, want);
             return 1;
         }
     }

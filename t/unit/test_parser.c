@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "sgamp_test.h"
+#include "sgamp_test_env.h"
 
 
 #define SGAMP_TEST_EVENT_SIZE  100000 /* limit of an endless event */
@@ -25,9 +25,7 @@ typedef struct {
 
 
 typedef struct {
-    sgamp_parser_t     parser;
-    sgamp_test_heap_t  heap;
-    sgamp_str_t        reserve;
+    sgamp_test_env_t   env;
     sgamp_names_t      names;
     sgamp_test_seen_t  seen;
 } sgamp_test_parser_t;
@@ -45,7 +43,7 @@ static void sgamp_test_reserved(void);
 static void sgamp_test_no_memory(void);
 static void sgamp_test_start(sgamp_test_parser_t *t, size_t max_size);
 static int sgamp_test_see(void *data, const sgamp_event_t *event);
-static void sgamp_test_stop(sgamp_test_parser_t *t);
+static void sgamp_test_end(sgamp_test_parser_t *t);
 
 
 int
@@ -117,10 +115,10 @@ sgamp_test_endless_feed(const char *name, const char *head, const char *body,
 
     sgamp_test_start(&t, SGAMP_TEST_EVENT_SIZE);
 
-    rc = sgamp_parser_feed(&t.parser, (u_char *) head, strlen(head));
+    rc = sgamp_test_feed(&t.env, (u_char *) head, strlen(head));
 
     for (n = 0; rc == SGAMP_OK && n < SGAMP_TEST_ENDLESS; n += buf.len) {
-        rc = sgamp_parser_feed(&t.parser, buf.data, buf.len);
+        rc = sgamp_test_feed(&t.env, buf.data, buf.len);
     }
 
     /* what is held back is seen late, and not lost */
@@ -136,11 +134,11 @@ sgamp_test_endless_feed(const char *name, const char *head, const char *body,
 
     /* yajl's buffers double, the reserve is eight times more */
 
-    if (t.heap.peak > 24 * SGAMP_TEST_EVENT_SIZE) {
-        tap_is(t.heap.peak, 0, "%s: memory", name);
+    if (t.env.heap.peak > 24 * SGAMP_TEST_EVENT_SIZE) {
+        tap_is(t.env.heap.peak, 0, "%s: memory", name);
     }
 
-    sgamp_test_stop(&t);
+    sgamp_test_end(&t);
     sgamp_test_free(&buf);
 }
 
@@ -167,16 +165,16 @@ sgamp_test_handler(void)
         rc = SGAMP_OK;
 
         for (i = 0; i < sizeof(text) - 1 && rc == SGAMP_OK; i++) {
-            rc = sgamp_parser_feed(&t.parser, (u_char *) &text[i], 1);
+            rc = sgamp_test_feed(&t.env, (u_char *) &text[i], 1);
         }
 
         bad += rc != 7 || t.seen.n != stop;
-        bad += t.parser.at != ends[stop - 1];
-        bad += sgamp_parser_feed(&t.parser, (u_char *) "]", 1) != 7;
-        bad += sgamp_parser_finish(&t.parser) != 7;
+        bad += t.env.parser.at != ends[stop - 1];
+        bad += sgamp_test_feed(&t.env, (u_char *) "]", 1) != 7;
+        bad += sgamp_parser_finish(&t.env.parser) != 7;
         bad += t.seen.n != stop;
 
-        sgamp_test_stop(&t);
+        sgamp_test_end(&t);
     }
 
     tap_is(bad, 0, "what the handler returns ends the parsing");
@@ -188,11 +186,11 @@ sgamp_test_handler(void)
 
         t.seen.stop = stop;
 
-        bad += sgamp_parser_feed(&t.parser, (u_char *) text, sizeof(text) - 1)
+        bad += sgamp_test_feed(&t.env, (u_char *) text, sizeof(text) - 1)
                != 7;
         bad += t.seen.n != stop;
 
-        sgamp_test_stop(&t);
+        sgamp_test_end(&t);
     }
 
     tap_is(bad, 0, "in the middle of a portion, too");
@@ -230,10 +228,10 @@ sgamp_test_ends(void)
         (void) sgamp_names_key(&t.names, &name);
     }
 
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) text, sizeof(text) - 3),
+    tap_is(sgamp_test_feed(&t.env, (u_char *) text, sizeof(text) - 3),
            SGAMP_OK, "all but the end of an event");
 
-    event = &t.parser.event;
+    event = &t.env.parser.event;
 
     for (i = 0; names[i] != NULL; i++) {
         p = text + 1 + event->ends[i];
@@ -249,10 +247,10 @@ sgamp_test_ends(void)
                "\"%s\" is there", names[i]);
     }
 
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "}]", 2), SGAMP_OK, "end");
-    tap_is(sgamp_parser_finish(&t.parser), SGAMP_OK, "of the text");
+    tap_is(sgamp_test_feed(&t.env, (u_char *) "}]", 2), SGAMP_OK, "end");
+    tap_is(sgamp_parser_finish(&t.env.parser), SGAMP_OK, "of the text");
 
-    sgamp_test_stop(&t);
+    sgamp_test_end(&t);
 }
 
 
@@ -285,9 +283,9 @@ sgamp_test_slots(void)
         tap_is(sgamp_names_key(&t.names, &name), i, "key %u is another", i);
     }
 
-    (void) sgamp_parser_feed(&t.parser, buf.data, buf.len);
+    (void) sgamp_test_feed(&t.env, buf.data, buf.len);
 
-    event = &t.parser.event;
+    event = &t.env.parser.event;
     bad = 0;
 
     for (i = 0; i < SGAMP_MAX_KEYS; i++) {
@@ -301,7 +299,7 @@ sgamp_test_slots(void)
 
     tap_is(bad, 0, "keys of the same slot are found");
     sgamp_test_free(&buf);
-    sgamp_test_stop(&t);
+    sgamp_test_end(&t);
 }
 
 
@@ -377,14 +375,14 @@ sgamp_test_carry(void)
             n = 1 + sgamp_test_random(&random, max);
             n = (n < buf.len - at) ? n : buf.len - at;
 
-            bad += sgamp_parser_feed(&t.parser, buf.data + at, n) != SGAMP_OK;
+            bad += sgamp_test_feed(&t.env, buf.data + at, n) != SGAMP_OK;
         }
 
-        bad += sgamp_parser_finish(&t.parser) != SGAMP_OK;
+        bad += sgamp_parser_finish(&t.env.parser) != SGAMP_OK;
         bad += t.seen.raw.len != want.len
                || memcmp(t.seen.raw.data, want.data, want.len) != 0;
 
-        sgamp_test_stop(&t);
+        sgamp_test_end(&t);
     }
 
     tap_is(bad, 0, "long elements in random portions");
@@ -402,50 +400,51 @@ sgamp_test_states(void)
     static const char gaps[] = "[          1,          2]";
 
     sgamp_test_start(&t, 1000);
-    tap_is(sgamp_parser_finish(&t.parser), SGAMP_INVALID, "nothing was fed");
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[]", 2), SGAMP_INVALID,
+    tap_is(sgamp_parser_finish(&t.env.parser), SGAMP_INVALID,
+           "nothing was fed");
+    tap_is(sgamp_test_feed(&t.env, (u_char *) "[]", 2), SGAMP_INVALID,
            "and now it is too late");
-    sgamp_test_stop(&t);
+    sgamp_test_end(&t);
 
     sgamp_test_start(&t, 1000);
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "", 0), SGAMP_OK,
+    tap_is(sgamp_test_feed(&t.env, (u_char *) "", 0), SGAMP_OK,
            "no bytes");
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[", 1), SGAMP_OK, "one");
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "", 0), SGAMP_OK, "none");
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "1]", 2), SGAMP_OK, "two");
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "", 0), SGAMP_OK, "none");
-    tap_is(sgamp_parser_finish(&t.parser), SGAMP_OK, "the end");
+    tap_is(sgamp_test_feed(&t.env, (u_char *) "[", 1), SGAMP_OK, "one");
+    tap_is(sgamp_test_feed(&t.env, (u_char *) "", 0), SGAMP_OK, "none");
+    tap_is(sgamp_test_feed(&t.env, (u_char *) "1]", 2), SGAMP_OK, "two");
+    tap_is(sgamp_test_feed(&t.env, (u_char *) "", 0), SGAMP_OK, "none");
+    tap_is(sgamp_parser_finish(&t.env.parser), SGAMP_OK, "the end");
     tap_is(t.seen.n, 1, "one element");
 
-    sgamp_parser_done(&t.parser);
+    sgamp_parser_done(&t.env.parser);
 
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) " ", 1), SGAMP_INVALID,
+    tap_is(sgamp_test_feed(&t.env, (u_char *) " ", 1), SGAMP_INVALID,
            "nothing is read after the end");
-    tap_is(sgamp_parser_finish(&t.parser), SGAMP_INVALID, "nor finished");
+    tap_is(sgamp_parser_finish(&t.env.parser), SGAMP_INVALID, "nor finished");
 
-    sgamp_test_stop(&t);
+    sgamp_test_end(&t);
 
     /* the fault of before is kept */
 
     sgamp_test_start(&t, 3);
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[12", 3), SGAMP_OK,
+    tap_is(sgamp_test_feed(&t.env, (u_char *) "[12", 3), SGAMP_OK,
            "the beginning of a number");
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "345", 3),
+    tap_is(sgamp_test_feed(&t.env, (u_char *) "345", 3),
            SGAMP_TOO_LARGE, "which is too long");
-    sgamp_parser_done(&t.parser);
-    tap_is(t.heap.live, 1, "nothing is kept but what is reserved");
-    tap_is(sgamp_parser_finish(&t.parser), SGAMP_TOO_LARGE,
+    sgamp_parser_done(&t.env.parser);
+    tap_is(t.env.heap.live, 1, "nothing is kept but what is reserved");
+    tap_is(sgamp_parser_finish(&t.env.parser), SGAMP_TOO_LARGE,
            "is still too long after the end");
-    sgamp_test_stop(&t);
+    sgamp_test_end(&t);
 
     /* the first of two gaps is told, and nothing behind it is read */
 
     sgamp_test_start(&t, 5);
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) gaps, sizeof(gaps) - 1),
+    tap_is(sgamp_test_feed(&t.env, (u_char *) gaps, sizeof(gaps) - 1),
            SGAMP_TOO_LARGE, "two gaps that are too long");
-    tap_is(t.parser.at, 11, "the offset behind the first one");
+    tap_is(t.env.parser.at, 11, "the offset behind the first one");
     tap_is(t.seen.n, 0, "no element");
-    sgamp_test_stop(&t);
+    sgamp_test_end(&t);
 }
 
 
@@ -482,17 +481,17 @@ sgamp_test_reserved(void)
         n = strlen(texts[i]);
 
         sgamp_test_start(&t, 1000);
-        (void) sgamp_parser_feed(&t.parser, (u_char *) "[", 1);
+        (void) sgamp_test_feed(&t.env, (u_char *) "[", 1);
 
         for (k = 0; k < 2000; k++) {
-            (void) sgamp_parser_feed(&t.parser, (u_char *) texts[i], n);
+            (void) sgamp_test_feed(&t.env, (u_char *) texts[i], n);
         }
 
         tap_is(t.seen.n, k, "\"%s\" is read often", texts[i]);
-        tap_ok(t.reserve.len <= 14004 + 9 * 2 * n, "and reserves %zu bytes",
-               t.reserve.len);
+        tap_ok(t.env.reserve.len <= 14004 + 9 * 2 * n, "and reserves %zu bytes",
+               t.env.reserve.len);
 
-        sgamp_test_stop(&t);
+        sgamp_test_end(&t);
     }
 
     /* nor does a bracket between two long strings leave the first pending */
@@ -516,14 +515,14 @@ sgamp_test_reserved(void)
 
         for (k = 0; k < buf.len; k += n) {
             n = (buf.len - k < 100) ? buf.len - k : 100;
-            (void) sgamp_parser_feed(&t.parser, buf.data + k, n);
+            (void) sgamp_test_feed(&t.env, buf.data + k, n);
         }
 
-        tap_ok(t.reserve.len < 14004 + 9 * 7000,
+        tap_ok(t.env.reserve.len < 14004 + 9 * 7000,
                "\"%s\" between two strings: %zu bytes", brackets[i + 1],
-               t.reserve.len);
+               t.env.reserve.len);
 
-        sgamp_test_stop(&t);
+        sgamp_test_end(&t);
     }
 
     /* what is reserved is for the bytes of one feed of yajl, and no more */
@@ -535,11 +534,11 @@ sgamp_test_reserved(void)
     }
 
     sgamp_test_start(&t, 1000);
-    tap_is(sgamp_parser_feed(&t.parser, buf.data, buf.len), SGAMP_OK,
+    tap_is(sgamp_test_feed(&t.env, buf.data, buf.len), SGAMP_OK,
            "a long portion");
-    tap_ok(t.reserve.len <= 14004 + 9 * 2 * SGAMP_FEED_SIZE,
-           "reserves %zu bytes", t.reserve.len);
-    sgamp_test_stop(&t);
+    tap_ok(t.env.reserve.len <= 14004 + 9 * 2 * SGAMP_FEED_SIZE,
+           "reserves %zu bytes", t.env.reserve.len);
+    sgamp_test_end(&t);
 
     sgamp_test_free(&buf);
 }
@@ -557,9 +556,9 @@ sgamp_test_no_memory(void)
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
     sgamp_test_start(&t, 100000);
 
-    (void) sgamp_arena_reserve(&t.parser.arena, 20000, 20000);
+    (void) sgamp_arena_reserve(&t.env.parser.arena, 20000, 20000);
 
-    tap_is(sgamp_parser_feed(&t.parser, (u_char *) "[{\"a\":\"b", 8), SGAMP_OK,
+    tap_is(sgamp_test_feed(&t.env, (u_char *) "[{\"a\":\"b", 8), SGAMP_OK,
            "the beginning of an element");
 
     for (i = 0; i < 500; i++) {
@@ -568,14 +567,14 @@ sgamp_test_no_memory(void)
 
     sgamp_test_puts(&buf, "\"},{\"c\":1},2,[3]]");
 
-    t.heap.fail = t.heap.calls + 1;
-    t.heap.forever = 1;
+    t.env.heap.fail = t.env.heap.calls + 1;
+    t.env.heap.forever = 1;
 
-    tap_is(sgamp_parser_feed(&t.parser, buf.data, buf.len), SGAMP_NOMEM,
+    tap_is(sgamp_test_feed(&t.env, buf.data, buf.len), SGAMP_NOMEM,
            "no memory for the rest");
     tap_is(t.seen.n, 0, "no element that follows is read");
 
-    sgamp_test_stop(&t);
+    sgamp_test_end(&t);
     sgamp_test_free(&buf);
 }
 
@@ -585,17 +584,17 @@ sgamp_test_start(sgamp_test_parser_t *t, size_t max_size)
 {
     memset(t, 0, sizeof(sgamp_test_parser_t));
 
-    sgamp_test_heap_init(&t->heap);
+    sgamp_test_env_init(&t->env);
 
     sgamp_test_poison(&t->names, sizeof(sgamp_names_t));
     sgamp_names_init(&t->names);
 
-    sgamp_test_poison(&t->parser, sizeof(sgamp_parser_t));
+    t->env.max_event = max_size;
+    t->env.names = &t->names;
+    t->env.handler = sgamp_test_see;
+    t->env.data = &t->seen;
 
-    if (sgamp_parser_init(&t->parser, &t->names, max_size, sgamp_test_see,
-                          &t->seen, &t->heap.grow, &t->reserve)
-        != SGAMP_OK)
-    {
+    if (sgamp_test_parser(&t->env) != SGAMP_OK) {
         tap_bail("no parser");
     }
 }
@@ -614,17 +613,8 @@ sgamp_test_see(void *data, const sgamp_event_t *event)
 
 
 static void
-sgamp_test_stop(sgamp_test_parser_t *t)
+sgamp_test_end(sgamp_test_parser_t *t)
 {
-    sgamp_parser_done(&t->parser);
-
-    if (t->reserve.data != NULL) {
-        t->heap.grow.free(&t->heap, t->reserve.data);
-    }
-
-    if (t->heap.live != 0) {
-        tap_is(t->heap.live, 0, "allocations that were not freed");
-    }
-
+    sgamp_test_env_done(&t->env);
     sgamp_test_free(&t->seen.raw);
 }

@@ -13,10 +13,10 @@
 
 
 static void sgamp_test_parts(void);
-static void sgamp_test_part(sgamp_test_batcher_t *t,
+static void sgamp_test_part(sgamp_test_env_t *env,
     const sgamp_batch_t *batch, sgamp_test_random_t *random);
 static void sgamp_test_ranges(void);
-static void sgamp_test_range(sgamp_test_batcher_t *t,
+static void sgamp_test_range(sgamp_test_env_t *env,
     const sgamp_part_t *part, uint32_t from, uint32_t n);
 static void sgamp_test_begins(void);
 
@@ -35,43 +35,43 @@ main(void)
 static void
 sgamp_test_parts(void)
 {
-    size_t                i;
-    sgamp_batch_t        *batch;
-    sgamp_test_random_t   random;
-    sgamp_test_batcher_t  t;
+    size_t               i;
+    sgamp_batch_t       *batch;
+    sgamp_test_env_t     env;
+    sgamp_test_random_t  random;
 
     random.state = 5;
 
-    sgamp_test_batch_start(&t, 300000, 50);
+    sgamp_test_batch_start(&env, 300000, 50);
 
     for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
-        t.bad += sgamp_test_batch_add(&t, i, i * 7919 % 9000) != SGAMP_OK;
+        env.bad += sgamp_test_batch_add(&env, i, i * 7919 % 9000) != SGAMP_OK;
     }
 
-    t.bad += sgamp_batcher_close(&t.b) != SGAMP_OK;
+    env.bad += sgamp_batcher_close(&env.batcher) != SGAMP_OK;
 
     for ( ;; ) {
-        batch = sgamp_batcher_take(&t.b);
+        batch = sgamp_batcher_take(&env.batcher);
 
         if (batch == NULL) {
             break;
         }
 
         for (i = 0; i < SGAMP_TEST_PARTS; i++) {
-            sgamp_test_part(&t, batch, &random);
+            sgamp_test_part(&env, batch, &random);
         }
 
-        sgamp_batch_free(&t.pieces, batch);
+        sgamp_batch_free(&env.pieces, batch);
     }
 
-    tap_is(t.bad, 0, "parts of batches");
+    tap_is(env.bad, 0, "parts of batches");
 
-    sgamp_test_batch_stop(&t);
+    sgamp_test_env_done(&env);
 }
 
 
 static void
-sgamp_test_part(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
+sgamp_test_part(sgamp_test_env_t *env, const sgamp_batch_t *batch,
     sgamp_test_random_t *random)
 {
     u_char            marks[64], copy[16384];
@@ -86,7 +86,7 @@ sgamp_test_part(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
     memset(&want, 0, sizeof(sgamp_test_buf_t));
     memset(&whole, 0, sizeof(sgamp_test_buf_t));
 
-    sgamp_test_batch_walk(&whole, batch);
+    sgamp_test_payload(&whole, batch);
 
     for (i = 0; i < batch->n; i++) {
         marks[i] = (sgamp_test_random(random, 3) == 0) ? 5 : 2;
@@ -103,8 +103,8 @@ sgamp_test_part(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
 
         len = sgamp_batch_element(batch, i, copy, sizeof(copy));
 
-        t->bad += len != batch->items[i].end - from
-                  || memcmp(copy, whole.data + from, len) != 0;
+        env->bad += len != batch->items[i].end - from
+                    || memcmp(copy, whole.data + from, len) != 0;
 
         if (marks[i] & 4) {
             sgamp_test_puts(&want, (want.len > batch->head) ? "," : "");
@@ -114,23 +114,23 @@ sgamp_test_part(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
 
     sgamp_test_puts(&want, SGAMP_TEST_TAIL);
 
-    all = sgamp_part_all(&t->heap.grow, batch);
-    part = sgamp_part_marked(&t->heap.grow, all, marks, 4, 1);
+    all = sgamp_part_all(&env->heap.grow, batch);
+    part = sgamp_part_marked(&env->heap.grow, all, marks, 4, 1);
 
     sgamp_test_poison(&cursor, sizeof(sgamp_cursor_t));
     sgamp_cursor_init(&cursor, batch, part);
 
     while (sgamp_cursor_next(&cursor, &slice)) {
-        t->bad += slice.len == 0;
+        env->bad += slice.len == 0;
         sgamp_test_put(&got, slice.data, slice.len);
     }
 
-    t->bad += sgamp_part_size(batch, part) != want.len
-              || got.len != want.len
-              || memcmp(got.data, want.data, want.len) != 0;
+    env->bad += sgamp_part_size(batch, part) != want.len
+                || got.len != want.len
+                || memcmp(got.data, want.data, want.len) != 0;
 
-    sgamp_part_free(&t->heap.grow, part);
-    sgamp_part_free(&t->heap.grow, all);
+    sgamp_part_free(&env->heap.grow, part);
+    sgamp_part_free(&env->heap.grow, all);
 
     sgamp_test_free(&got);
     sgamp_test_free(&want);
@@ -141,29 +141,30 @@ sgamp_test_part(sgamp_test_batcher_t *t, const sgamp_batch_t *batch,
 static void
 sgamp_test_ranges(void)
 {
-    u_char                marks[SGAMP_TEST_RANGE];
-    uint32_t              i, from, n;
-    sgamp_part_t         *all, *part;
-    sgamp_batch_t        *batch;
-    sgamp_test_batcher_t  t;
+    u_char            marks[SGAMP_TEST_RANGE];
+    uint32_t          i, from, n;
+    sgamp_part_t     *all, *part;
+    sgamp_batch_t    *batch;
+    sgamp_test_env_t  env;
 
-    sgamp_test_batch_start(&t, 65536, SGAMP_TEST_RANGE);
+    sgamp_test_batch_start(&env, 65536, SGAMP_TEST_RANGE);
 
     for (i = 0; i < SGAMP_TEST_RANGE; i++) {
-        (void) sgamp_test_batch_add(&t, i, 10);
+        (void) sgamp_test_batch_add(&env, i, 10);
         marks[i] = (i % 3 == 0) ? 0x80 : 0x0f;
     }
 
-    batch = sgamp_batcher_take(&t.b);
+    batch = sgamp_batcher_take(&env.batcher);
 
-    all = sgamp_part_all(&t.heap.grow, batch);
+    all = sgamp_part_all(&env.heap.grow, batch);
     all->attempts = 3;
     all->rounds = 4;
 
     /* every third event is left out, in both ways to say so */
 
     for (i = 0; i < 2; i++) {
-        part = sgamp_part_marked(&t.heap.grow, all, marks, i ? 0x0f : 0x80, i);
+        part = sgamp_part_marked(&env.heap.grow, all, marks, i ? 0x0f : 0x80,
+                                 i);
 
         tap_is(part->n, SGAMP_TEST_RANGE * 2 / 3, "events of a marked part");
         tap_ok(part->index[0] == 1 && part->index[1] == 2
@@ -174,60 +175,60 @@ sgamp_test_ranges(void)
 
         for (from = 0; from < part->n; from++) {
             for (n = 1; from + n <= part->n; n++) {
-                sgamp_test_range(&t, part, from, n);
+                sgamp_test_range(&env, part, from, n);
             }
         }
 
-        sgamp_part_free(&t.heap.grow, part);
+        sgamp_part_free(&env.heap.grow, part);
     }
 
-    tap_is(t.bad, 0, "ranges of a part");
+    tap_is(env.bad, 0, "ranges of a part");
 
-    sgamp_part_free(&t.heap.grow, all);
-    sgamp_batch_free(&t.pieces, batch);
-    sgamp_test_batch_stop(&t);
+    sgamp_part_free(&env.heap.grow, all);
+    sgamp_batch_free(&env.pieces, batch);
+    sgamp_test_env_done(&env);
 }
 
 
 static void
-sgamp_test_range(sgamp_test_batcher_t *t, const sgamp_part_t *part,
+sgamp_test_range(sgamp_test_env_t *env, const sgamp_part_t *part,
     uint32_t from, uint32_t n)
 {
     uint32_t       i;
     sgamp_part_t  *range;
 
-    range = sgamp_part_range(&t->heap.grow, part, from, n);
+    range = sgamp_part_range(&env->heap.grow, part, from, n);
 
-    t->bad += range->n != n || range->attempts != 0 || range->rounds != 0;
+    env->bad += range->n != n || range->attempts != 0 || range->rounds != 0;
 
     for (i = 0; i < n; i++) {
-        t->bad += range->index[i] != part->index[from + i];
+        env->bad += range->index[i] != part->index[from + i];
     }
 
-    sgamp_part_free(&t->heap.grow, range);
+    sgamp_part_free(&env->heap.grow, range);
 }
 
 
 static void
 sgamp_test_begins(void)
 {
-    u_char                copy[40000];
-    size_t                size, len;
-    unsigned              bad;
-    sgamp_batch_t        *batch;
-    sgamp_test_buf_t      want;
-    sgamp_test_batcher_t  t;
+    u_char            copy[40000];
+    size_t            size, len;
+    unsigned          bad;
+    sgamp_batch_t    *batch;
+    sgamp_test_buf_t  want;
+    sgamp_test_env_t  env;
 
     /* no more of an event than there is room for, in one piece and in more */
 
     memset(&want, 0, sizeof(sgamp_test_buf_t));
 
-    sgamp_test_batch_start(&t, 65536, 2);
+    sgamp_test_batch_start(&env, 65536, 2);
 
-    (void) sgamp_test_batch_add(&t, 0, 10);
-    (void) sgamp_test_batch_add(&t, 1, 30000);
+    (void) sgamp_test_batch_add(&env, 0, 10);
+    (void) sgamp_test_batch_add(&env, 1, 30000);
 
-    batch = sgamp_batcher_take(&t.b);
+    batch = sgamp_batcher_take(&env.batcher);
 
     sgamp_test_batch_text(&want, 1, 30000, 1);
 
@@ -248,6 +249,6 @@ sgamp_test_begins(void)
     tap_is(bad, 0, "the beginning of an event");
 
     sgamp_test_free(&want);
-    sgamp_batch_free(&t.pieces, batch);
-    sgamp_test_batch_stop(&t);
+    sgamp_batch_free(&env.pieces, batch);
+    sgamp_test_env_done(&env);
 }

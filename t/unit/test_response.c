@@ -4,7 +4,6 @@
  */
 
 
-#include "sgamp_response.h"
 #include <stdio.h>
 
 #include "sgamp_test_batch.h"
@@ -23,21 +22,18 @@ typedef struct {
 } sgamp_test_answer_t;
 
 
-static void sgamp_test_answers(sgamp_test_batcher_t *t);
-static int sgamp_test_answer(sgamp_test_batcher_t *t,
+static void sgamp_test_answers(sgamp_test_env_t *env);
+static int sgamp_test_judge(sgamp_test_env_t *env,
     const sgamp_test_answer_t *answer, size_t portion);
-static void sgamp_test_statuses(sgamp_test_batcher_t *t);
-static void sgamp_test_incomplete(sgamp_test_batcher_t *t);
-static void sgamp_test_fields(sgamp_test_batcher_t *t);
-static void sgamp_test_field_lengths(sgamp_test_batcher_t *t);
-static void sgamp_test_many_fields(sgamp_test_batcher_t *t);
-static void sgamp_test_ingested(sgamp_test_batcher_t *t);
-static void sgamp_test_users(sgamp_test_batcher_t *t);
-static unsigned sgamp_test_user(sgamp_test_batcher_t *t, size_t n);
-static void sgamp_test_read_answer(sgamp_test_batcher_t *t,
-    sgamp_response_t *rs, sgamp_str_t *reserve, const char *body);
-static void sgamp_test_release(sgamp_test_batcher_t *t, sgamp_response_t *rs,
-    sgamp_str_t *reserve);
+static void sgamp_test_statuses(sgamp_test_env_t *env);
+static void sgamp_test_incomplete(sgamp_test_env_t *env);
+static void sgamp_test_fields(sgamp_test_env_t *env);
+static void sgamp_test_field_lengths(sgamp_test_env_t *env);
+static void sgamp_test_many_fields(sgamp_test_env_t *env);
+static void sgamp_test_ingested(sgamp_test_env_t *env);
+static void sgamp_test_users(sgamp_test_env_t *env);
+static unsigned sgamp_test_user(sgamp_test_env_t *env, size_t n);
+static void sgamp_test_read_answer(sgamp_test_env_t *env, const char *body);
 
 
 static const sgamp_test_answer_t sgamp_test_table[] = {
@@ -168,32 +164,27 @@ static const sgamp_test_answer_t sgamp_test_table[] = {
 int
 main(void)
 {
-    size_t                i;
-    sgamp_test_batcher_t  t;
+    sgamp_test_env_t  env;
 
-    sgamp_test_batch_start(&t, 65536, SGAMP_TEST_EVENTS);
+    sgamp_test_batch_sent(&env, SGAMP_TEST_EVENTS);
 
-    for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
-        (void) sgamp_test_batch_add(&t, i, 10);
-    }
+    sgamp_test_answers(&env);
+    sgamp_test_statuses(&env);
+    sgamp_test_incomplete(&env);
+    sgamp_test_fields(&env);
+    sgamp_test_field_lengths(&env);
+    sgamp_test_many_fields(&env);
+    sgamp_test_ingested(&env);
+    sgamp_test_users(&env);
 
-    sgamp_test_answers(&t);
-    sgamp_test_statuses(&t);
-    sgamp_test_incomplete(&t);
-    sgamp_test_fields(&t);
-    sgamp_test_field_lengths(&t);
-    sgamp_test_many_fields(&t);
-    sgamp_test_ingested(&t);
-    sgamp_test_users(&t);
-
-    sgamp_test_batch_stop(&t);
+    sgamp_test_env_done(&env);
 
     return tap_done();
 }
 
 
 static void
-sgamp_test_answers(sgamp_test_batcher_t *t)
+sgamp_test_answers(sgamp_test_env_t *env)
 {
     size_t                      n;
     unsigned                    bad;
@@ -203,7 +194,7 @@ sgamp_test_answers(sgamp_test_batcher_t *t)
         bad = 0;
 
         for (n = 1; n <= strlen(answer->body) + 1; n++) {
-            bad += sgamp_test_answer(t, answer, n);
+            bad += sgamp_test_judge(env, answer, n);
         }
 
         /* a line end in a name would be no part of the line of TAP */
@@ -215,34 +206,21 @@ sgamp_test_answers(sgamp_test_batcher_t *t)
 
 
 static int
-sgamp_test_answer(sgamp_test_batcher_t *t, const sgamp_test_answer_t *answer,
+sgamp_test_judge(sgamp_test_env_t *env, const sgamp_test_answer_t *answer,
     size_t portion)
 {
-    int                bad;
-    size_t             n, size;
-    uint32_t           i;
-    unsigned           mark;
-    const char        *p;
-    sgamp_str_t        reserve;
-    sgamp_part_t      *part;
-    sgamp_action_e     action;
-    sgamp_response_t   rs;
+    int             bad;
+    uint32_t        i;
+    unsigned        mark;
+    const u_char   *marks;
+    sgamp_action_e  action;
 
-    memset(&reserve, 0, sizeof(sgamp_str_t));
+    sgamp_test_answer(env, answer->body, strlen(answer->body), portion,
+                      portion);
 
-    part = sgamp_part_all(&t->heap.grow, t->b.closed);
-
-    sgamp_test_poison(&rs, sizeof(sgamp_response_t));
-    sgamp_response_init(&rs, part->n, &t->heap.grow, &reserve);
-
-    n = strlen(answer->body);
-
-    for (p = answer->body; n != 0; p += size, n -= size) {
-        size = (portion < n) ? portion : n;
-        sgamp_response_feed(&rs, (u_char *) p, size);
-    }
-
-    action = sgamp_response_action(&rs, answer->status, 1, t->b.closed, part);
+    action = sgamp_response_action(&env->answer, answer->status, 1,
+                                   env->batcher.closed, env->part);
+    marks = env->answer.answer.marks;
 
     bad = action != answer->action;
 
@@ -251,8 +229,8 @@ sgamp_test_answer(sgamp_test_batcher_t *t, const sgamp_test_answer_t *answer,
                  answer->action);
     }
 
-    for (i = 0; answer->marks[0] != '\0' && i < part->n; i++) {
-        mark = (rs.answer.marks != NULL) ? rs.answer.marks[i] : 0;
+    for (i = 0; answer->marks[0] != '\0' && i < env->part->n; i++) {
+        mark = (marks != NULL) ? marks[i] : 0;
 
         if (((mark & SGAMP_ANSWER_REJECTED) != 0)
                 != (answer->marks[i] == 'r' || answer->marks[i] == 'b')
@@ -265,19 +243,14 @@ sgamp_test_answer(sgamp_test_batcher_t *t, const sgamp_test_answer_t *answer,
         }
     }
 
-    sgamp_response_done(&rs);
-    sgamp_part_free(&t->heap.grow, part);
-
-    if (reserve.data != NULL) {
-        t->heap.grow.free(&t->heap, reserve.data);
-    }
+    sgamp_test_answer_done(env);
 
     return bad;
 }
 
 
 static void
-sgamp_test_statuses(sgamp_test_batcher_t *t)
+sgamp_test_statuses(sgamp_test_env_t *env)
 {
     unsigned             bad;
     sgamp_test_answer_t  answer;
@@ -310,7 +283,7 @@ sgamp_test_statuses(sgamp_test_batcher_t *t)
             }
         }
 
-        bad += sgamp_test_answer(t, &answer, 1);
+        bad += sgamp_test_judge(env, &answer, 1);
     }
 
     tap_is(bad, 0, "status lines alone");
@@ -318,36 +291,30 @@ sgamp_test_statuses(sgamp_test_batcher_t *t)
 
 
 static void
-sgamp_test_incomplete(sgamp_test_batcher_t *t)
+sgamp_test_incomplete(sgamp_test_env_t *env)
 {
-    sgamp_str_t       reserve;
-    sgamp_response_t  rs;
+    sgamp_batch_t     *batch;
+    sgamp_response_t  *rs;
 
-    static const char body[] = "{\"code\":200,\"events_ingested\":10}";
+    rs = &env->answer;
+    batch = env->batcher.closed;
 
-    memset(&reserve, 0, sizeof(sgamp_str_t));
+    sgamp_test_read_answer(env, "{\"code\":200,\"events_ingested\":10}");
 
-    sgamp_test_poison(&rs, sizeof(sgamp_response_t));
-    sgamp_response_init(&rs, SGAMP_TEST_EVENTS, &t->heap.grow, &reserve);
-    sgamp_response_feed(&rs, (u_char *) body, sizeof(body) - 1);
-
-    tap_is(sgamp_response_action(&rs, 200, 0, t->b.closed, NULL), SGAMP_RETRY,
+    tap_is(sgamp_response_action(rs, 200, 0, batch, NULL), SGAMP_RETRY,
            "200, and the connection was cut");
-    tap_is(sgamp_response_action(&rs, 200, 1, t->b.closed, NULL),
-           SGAMP_FORWARD, "200, and the connection was not");
+    tap_is(sgamp_response_action(rs, 200, 1, batch, NULL), SGAMP_FORWARD,
+           "200, and the connection was not");
 
-    sgamp_response_done(&rs);
-
-    t->heap.grow.free(&t->heap, reserve.data);
+    sgamp_test_answer_done(env);
 }
 
 
 static void
-sgamp_test_fields(sgamp_test_batcher_t *t)
+sgamp_test_fields(sgamp_test_env_t *env)
 {
-    size_t            i;
-    sgamp_str_t       field, reserve;
-    sgamp_response_t  rs;
+    size_t       i;
+    sgamp_str_t  field;
 
     static const char body[] =
         "{\"events_with_invalid_fields\":{\"time\":[0,1],\"ip\":[1,2]},"
@@ -360,35 +327,35 @@ sgamp_test_fields(sgamp_test_batcher_t *t)
         "events_with_missing_fields", "a", "", "", ""
     };
 
-    sgamp_test_read_answer(t, &rs, &reserve, body);
+    sgamp_test_read_answer(env, body);
 
     for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
-        field = sgamp_response_field(&rs, i);
+        field = sgamp_response_field(&env->answer, i);
 
         tap_bytes(field.data, field.len, fields[i], strlen(fields[i]),
                   "event %zu is rejected for \"%s\"", i, fields[i]);
     }
 
-    tap_ok(reserve.len <= 14004 + 9 * sizeof(body), "%zu bytes are reserved",
-           reserve.len);
+    tap_ok(env->reserve.len <= 14004 + 9 * sizeof(body),
+           "%zu bytes are reserved", env->reserve.len);
 
-    sgamp_test_release(t, &rs, &reserve);
+    sgamp_test_answer_done(env);
 
-    sgamp_test_read_answer(t, &rs, &reserve, "{}");
+    sgamp_test_read_answer(env, "{}");
 
-    tap_is(sgamp_response_field(&rs, 0).len, 0, "no event is rejected");
+    tap_is(sgamp_response_field(&env->answer, 0).len, 0,
+           "no event is rejected");
 
-    sgamp_test_release(t, &rs, &reserve);
+    sgamp_test_answer_done(env);
 }
 
 
 static void
-sgamp_test_field_lengths(sgamp_test_batcher_t *t)
+sgamp_test_field_lengths(sgamp_test_env_t *env)
 {
-    char              name[2 * SGAMP_RESPONSE_FIELD_LEN], body[512];
-    size_t            n, want;
-    sgamp_str_t       field, reserve;
-    sgamp_response_t  rs;
+    char         name[2 * SGAMP_RESPONSE_FIELD_LEN], body[512];
+    size_t       n, want;
+    sgamp_str_t  field;
 
     memset(name, 'x', sizeof(name));
 
@@ -398,26 +365,25 @@ sgamp_test_field_lengths(sgamp_test_batcher_t *t)
         snprintf(body, sizeof(body), "{\"events_with_a\":{\"%.*s\":[7]}}",
                  (int) n, name);
 
-        sgamp_test_read_answer(t, &rs, &reserve, body);
+        sgamp_test_read_answer(env, body);
 
-        field = sgamp_response_field(&rs, 7);
+        field = sgamp_response_field(&env->answer, 7);
         want = (n < 64) ? n : 64;
 
         tap_bytes(field.data, field.len, name, want, "a field of %zu bytes",
                   n);
 
-        sgamp_test_release(t, &rs, &reserve);
+        sgamp_test_answer_done(env);
     }
 }
 
 
 static void
-sgamp_test_many_fields(sgamp_test_batcher_t *t)
+sgamp_test_many_fields(sgamp_test_env_t *env)
 {
     char              name[16];
     size_t            i;
-    sgamp_str_t       field, reserve;
-    sgamp_response_t  rs;
+    sgamp_str_t       field;
     sgamp_test_buf_t  body;
 
     /* fields 14 to 19 share the last place; "events_with_a" has the first */
@@ -437,26 +403,24 @@ sgamp_test_many_fields(sgamp_test_batcher_t *t)
 
     sgamp_test_puts(&body, "}}");
 
-    sgamp_test_read_answer(t, &rs, &reserve, (char *) body.data);
+    sgamp_test_read_answer(env, (char *) body.data);
 
     for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
-        field = sgamp_response_field(&rs, i);
+        field = sgamp_response_field(&env->answer, i);
 
         tap_bytes(field.data, field.len, names[i], strlen(names[i]),
                   "event %zu is rejected for \"%s\"", i, names[i]);
     }
 
-    sgamp_test_release(t, &rs, &reserve);
+    sgamp_test_answer_done(env);
     sgamp_test_free(&body);
 }
 
 
 static void
-sgamp_test_ingested(sgamp_test_batcher_t *t)
+sgamp_test_ingested(sgamp_test_env_t *env)
 {
-    size_t            i;
-    sgamp_str_t       reserve;
-    sgamp_response_t  rs;
+    size_t  i;
 
     static const struct {
         const char  *body;
@@ -477,17 +441,18 @@ sgamp_test_ingested(sgamp_test_batcher_t *t)
     };
 
     for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
-        sgamp_test_read_answer(t, &rs, &reserve, bodies[i].body);
+        sgamp_test_read_answer(env, bodies[i].body);
 
-        tap_is(rs.ingested, bodies[i].n, "events of %s", bodies[i].body);
+        tap_is(env->answer.ingested, bodies[i].n, "events of %s",
+               bodies[i].body);
 
-        sgamp_test_release(t, &rs, &reserve);
+        sgamp_test_answer_done(env);
     }
 }
 
 
 static void
-sgamp_test_users(sgamp_test_batcher_t *t)
+sgamp_test_users(sgamp_test_env_t *env)
 {
     size_t    n;
     unsigned  bad;
@@ -497,24 +462,22 @@ sgamp_test_users(sgamp_test_batcher_t *t)
     bad = 0;
 
     for (n = 1; n < 70; n++) {
-        bad += sgamp_test_user(t, n) != 1 << 4;
+        bad += sgamp_test_user(env, n) != 1 << 4;
     }
 
     tap_is(bad, 0, "one throttled user among others");
 
-    tap_is(sgamp_test_user(t, 2000), 1 << 4, "one among 2000");
-    tap_is(sgamp_test_user(t, 2001), 0, "more than a request can have");
+    tap_is(sgamp_test_user(env, 2000), 1 << 4, "one among 2000");
+    tap_is(sgamp_test_user(env, 2001), 0, "more than a request can have");
 }
 
 
 static unsigned
-sgamp_test_user(sgamp_test_batcher_t *t, size_t n)
+sgamp_test_user(sgamp_test_env_t *env, size_t n)
 {
     char              id[32];
     unsigned          i, marked;
-    sgamp_str_t       reserve;
-    sgamp_part_t     *part;
-    sgamp_response_t  rs;
+    const u_char     *marks;
     sgamp_test_buf_t  body;
 
     memset(&body, 0, sizeof(sgamp_test_buf_t));
@@ -527,21 +490,18 @@ sgamp_test_user(sgamp_test_batcher_t *t, size_t n)
 
     sgamp_test_puts(&body, "\"u4\":1}}");
 
-    part = sgamp_part_all(&t->heap.grow, t->b.closed);
+    sgamp_test_read_answer(env, (char *) body.data);
+    (void) sgamp_response_action(&env->answer, 429, 1, env->batcher.closed,
+                                 env->part);
 
-    sgamp_test_read_answer(t, &rs, &reserve, (char *) body.data);
-    (void) sgamp_response_action(&rs, 429, 1, t->b.closed, part);
-
+    marks = env->answer.answer.marks;
     marked = 0;
 
-    for (i = 0; rs.answer.marks != NULL && i < part->n; i++) {
-        if (rs.answer.marks[i] == SGAMP_ANSWER_THROTTLED) {
-            marked |= 1u << i;
-        }
+    for (i = 0; marks != NULL && i < env->part->n; i++) {
+        marked |= (unsigned) (marks[i] == SGAMP_ANSWER_THROTTLED) << i;
     }
 
-    sgamp_test_release(t, &rs, &reserve);
-    sgamp_part_free(&t->heap.grow, part);
+    sgamp_test_answer_done(env);
     sgamp_test_free(&body);
 
     return marked;
@@ -549,25 +509,7 @@ sgamp_test_user(sgamp_test_batcher_t *t, size_t n)
 
 
 static void
-sgamp_test_read_answer(sgamp_test_batcher_t *t, sgamp_response_t *rs,
-    sgamp_str_t *reserve, const char *body)
+sgamp_test_read_answer(sgamp_test_env_t *env, const char *body)
 {
-    memset(reserve, 0, sizeof(sgamp_str_t));
-
-    sgamp_test_poison(rs, sizeof(sgamp_response_t));
-    sgamp_response_init(rs, SGAMP_TEST_EVENTS, &t->heap.grow, reserve);
-
-    for ( /* void */ ; *body != '\0'; body++) {
-        sgamp_response_feed(rs, (u_char *) body, 1);
-    }
-}
-
-
-static void
-sgamp_test_release(sgamp_test_batcher_t *t, sgamp_response_t *rs,
-    sgamp_str_t *reserve)
-{
-    sgamp_response_done(rs);
-
-    t->heap.grow.free(&t->heap, reserve->data);
+    sgamp_test_answer(env, body, strlen(body), 1, 1);
 }

@@ -4,7 +4,6 @@
  */
 
 
-#include "sgamp_response.h"
 #include "sgamp_test_batch.h"
 
 
@@ -20,12 +19,11 @@
 /* what an answer with a limit of its own leads to, however it is cut */
 
 typedef struct {
-    sgamp_test_batcher_t  t;
-    sgamp_test_buf_t      body;
-    sgamp_part_t         *part;
-    sgamp_str_t           reserve;
-    sgamp_action_e        action;
-    unsigned              marked; /* bits of the events */
+    sgamp_test_env_t  env;
+    sgamp_test_buf_t  body;
+    size_t            reserved; /* the most bytes */
+    sgamp_action_e    action;
+    unsigned          marked; /* bits of the events */
 } sgamp_test_answer_t;
 
 
@@ -44,29 +42,19 @@ static void sgamp_test_read_answer(sgamp_test_answer_t *a, unsigned status,
 int
 main(void)
 {
-    size_t               i;
     sgamp_test_answer_t  a;
 
     memset(&a, 0, sizeof(sgamp_test_answer_t));
 
-    sgamp_test_batch_start(&a.t, 65536, SGAMP_TEST_EVENTS);
-
-    for (i = 0; i < SGAMP_TEST_EVENTS; i++) {
-        (void) sgamp_test_batch_add(&a.t, i, 10);
-    }
-
-    a.part = sgamp_part_all(&a.t.heap.grow, a.t.b.closed);
+    sgamp_test_batch_sent(&a.env, SGAMP_TEST_EVENTS);
 
     sgamp_test_tokens(&a);
     sgamp_test_sizes(&a);
     sgamp_test_depths(&a);
     sgamp_test_brackets(&a);
 
-    sgamp_part_free(&a.t.heap.grow, a.part);
-    a.t.heap.grow.free(&a.t.heap, a.reserve.data);
-
     sgamp_test_free(&a.body);
-    sgamp_test_batch_stop(&a.t);
+    sgamp_test_env_done(&a.env);
 
     return tap_done();
 }
@@ -213,11 +201,11 @@ sgamp_test_brackets(sgamp_test_answer_t *a)
 
     sgamp_test_fill(a, "{\"code\":200,\"x\":", '[', SGAMP_TEST_ANSWER, "");
 
-    a->t.heap.peak = a->t.heap.bytes;
-    a->t.heap.peak -= a->reserve.len;
+    a->env.heap.peak = a->env.heap.bytes;
+    a->reserved = 0;
 
     tap_is(sgamp_test_cuts(a, 200, SGAMP_RETRY, 0), 0, "200, 1M of brackets");
-    tap_ok(a->t.heap.peak < SGAMP_TEST_PEAK + a->reserve.len,
+    tap_ok(a->env.heap.peak < SGAMP_TEST_PEAK + a->reserved,
            "which take no memory");
 }
 
@@ -294,28 +282,28 @@ static void
 sgamp_test_read_answer(sgamp_test_answer_t *a, unsigned status, size_t first,
     size_t portion)
 {
-    size_t            n, size;
-    u_char           *p;
-    uint32_t          i;
-    sgamp_response_t  rs;
+    u_char            *marks;
+    uint32_t           i;
+    sgamp_test_env_t  *env;
+    sgamp_response_t  *rs;
 
-    sgamp_test_poison(&rs, sizeof(sgamp_response_t));
-    sgamp_response_init(&rs, a->part->n, &a->t.heap.grow, &a->reserve);
+    env = &a->env;
+    rs = &env->answer;
 
-    p = a->body.data;
-    size = first;
+    sgamp_test_answer(env, (char *) a->body.data, a->body.len, first, portion);
 
-    for (n = a->body.len; n != 0; n -= size, p += size, size = portion) {
-        size = (size < n) ? size : n;
-        sgamp_response_feed(&rs, p, size);
-    }
-
-    a->action = sgamp_response_action(&rs, status, 1, a->t.b.closed, a->part);
+    a->action = sgamp_response_action(rs, status, 1, env->batcher.closed,
+                                      env->part);
     a->marked = 0;
+    marks = rs->answer.marks;
 
-    for (i = 0; rs.answer.marks != NULL && i < a->part->n; i++) {
-        a->marked |= (rs.answer.marks[i] != 0) << i;
+    for (i = 0; marks != NULL && i < env->part->n; i++) {
+        a->marked |= (marks[i] != 0) << i;
     }
 
-    sgamp_response_done(&rs);
+    if (env->reserve.len > a->reserved) {
+        a->reserved = env->reserve.len;
+    }
+
+    sgamp_test_answer_done(env);
 }

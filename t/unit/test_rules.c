@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "sgamp_member.h"
-#include "sgamp_test.h"
+#include "sgamp_test_env.h"
 #include "sgamp_text.h"
 
 

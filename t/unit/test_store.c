@@ -5,14 +5,13 @@
 
 
 #include "sgamp_store.h"
-#include "sgamp_test.h"
+#include "sgamp_test_env.h"
 
 
 typedef struct {
-    sgamp_store_t        held;
-    sgamp_test_buf_t    text;  /* all events, one after the other */
-    sgamp_test_heap_t   heap;
-    size_t              n;
+    sgamp_test_env_t  env;
+    sgamp_store_t      store;
+    size_t            n; /* events */
 } sgamp_test_kept_t;
 
 
@@ -20,6 +19,7 @@ static void sgamp_test_order(void);
 static void sgamp_test_sizes(void);
 static void sgamp_test_small(void);
 static void sgamp_test_no_memory(void);
+static void sgamp_test_start(sgamp_test_kept_t *t);
 static void sgamp_test_parse(sgamp_test_kept_t *t, const char *text,
     size_t n);
 static int sgamp_test_add(void *data, const sgamp_event_t *event);
@@ -42,9 +42,9 @@ main(void)
 static void
 sgamp_test_order(void)
 {
-    unsigned             i;
-    sgamp_test_kept_t    t;
-    sgamp_stored_t   event;
+    unsigned              i;
+    sgamp_stored_t        event;
+    sgamp_test_kept_t     t;
     sgamp_store_cursor_t  cursor;
 
     static const char text[] =
@@ -70,16 +70,14 @@ sgamp_test_order(void)
         SGAMP_KIND_OTHER, SGAMP_KIND_OTHER, SGAMP_KIND_OTHER
     };
 
-    sgamp_test_heap_init(&t.heap);
-    sgamp_test_poison(&t.held, sizeof(sgamp_store_t));
-    sgamp_store_init(&t.held, &t.heap.grow);
+    sgamp_test_start(&t);
     memset(&cursor, 0, sizeof(sgamp_store_cursor_t));
 
-    tap_is(sgamp_store_next(&t.held, &cursor, &event), 0, "none is held");
+    tap_is(sgamp_store_next(&t.store, &cursor, &event), 0, "none is held");
 
     sgamp_test_parse(&t, text, sizeof(text) - 1);
 
-    for (i = 0; sgamp_store_next(&t.held, &cursor, &event); i++) {
+    for (i = 0; sgamp_store_next(&t.store, &cursor, &event); i++) {
 
         if (i == 6) {
             break;
@@ -95,23 +93,23 @@ sgamp_test_order(void)
 
     tap_is(i, 6, "all of them");
 
-    sgamp_store_done(&t.held);
-    sgamp_store_done(&t.held);
-    sgamp_test_free(&t.text);
+    sgamp_store_done(&t.store);
+    sgamp_store_done(&t.store);
 
-    tap_is(t.heap.live, 0, "all is freed");
+    tap_is(t.env.heap.live, 0, "all is freed");
+
+    sgamp_test_env_done(&t.env);
 }
 
 
 static void
 sgamp_test_sizes(void)
 {
-    size_t               i, n, size, bad;
-    sgamp_event_t        event;
-    sgamp_test_buf_t     raw;
-    sgamp_test_heap_t    heap;
-    sgamp_store_t         held;
+    size_t                i, n, size, bad;
+    sgamp_event_t         event;
     sgamp_stored_t        got;
+    sgamp_test_buf_t      raw;
+    sgamp_test_kept_t     t;
     sgamp_store_cursor_t  cursor;
 
     static const size_t sizes[] = {
@@ -121,9 +119,7 @@ sgamp_test_sizes(void)
     memset(&raw, 0, sizeof(sgamp_test_buf_t));
     memset(&event, 0, sizeof(sgamp_event_t));
     memset(&cursor, 0, sizeof(sgamp_store_cursor_t));
-    sgamp_test_heap_init(&heap);
-    sgamp_test_poison(&held, sizeof(sgamp_store_t));
-    sgamp_store_init(&held, &heap.grow);
+    sgamp_test_start(&t);
 
     n = sizeof(sizes) / sizeof(sizes[0]);
 
@@ -135,12 +131,12 @@ sgamp_test_sizes(void)
         event.raw.data = raw.data;
         event.raw.len = sizes[i % n];
 
-        (void) sgamp_test_store(&held, &event, SGAMP_NOT_AN_OBJECT);
+        (void) sgamp_test_store(&t.store, &event, SGAMP_NOT_AN_OBJECT);
     }
 
     bad = 0;
 
-    for (i = 0; sgamp_store_next(&held, &cursor, &got); i++) {
+    for (i = 0; sgamp_store_next(&t.store, &cursor, &got); i++) {
         size = sizes[i % n];
         bad += got.raw.len != size || memcmp(got.raw.data, raw.data, size);
     }
@@ -148,10 +144,12 @@ sgamp_test_sizes(void)
     tap_is(i, 3 * n, "events of all sizes");
     tap_is(bad, 0, "are the same");
 
-    sgamp_store_done(&held);
+    sgamp_store_done(&t.store);
     sgamp_test_free(&raw);
 
-    tap_is(heap.live, 0, "all is freed");
+    tap_is(t.env.heap.live, 0, "all is freed");
+
+    sgamp_test_env_done(&t.env);
 }
 
 
@@ -173,17 +171,15 @@ sgamp_test_small(void)
 
     sgamp_test_puts(&text, "]");
 
-    sgamp_test_heap_init(&t.heap);
-    sgamp_test_poison(&t.held, sizeof(sgamp_store_t));
-    sgamp_store_init(&t.held, &t.heap.grow);
+    sgamp_test_start(&t);
     sgamp_test_parse(&t, (char *) text.data, text.len);
 
     tap_is(t.n, 500001, "all are held");
-    tap_ok(t.heap.bytes < 2 * text.len + 65536, "%zu bytes for %zu",
-           t.heap.bytes, text.len);
+    tap_ok(t.env.heap.bytes < 2 * text.len + 65536, "%zu bytes for %zu",
+           t.env.heap.bytes, text.len);
 
-    sgamp_store_done(&t.held);
-    sgamp_test_free(&t.text);
+    sgamp_store_done(&t.store);
+    sgamp_test_env_done(&t.env);
     sgamp_test_free(&text);
 }
 
@@ -200,13 +196,11 @@ sgamp_test_no_memory(void)
     event.raw.len = 2;
 
     for (n = 1; n < 4; n++) {
-        sgamp_test_heap_init(&t.heap);
-        t.heap.fail = n;
-        sgamp_test_poison(&t.held, sizeof(sgamp_store_t));
-        sgamp_store_init(&t.held, &t.heap.grow);
+        sgamp_test_start(&t);
+        t.env.heap.fail = n;
 
         for (i = 0; i < 1000000; i++) {
-            if (sgamp_test_store(&t.held, &event, SGAMP_NOT_AN_OBJECT)
+            if (sgamp_test_store(&t.store, &event, SGAMP_NOT_AN_OBJECT)
                 != SGAMP_OK)
             {
                 break;
@@ -215,43 +209,41 @@ sgamp_test_no_memory(void)
 
         tap_ok(i < 1000000, "allocation %u fails", n);
 
-        sgamp_store_done(&t.held);
+        sgamp_store_done(&t.store);
 
-        tap_is(t.heap.live, 0, "all is freed");
+        tap_is(t.env.heap.live, 0, "all is freed");
+
+        sgamp_test_env_done(&t.env);
     }
+}
+
+
+static void
+sgamp_test_start(sgamp_test_kept_t *t)
+{
+    sgamp_test_env_init(&t->env);
+
+    t->env.max_event = 1000;
+    t->env.handler = sgamp_test_add;
+    t->env.data = t;
+    t->n = 0;
+
+    sgamp_test_poison(&t->store, sizeof(sgamp_store_t));
+    sgamp_store_init(&t->store, &t->env.heap.grow);
 }
 
 
 static void
 sgamp_test_parse(sgamp_test_kept_t *t, const char *text, size_t n)
 {
-    sgamp_str_t     reserve;
-    sgamp_rules_t   rules;
-    sgamp_parser_t  parser;
-
-    t->n = 0;
-    memset(&t->text, 0, sizeof(sgamp_test_buf_t));
-    memset(&reserve, 0, sizeof(sgamp_str_t));
-
-    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
-    sgamp_rules_init(&rules);
-
-    sgamp_test_poison(&parser, sizeof(sgamp_parser_t));
-
-    if (sgamp_parser_init(&parser, &rules.names, 1000, sgamp_test_add, t,
-                          &t->heap.grow, &reserve)
-            != SGAMP_OK
-        || sgamp_parser_feed(&parser, (u_char *) text, n) != SGAMP_OK
-        || sgamp_parser_finish(&parser) != SGAMP_OK)
+    if (sgamp_test_parser(&t->env) != SGAMP_OK
+        || sgamp_test_feed(&t->env, (u_char *) text, n) != SGAMP_OK
+        || sgamp_parser_finish(&t->env.parser) != SGAMP_OK)
     {
         tap_bail("the parser fails");
     }
 
-    sgamp_parser_done(&parser);
-
-    if (reserve.data != NULL) {
-        t->heap.grow.free(t->heap.grow.data, reserve.data);
-    }
+    sgamp_test_stop(&t->env);
 }
 
 
@@ -262,7 +254,7 @@ sgamp_test_add(void *data, const sgamp_event_t *event)
 
     t->n++;
 
-    return sgamp_test_store(&t->held, event,
+    return sgamp_test_store(&t->store, event,
                             event->object ? SGAMP_NO_USER_ID
                                           : SGAMP_NOT_AN_OBJECT);
 }
