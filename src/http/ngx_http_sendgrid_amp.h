@@ -169,12 +169,6 @@ typedef struct {
 /* the directives of the flow of events */
 
 typedef struct {
-    ngx_str_t    event;  /* in lower case */
-    sgamp_str_t  type;   /* JSON */
-} ngx_http_sendgrid_amp_event_name_t;
-
-
-typedef struct {
     sgamp_str_t               name;
     sgamp_str_t               head;  /* JSON up to the value */
     ngx_http_complex_value_t  value;
@@ -182,7 +176,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_array_t  *event_names;  /* ..._event_name_t */
+    ngx_array_t  *event_names;  /* ngx_keyval_t, keys in lower case */
     ngx_array_t  *events;       /* ngx_str_t; NULL: all */
     ngx_array_t  *ignore;       /* ngx_str_t, and so on */
     ngx_array_t  *drop;

@@ -55,11 +55,10 @@ ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
 
-    ngx_str_t                           *value;
-    ngx_uint_t                           i;
-    sgamp_str_t                          none;
-    ngx_array_t                        **names;
-    ngx_http_sendgrid_amp_event_name_t  *en;
+    ngx_str_t      *value;
+    ngx_uint_t      i;
+    ngx_array_t   **names;
+    ngx_keyval_t   *kv;
 
     value = cf->args->elts;
     names = &alcf->set.event_names;
@@ -69,8 +68,7 @@ ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     if (*names == NGX_CONF_UNSET_PTR) {
-        *names = ngx_array_create(cf->pool, 4,
-                                  sizeof(ngx_http_sendgrid_amp_event_name_t));
+        *names = ngx_array_create(cf->pool, 4, sizeof(ngx_keyval_t));
         if (*names == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -78,12 +76,11 @@ ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
 
     ngx_strlow(value[1].data, value[1].data, value[1].len);
 
-    en = (*names)->elts;
+    kv = (*names)->elts;
 
     for (i = 0; i < (*names)->nelts; i++) {
-        if (en[i].event.len == value[1].len
-            && ngx_strncmp(en[i].event.data, value[1].data, value[1].len)
-               == 0)
+        if (kv[i].key.len == value[1].len
+            && ngx_strncmp(kv[i].key.data, value[1].data, value[1].len) == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "duplicate event \"%V\" in \"%V\" directive",
@@ -92,23 +89,15 @@ ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
         }
     }
 
-    en = ngx_array_push(*names);
-    if (en == NULL) {
+    kv = ngx_array_push(*names);
+    if (kv == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    en->event = value[1];
+    kv->key = value[1];
+    kv->value = value[2];
 
     ngx_http_sendgrid_amp_no_variable(cf, 2);
-
-    none.len = 0;
-    none.data = (u_char *) "";
-
-    if (ngx_http_sendgrid_amp_escape(cf->pool, &en->type, &none, &value[2], "")
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
 
     ngx_http_sendgrid_amp_known_event(cf, &value[1]);
 

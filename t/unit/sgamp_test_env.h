@@ -12,24 +12,21 @@
 #include "sgamp_test.h"
 
 
-#define SGAMP_TEST_MAX_NAMES  64
 #define SGAMP_TEST_MAX_TEXTS  256
 #define SGAMP_TEST_KEEP       3   /* pieces on the free list */
 #define SGAMP_TEST_HEAD       512 /* bytes before the events of a payload */
 
 
-/* what the rules point to */
+/* what the rules point to, and what belongs to them */
 
 typedef struct {
-    sgamp_name_t          names[SGAMP_MAX_KEYS + SGAMP_TEST_MAX_NAMES];
-    sgamp_rules_event_t   others[SGAMP_TEST_MAX_NAMES];
-    sgamp_str_t           properties[SGAMP_MAX_PROPERTIES];
-    sgamp_test_buf_t      texts[SGAMP_TEST_MAX_TEXTS];
-    sgamp_hash_t          hash;
-    sgamp_str_t           key;
-    unsigned              ntexts;
-    unsigned              only:1;
-    unsigned              done:1;
+    sgamp_test_heap_t  heap;
+    sgamp_str_t        properties[SGAMP_MAX_PROPERTIES];
+    sgamp_test_buf_t   texts[SGAMP_TEST_MAX_TEXTS];
+    sgamp_hash_t       hash;
+    sgamp_str_t        key;
+    unsigned           ntexts;
+    unsigned           done:1;
 } sgamp_test_set_t;
 
 

@@ -6,35 +6,43 @@
 
 #include <stdlib.h>
 
+#include "sgamp_json.h"
 #include "sgamp_test_env.h"
 
 
-static void sgamp_test_rules_only(sgamp_rules_t *rules);
-static sgamp_rules_event_t *sgamp_test_rules_event(sgamp_rules_t *rules,
-    const sgamp_str_t *name);
-static void sgamp_test_rules_text(sgamp_test_env_t *env, sgamp_str_t *json,
+static void sgamp_test_rules_property(sgamp_test_env_t *env,
     const sgamp_str_t *name, const sgamp_str_t *value);
 static void sgamp_test_rules_copy(sgamp_test_env_t *env, sgamp_str_t *copy,
     const sgamp_str_t *text);
 
 
+/* rules of a name, by their names in t/data/(*).gold */
+
+static const struct {
+    const char     *name;
+    sgamp_rules_e   rule;
+} sgamp_test_names[] = {
+    { "drop", SGAMP_RULES_DROP },
+    { "event_names", SGAMP_RULES_TYPE },
+    { "events", SGAMP_RULES_ONLY },
+    { "hash", SGAMP_RULES_HASH },
+    { "ignore", SGAMP_RULES_IGNORE },
+    { "keep", SGAMP_RULES_KEEP },
+    { "properties", SGAMP_RULES_PROPERTY },
+    { "users", SGAMP_RULES_USER },
+    { NULL, SGAMP_RULES_USER }
+};
+
+
 void
 sgamp_test_rules_init(sgamp_test_env_t *env)
 {
-    sgamp_test_set_t  *set;
-
-    set = &env->set;
+    sgamp_test_heap_init(&env->set.heap);
 
     sgamp_test_poison(&env->rules, sizeof(sgamp_rules_t));
-    sgamp_rules_init(&env->rules);
+    sgamp_rules_init(&env->rules, &env->set.heap.grow);
 
-    sgamp_test_poison(set->names, sizeof(set->names));
-    sgamp_names_reserve(&env->rules.names, set->names,
-                        SGAMP_MAX_KEYS + SGAMP_TEST_MAX_NAMES);
-
-    env->rules.others = set->others;
-
-    sgamp_test_set(&env->rules.prefix, "[Sendgrid] ");
+    sgamp_test_rules(env, "prefix", "[Sendgrid] ");
 }
 
 
@@ -67,25 +75,18 @@ void
 sgamp_test_rule(sgamp_test_env_t *env, const char *rule,
     const sgamp_str_t *name, const sgamp_str_t *value)
 {
-    int                rc;
-    sgamp_str_t        copy;
-    sgamp_names_t     *names;
-    sgamp_rules_t     *rules;
-    sgamp_test_set_t  *set;
+    int             rc;
+    unsigned        i;
+    sgamp_str_t     copy;
+    sgamp_rules_t  *rules;
 
-    set = &env->set;
     rules = &env->rules;
-    names = &rules->names;
+    rc = SGAMP_OK;
 
     sgamp_test_rules_copy(env, &copy, name);
 
-    rc = SGAMP_OK;
-
-    if (strcmp(rule, "users") == 0) {
-        rc = sgamp_rules_user(rules, &copy);
-
-    } else if (strcmp(rule, "prefix") == 0) {
-        rules->prefix = copy;
+    if (strcmp(rule, "prefix") == 0) {
+        rc = sgamp_rules_prefix(rules, &copy);
 
     } else if (strcmp(rule, "lowercase") == 0) {
         rules->lowercase = sgamp_same(&copy, (u_char *) "on", 2);
@@ -93,110 +94,46 @@ sgamp_test_rule(sgamp_test_env_t *env, const char *rule,
     } else if (strcmp(rule, "client_ip") == 0) {
         rc = sgamp_rules_client_ip(rules);
 
-    } else if (strcmp(rule, "drop") == 0) {
-        rc = sgamp_names_add(names, &copy, SGAMP_NAMES_DROP);
-
-    } else if (strcmp(rule, "keep") == 0) {
-        rc = sgamp_names_add(names, &copy, SGAMP_NAMES_KEEP);
-
-    } else if (strcmp(rule, "hash") == 0) {
-        rc = sgamp_names_add(names, &copy, SGAMP_NAMES_HASH);
-
     } else if (strcmp(rule, "hash_key") == 0) {
-        set->key = copy;
-
-    } else if (strcmp(rule, "events") == 0) {
-
-        if (!set->only) {
-            sgamp_test_rules_only(rules);
-            set->only = 1;
-        }
-
-        sgamp_test_rules_event(rules, &copy)->ignored = 0;
-
-    } else if (strcmp(rule, "ignore") == 0) {
-        sgamp_test_rules_event(rules, &copy)->ignored = 1;
-
-    } else if (strcmp(rule, "event_names") == 0) {
-        sgamp_test_rules_text(env, &sgamp_test_rules_event(rules, &copy)->type,
-                              NULL, value);
-
-    } else if (strcmp(rule, "properties") == 0) {
-        sgamp_test_rules_text(env, &set->properties[rules->nproperties], &copy,
-                              value);
-        rc = sgamp_rules_property(rules, &copy);
+        env->set.key = copy;
 
     } else {
-        tap_bail("unknown rule \"%s\"", rule);
+
+        for (i = 0; strcmp(rule, sgamp_test_names[i].name) != 0; i++) {
+            if (sgamp_test_names[i + 1].name == NULL) {
+                tap_bail("unknown rule \"%s\"", rule);
+            }
+        }
+
+        if (sgamp_test_names[i].rule == SGAMP_RULES_PROPERTY) {
+            sgamp_test_rules_property(env, &copy, value);
+        }
+
+        rc = sgamp_rules_add(rules, sgamp_test_names[i].rule, &copy, value);
     }
 
     if (rc != SGAMP_OK) {
-        tap_bail("too many names in \"%s\"", rule);
+        tap_bail("rule \"%s\": status %d", rule, rc);
     }
 }
 
 
 static void
-sgamp_test_rules_only(sgamp_rules_t *rules)
+sgamp_test_rules_property(sgamp_test_env_t *env, const sgamp_str_t *name,
+    const sgamp_str_t *value)
 {
-    unsigned  i;
-
-    for (i = 0; i < SGAMP_KINDS; i++) {
-        rules->kinds[i].ignored = 1;
-    }
-
-    for (i = 0; i < rules->nothers; i++) {
-        rules->others[i].ignored = 1;
-    }
-}
-
-
-static sgamp_rules_event_t *
-sgamp_test_rules_event(sgamp_rules_t *rules, const sgamp_str_t *name)
-{
-    unsigned      i;
-    sgamp_kind_e  kind;
-
-    kind = sgamp_kind_lookup(name->data, name->len);
-
-    if (kind != SGAMP_KIND_OTHER) {
-        return &rules->kinds[kind];
-    }
-
-    for (i = 0; i < rules->nothers; i++) {
-        if (sgamp_same(&rules->others[i].name, name->data, name->len)) {
-            return &rules->others[i];
-        }
-    }
-
-    rules->others[i].name = *name;
-    rules->others[i].ignored = rules->kinds[SGAMP_KIND_OTHER].ignored;
-    rules->nothers++;
-
-    return &rules->others[i];
-}
-
-
-static void
-sgamp_test_rules_text(sgamp_test_env_t *env, sgamp_str_t *json,
-    const sgamp_str_t *name, const sgamp_str_t *value)
-{
-    sgamp_str_t        text;
+    sgamp_str_t        text, *json;
     sgamp_test_sink_t  sink;
+
+    json = &env->set.properties[env->rules.nproperties];
 
     sgamp_test_sink_init(&sink, 7, 0);
 
-    if (name != NULL) {
-        sgamp_json_write(&sink.sink, (u_char *) "\"", 1);
-        sgamp_json_escape(&sink.sink, name->data, name->len);
-        sgamp_json_write(&sink.sink, (u_char *) "\":\"", 3);
-    }
-
+    sgamp_json_write(&sink.sink, (u_char *) "\"", 1);
+    sgamp_json_escape(&sink.sink, name->data, name->len);
+    sgamp_json_write(&sink.sink, (u_char *) "\":\"", 3);
     sgamp_json_escape(&sink.sink, value->data, value->len);
-
-    if (name != NULL) {
-        sgamp_json_write(&sink.sink, (u_char *) "\"", 1);
-    }
+    sgamp_json_write(&sink.sink, (u_char *) "\"", 1);
 
     sgamp_test_sink_flush(&sink);
 
@@ -238,10 +175,6 @@ sgamp_test_rules_end(sgamp_test_env_t *env)
         return;
     }
 
-    if (env->rules.nusers == 0) {
-        sgamp_test_rules(env, "users", "amp_user_id,email");
-    }
-
     if (env->rules.names.actions & SGAMP_NAMES_HASH) {
 
         if (sgamp_hash_init(&set->hash, set->key.data ? &set->key : NULL)
@@ -259,7 +192,9 @@ sgamp_test_rules_end(sgamp_test_env_t *env)
         }
     }
 
-    sgamp_rules_done(&env->rules);
+    if (sgamp_rules_end(&env->rules) != SGAMP_OK) {
+        tap_bail("no default users");
+    }
 
     set->done = 1;
 }
@@ -276,4 +211,9 @@ sgamp_test_rules_done(sgamp_test_env_t *env)
 
     free(env->set.hash.entries);
     sgamp_hash_done(&env->set.hash);
+    sgamp_rules_done(&env->rules);
+
+    if (env->set.heap.live != 0) {
+        tap_is(env->set.heap.live, 0, "allocations of rules");
+    }
 }

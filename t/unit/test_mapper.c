@@ -422,50 +422,57 @@ sgamp_test_insert_ids(void)
 static void
 sgamp_test_keys(void)
 {
-    char           text[64][64];
-    int            rc;
-    unsigned       i, bad, own;
-    sgamp_str_t    name;
-    sgamp_rules_t  rules;
+    int               rc;
+    char              text[64][64];
+    unsigned          i, bad, own;
+    sgamp_str_t       name;
+    sgamp_rules_t    *rules;
+    sgamp_test_env_t  env;
 
-    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
-    sgamp_rules_init(&rules);
+    sgamp_test_env_init(&env);
 
+    rules = &env.rules;
     bad = 0;
-    own = rules.names.nkeys;
+    own = rules->names.nkeys;
 
     for (i = 0; i < SGAMP_MAX_KEYS; i++) {
         snprintf(text[i], sizeof(text[i]), "key %*u", (int) i + 1, i);
         sgamp_test_set(&name, text[i]);
 
-        rc = sgamp_names_key(&rules.names, &name);
+        rc = sgamp_names_key(&rules->names, &name);
 
         bad += rc != ((i < SGAMP_MAX_KEYS - own) ? (int) (i + own) : -1);
-        bad += rc >= 0 && sgamp_names_key(&rules.names, &name) != rc;
+        bad += rc >= 0 && sgamp_names_key(&rules->names, &name) != rc;
     }
 
     tap_is(bad, 0, "%d keys, each of them once", SGAMP_MAX_KEYS);
 
     sgamp_test_set(&name, "email");
-    tap_is(sgamp_rules_user(&rules, &name), SGAMP_OK,
+    tap_is(sgamp_rules_add(rules, SGAMP_RULES_USER, &name, NULL), SGAMP_OK,
            "a known key is no further one");
 
     sgamp_test_set(&name, "other");
-    tap_is(sgamp_rules_user(&rules, &name), SGAMP_TOO_LARGE, "another is");
+    tap_is(sgamp_rules_add(rules, SGAMP_RULES_USER, &name, NULL),
+           SGAMP_TOO_LARGE, "another is");
 
-    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
-    sgamp_rules_init(&rules);
+    sgamp_test_env_done(&env);
+    sgamp_test_env_init(&env);
 
     for (i = 0; i < SGAMP_MAX_USER_KEYS; i++) {
         sgamp_test_set(&name, text[i]);
 
-        if (sgamp_rules_user(&rules, &name) != SGAMP_OK) {
+        if (sgamp_rules_add(rules, SGAMP_RULES_USER, &name, NULL)
+            != SGAMP_OK)
+        {
             break;
         }
     }
 
     tap_is(i, SGAMP_MAX_USER_KEYS, "keys for user_id");
-    tap_is(sgamp_rules_user(&rules, &name), SGAMP_TOO_LARGE, "too many");
+    tap_is(sgamp_rules_add(rules, SGAMP_RULES_USER, &name, NULL),
+           SGAMP_TOO_LARGE, "too many");
+
+    sgamp_test_env_done(&env);
 }
 
 

@@ -12,8 +12,23 @@
 
 
 #define SGAMP_TEST_TABLE  200
+#define SGAMP_TEST_MANY   40
 
 
+/* rules of events, and what they lead to */
+
+typedef struct {
+    const char  *lists[3]; /* of each rule, NULL: none */
+    const char  *want;     /* the events that are forwarded, and the names in
+                              the lists that change nothing */
+} sgamp_test_told_t;
+
+
+static void sgamp_test_events(void);
+static void sgamp_test_outcome(const sgamp_rules_t *rules,
+    const sgamp_test_told_t *told, sgamp_test_buf_t *buf);
+static void sgamp_test_uses(void);
+static void sgamp_test_no_memory(void);
 static void sgamp_test_names(void);
 static void sgamp_test_numbers(void);
 static void sgamp_test_decoded(void);
@@ -23,13 +38,41 @@ static void sgamp_test_members(void);
 static void sgamp_test_cut_members(void);
 static void sgamp_test_encode(void);
 static void sgamp_test_properties(void);
+static int sgamp_test_property(sgamp_rules_t *rules, const sgamp_str_t *name);
 static void sgamp_test_hashed(void);
 static void sgamp_test_parts(void);
+
+
+static const char *const sgamp_test_rule_names[] = {
+    "ignore", "events", "event_names"
+};
+
+static const sgamp_rules_e sgamp_test_rule_numbers[] = {
+    SGAMP_RULES_IGNORE, SGAMP_RULES_ONLY, SGAMP_RULES_TYPE
+};
+
+static const sgamp_test_told_t sgamp_test_told[] = {
+    { { NULL, NULL, NULL }, "open click machine_open x y" },
+    { { NULL, NULL, "open=O,x=X" }, "open click machine_open x y" },
+    { { NULL, "open", NULL }, "open" },
+    { { NULL, "x,open", "open=O,x=X" }, "open x" },
+    { { "open,x", NULL, NULL }, "click machine_open y" },
+    { { "open,x", NULL, "open=O,click=C,x=X" },
+      "click machine_open y event_names:open event_names:x" },
+    { { "open,x", "open,x,click", NULL }, "click events:open events:x" },
+    { { "click,y", "open", NULL }, "open ignore:click ignore:y" },
+    { { "x,y", "open,x", "x=X,open=O,y=Y,click=C" },
+      "open ignore:y events:x event_names:x event_names:y event_names:click" },
+    { { NULL, NULL, NULL }, NULL }
+};
 
 
 int
 main(void)
 {
+    sgamp_test_events();
+    sgamp_test_uses();
+    sgamp_test_no_memory();
     sgamp_test_names();
     sgamp_test_numbers();
     sgamp_test_decoded();
@@ -43,6 +86,241 @@ main(void)
     sgamp_test_parts();
 
     return tap_done();
+}
+
+
+static void
+sgamp_test_events(void)
+{
+    unsigned                  i, k, bad;
+    sgamp_test_buf_t          buf;
+    sgamp_test_env_t          env;
+    const sgamp_test_told_t  *told;
+
+    /* the order in which rules are told does not matter */
+
+    static const unsigned orders[][3] = {
+        { 0, 1, 2 },
+        { 0, 2, 1 },
+        { 1, 0, 2 },
+        { 1, 2, 0 },
+        { 2, 0, 1 },
+        { 2, 1, 0 }
+    };
+
+    memset(&buf, 0, sizeof(sgamp_test_buf_t));
+
+    for (told = sgamp_test_told; told->want != NULL; told++) {
+        bad = 0;
+
+        for (i = 0; i < 6; i++) {
+            sgamp_test_env_init(&env);
+
+            for (k = 0; k < 3; k++) {
+                sgamp_test_rules(&env, sgamp_test_rule_names[orders[i][k]],
+                                 told->lists[orders[i][k]]);
+            }
+
+            sgamp_test_rules_end(&env);
+            sgamp_test_outcome(&env.rules, told, &buf);
+
+            if (strcmp((char *) buf.data, told->want) != 0) {
+                tap_diag("order %u: %s", i, (char *) buf.data);
+                bad++;
+            }
+
+            sgamp_test_env_done(&env);
+        }
+
+        tap_is(bad, 0, "rules of events: %s", told->want);
+    }
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_outcome(const sgamp_rules_t *rules, const sgamp_test_told_t *told,
+    sgamp_test_buf_t *buf)
+{
+    size_t       n;
+    unsigned     i;
+    const char  *list;
+    sgamp_str_t  name;
+
+    static const char *events[] = {
+        "open", "click", "machine_open", "x", "y", NULL
+    };
+
+    buf->len = 0;
+
+    for (i = 0; events[i] != NULL; i++) {
+        sgamp_test_set(&name, events[i]);
+
+        if (!sgamp_rules_event(rules, sgamp_kind_lookup(name.data, name.len),
+                               &name)
+                 ->ignored)
+        {
+            sgamp_test_puts(buf, buf->len ? " " : "");
+            sgamp_test_puts(buf, events[i]);
+        }
+    }
+
+    for (i = 0; i < 3; i++) {
+
+        for (list = told->lists[i]; list != NULL; list = list[n] ? list + n + 1
+                                                                 : NULL)
+        {
+            n = strcspn(list, ",");
+
+            name.data = (u_char *) list;
+            name.len = strcspn(list, ",=");
+
+            if (sgamp_rules_use(rules, sgamp_test_rule_numbers[i], &name)
+                == SGAMP_RULES_UNUSED)
+            {
+                sgamp_test_puts(buf, " ");
+                sgamp_test_puts(buf, sgamp_test_rule_names[i]);
+                sgamp_test_puts(buf, ":");
+                sgamp_test_put(buf, name.data, name.len);
+            }
+        }
+    }
+}
+
+
+static void
+sgamp_test_uses(void)
+{
+    unsigned           i, k, bad;
+    sgamp_str_t        name;
+    sgamp_test_env_t   env;
+    sgamp_rules_use_e  use;
+
+    /* a key that is hashed, and its use with each of the rules below */
+
+    static const struct {
+        const char  *name;
+        const char  *uses; /* used, public, or "-" */
+    } hashed[] = {
+        { "event", "ppp" },
+        { "timestamp", "ppp" },
+        { "sg_event_id", "uuu" },
+        { "amp_user_id", "uuu" },
+        { "email", "uuu" },
+        { "x", "u-u" },
+        { "y", "uu-" }
+    };
+
+    static const char *rules[] = { "drop", "drop", "keep" };
+    static const char *lists[] = { NULL, "x,email,sg_event_id", "x" };
+
+    for (i = 0; i < 3; i++) {
+        sgamp_test_env_init(&env);
+        sgamp_test_rules(&env, rules[i], lists[i]);
+
+        for (k = 0; k < sizeof(hashed) / sizeof(hashed[0]); k++) {
+            sgamp_test_rules(&env, "hash", hashed[k].name);
+        }
+
+        sgamp_test_rules_end(&env);
+
+        bad = 0;
+
+        for (k = 0; k < sizeof(hashed) / sizeof(hashed[0]); k++) {
+            sgamp_test_set(&name, hashed[k].name);
+
+            use = sgamp_rules_use(&env.rules, SGAMP_RULES_HASH, &name);
+
+            if ("u-p"[use] != hashed[k].uses[i]) {
+                tap_diag("use of \"%s\": %d", hashed[k].name, use);
+                bad++;
+            }
+        }
+
+        tap_is(bad, 0, "what is hashed, and the rule \"%s\": %s", rules[i],
+               lists[i] ? lists[i] : "none");
+
+        sgamp_test_env_done(&env);
+    }
+}
+
+
+static void
+sgamp_test_no_memory(void)
+{
+    int                         rc;
+    char                        text[SGAMP_TEST_MANY][8];
+    size_t                      fail;
+    unsigned                    i, k, bad, done;
+    sgamp_str_t                 name;
+    sgamp_rules_t              *rules;
+    sgamp_test_env_t            env;
+    const sgamp_rules_event_t  *event;
+
+    /* many names need memory, and those before a failure stay good */
+
+    bad = 0;
+    done = 0;
+
+    for (i = 0; i < SGAMP_TEST_MANY; i++) {
+        (void) snprintf(text[i], sizeof(text[i]), "n%u", i);
+    }
+
+    for (fail = 1; !done; fail++) {
+        sgamp_test_env_init(&env);
+
+        rules = &env.rules;
+
+        env.set.heap.calls = 0;
+        env.set.heap.fail = fail;
+
+        rc = sgamp_rules_prefix(rules, &env.api_key);
+
+        for (i = 0; i < SGAMP_TEST_MANY && rc == SGAMP_OK; i++) {
+            sgamp_test_set(&name, text[i]);
+
+            rc = sgamp_rules_add(rules, SGAMP_RULES_TYPE, &name, &name);
+
+            if (rc == SGAMP_OK) {
+                rc = sgamp_rules_add(rules, SGAMP_RULES_HASH, &name, NULL);
+            }
+        }
+
+        /* a key that has an action already, and one that is new */
+
+        sgamp_test_set(&name, text[1]);
+
+        if (rc == SGAMP_OK) {
+            rc = sgamp_rules_add(rules, SGAMP_RULES_USER, &name, NULL);
+        }
+
+        if (rc == SGAMP_OK) {
+            rc = sgamp_rules_client_ip(rules);
+        }
+
+        done = env.set.heap.calls < fail;
+        bad += rc != (done ? SGAMP_OK : SGAMP_NOMEM);
+        bad += done && rules->nothers != SGAMP_TEST_MANY;
+
+        env.set.heap.fail = 0;
+
+        sgamp_test_rules_end(&env);
+
+        for (k = 0; k + 1 < i; k++) {
+            sgamp_test_set(&name, text[k]);
+
+            event = sgamp_rules_event(rules, SGAMP_KIND_OTHER, &name);
+
+            bad += !sgamp_same(&event->type, name.data, name.len);
+            bad += sgamp_names_actions(&rules->names, &name)
+                   != SGAMP_NAMES_HASH;
+        }
+
+        sgamp_test_env_done(&env);
+    }
+
+    tap_is(bad, 0, "rules: %zu allocations that fail", fail - 2);
 }
 
 
@@ -414,104 +692,122 @@ sgamp_test_encode(void)
 static void
 sgamp_test_properties(void)
 {
-    char           text[SGAMP_MAX_KEYS][16];
-    unsigned       i;
-    sgamp_str_t    name;
-    sgamp_rules_t  rules;
+    char              text[SGAMP_MAX_KEYS][16];
+    unsigned          i;
+    sgamp_str_t       name;
+    sgamp_rules_t    *rules;
+    sgamp_test_env_t  env;
 
     for (i = 0; i < SGAMP_MAX_KEYS; i++) {
         snprintf(text[i], sizeof(text[i]), "p%u", i);
     }
 
-    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
-    sgamp_rules_init(&rules);
+    sgamp_test_env_init(&env);
+
+    rules = &env.rules;
 
     for (i = 0; i < SGAMP_MAX_KEYS; i++) {
         sgamp_test_set(&name, text[i]);
 
-        if (sgamp_rules_property(&rules, &name) != SGAMP_OK) {
+        if (sgamp_test_property(rules, &name) != SGAMP_OK) {
             break;
         }
     }
 
     tap_is(i, SGAMP_MAX_PROPERTIES, "properties");
 
+    /* the first of all keys is a key as any other */
+
+    sgamp_test_env_done(&env);
+    sgamp_test_env_init(&env);
+    sgamp_test_set(&name, "event");
+
+    tap_is(sgamp_test_property(rules, &name), SGAMP_OK, "a property \"event\"");
+    tap_is(rules->properties[0], 1 << SGAMP_KEY_EVENT, "which events have");
+    tap_is(sgamp_rules_add(rules, SGAMP_RULES_USER, &name, NULL), SGAMP_OK,
+           "and a user_id of \"event\"");
+
     /* keys for user_id may have taken the room */
 
-    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
-    sgamp_rules_init(&rules);
+    sgamp_test_env_done(&env);
+    sgamp_test_env_init(&env);
 
     for (i = 0; i < SGAMP_MAX_USER_KEYS; i++) {
         sgamp_test_set(&name, text[i]);
-        (void) sgamp_rules_user(&rules, &name);
+        (void) sgamp_rules_add(rules, SGAMP_RULES_USER, &name, NULL);
     }
 
-    tap_is(sgamp_rules_client_ip(&rules), SGAMP_OK, "and the address");
+    tap_is(sgamp_rules_client_ip(rules), SGAMP_OK, "and the address");
 
     for (i = 0; i < SGAMP_MAX_KEYS; i++) {
         sgamp_test_set(&name, text[SGAMP_MAX_KEYS - 1 - i]);
 
-        if (sgamp_rules_property(&rules, &name) != SGAMP_OK) {
+        if (sgamp_test_property(rules, &name) != SGAMP_OK) {
             break;
         }
     }
 
     tap_is(i, SGAMP_MAX_KEYS - SGAMP_KEY_COMMON - SGAMP_MAX_USER_KEYS - 1,
            "properties besides");
-    tap_is(sgamp_rules_client_ip(&rules), SGAMP_OK, "which is there already");
+    tap_is(sgamp_rules_client_ip(rules), SGAMP_OK, "which is there already");
 
     /* properties may have taken the room before the address */
 
-    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
-    sgamp_rules_init(&rules);
+    sgamp_test_env_done(&env);
+    sgamp_test_env_init(&env);
 
     for (i = 0; i < SGAMP_MAX_USER_KEYS; i++) {
         sgamp_test_set(&name, text[i]);
-        (void) sgamp_rules_user(&rules, &name);
+        (void) sgamp_rules_add(rules, SGAMP_RULES_USER, &name, NULL);
     }
 
-    while (sgamp_rules_property(&rules, &name) == SGAMP_OK) {
+    while (sgamp_test_property(rules, &name) == SGAMP_OK) {
         sgamp_test_set(&name, text[i < SGAMP_MAX_KEYS ? i++ : 0]);
     }
 
-    tap_is(sgamp_rules_client_ip(&rules), SGAMP_TOO_LARGE,
+    tap_is(sgamp_rules_client_ip(rules), SGAMP_TOO_LARGE,
            "no room for the address");
-    tap_is(rules.client_ip, 0, "which is not sent then");
+    tap_is(rules->client_ip, 0, "which is not sent then");
+
+    sgamp_test_env_done(&env);
+}
+
+
+static int
+sgamp_test_property(sgamp_rules_t *rules, const sgamp_str_t *name)
+{
+    return sgamp_rules_add(rules, SGAMP_RULES_PROPERTY, name, NULL);
 }
 
 
 static void
 sgamp_test_hashed(void)
 {
-    sgamp_str_t     name;
-    sgamp_rules_t   rules;
-    sgamp_names_t  *names;
+    sgamp_rules_t    *rules;
+    sgamp_test_env_t  env;
 
-    sgamp_test_poison(&rules, sizeof(sgamp_rules_t));
-    sgamp_rules_init(&rules);
-    (void) sgamp_rules_client_ip(&rules);
+    sgamp_test_env_init(&env);
+    sgamp_test_rules(&env, "client_ip", "on");
 
-    names = &rules.names;
+    rules = &env.rules;
 
     /* a name that no key has: keys that are not used have none */
 
-    sgamp_test_set(&name, "");
-    (void) sgamp_names_add(names, &name, SGAMP_NAMES_HASH);
-    sgamp_rules_done(&rules);
-    tap_is(rules.hashed, 0, "no key is hashed");
-    tap_is(rules.client_ip, 1, "and the address is sent");
+    sgamp_test_rules(&env, "hash", "");
+    sgamp_rules_end(rules);
+    tap_is(rules->hashed, 0, "no key is hashed");
+    tap_is(rules->client_ip, 1, "and the address is sent");
 
-    sgamp_test_set(&name, "sg_event_id");
-    (void) sgamp_names_add(names, &name, SGAMP_NAMES_HASH);
-    sgamp_test_set(&name, "email");
-    (void) sgamp_names_add(names, &name, SGAMP_NAMES_DROP);
-    sgamp_rules_done(&rules);
-    tap_is(rules.hashed, 1 << SGAMP_KEY_EVENT_ID, "one key is hashed");
+    sgamp_test_rules(&env, "hash", "sg_event_id");
+    sgamp_test_rules(&env, "drop", "email");
+    sgamp_rules_end(rules);
+    tap_is(rules->hashed, 1 << SGAMP_KEY_EVENT_ID, "one key is hashed");
 
-    sgamp_test_set(&name, "ip");
-    (void) sgamp_names_add(names, &name, SGAMP_NAMES_HASH);
-    sgamp_rules_done(&rules);
-    tap_is(rules.client_ip, 0, "an address that is hashed is not sent");
+    sgamp_test_rules(&env, "hash", "ip");
+    sgamp_rules_end(rules);
+    tap_is(rules->client_ip, 0, "an address that is hashed is not sent");
+
+    sgamp_test_env_done(&env);
 }
 
 
