@@ -189,29 +189,37 @@ typedef struct {
 
 
 typedef struct {
+    ngx_http_complex_value_t            *api_key;
+    ngx_array_t                         *users;         /* ngx_str_t */
+    ngx_flag_t                           lowercase;
+    ngx_str_t                            event_prefix;
+    ngx_uint_t                           batch_events;
+    size_t                               batch_size;
+    ngx_http_sendgrid_amp_rules_conf_t   set;
+    sgamp_rules_t                       *rules;         /* made of the above */
+    sgamp_hash_t                        *hash;          /* in this worker */
+} ngx_http_sendgrid_amp_event_conf_t;
+
+
+/* the directives of all flows */
+
+typedef struct {
+    /* set by the directive of a flow, as sendgrid_amp */
     const struct ngx_http_sendgrid_amp_flow_s  *flow;  /* NULL: none */
     ngx_http_complex_value_t            *region;
-    ngx_http_complex_value_t            *api_key;
-    ngx_http_complex_value_t            *dry_run;
+    ngx_uint_t                           keyed;  /* a request may hold a key */
+
     ngx_uint_t                           auth;
     ngx_array_t                         *secrets;      /* ..._secret_t */
     ngx_array_t                         *public_keys;  /* EVP_PKEY *, or NULL */
     ngx_uint_t                           signature;
     time_t                               signature_window;
-    ngx_array_t                         *users;        /* ngx_str_t */
-    ngx_flag_t                           lowercase;
-    ngx_str_t                            event_prefix;
-    ngx_uint_t                           batch_events;
-    size_t                               batch_size;
     ngx_uint_t                           concurrency;
     size_t                               max_event_size;
     ngx_uint_t                           retries;
     ngx_msec_t                           retry_delay;
     ngx_msec_t                           timeout;
     ngx_http_sendgrid_amp_file_t        *dead_letter;
-    ngx_http_sendgrid_amp_rules_conf_t   set;
-    sgamp_rules_t                       *rules;        /* made of the above */
-    sgamp_hash_t                        *hash;         /* in this worker */
     ngx_array_t                         *keys;         /* NULL: not needed */
     ngx_uint_t                           status;       /* sgamp_format_e */
 
@@ -555,7 +563,31 @@ struct ngx_http_sendgrid_amp_ctx_s {
 };
 
 
+/* each file that hooks into nginx is a module of its own */
+
 extern ngx_module_t  ngx_http_sendgrid_amp_module;
+extern ngx_module_t  ngx_http_sendgrid_amp_dry_run_module;
+extern ngx_module_t  ngx_http_sendgrid_amp_event_module;
+
+
+/* conf */
+
+/*
+ * Makes the handler that of the location whose directive is read; logs if the
+ * location has another handler, as ngx_http_sendgrid_amp_merge_handler() does
+ * when all directives are known.
+ */
+char *ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf,
+    ngx_http_handler_pt handler);
+ngx_int_t ngx_http_sendgrid_amp_merge_handler(ngx_conf_t *cf,
+    ngx_http_handler_pt handler, ngx_str_t *name);
+
+/* adds the handler of a phase; nginx runs the last of most phases first */
+ngx_int_t ngx_http_sendgrid_amp_add_handler(ngx_conf_t *cf, ngx_uint_t phase,
+    ngx_http_handler_pt handler);
+
+/* warns of a parameter with a variable, where variables are not evaluated */
+void ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i);
 
 
 /* ctx */
@@ -683,9 +715,6 @@ void ngx_http_sendgrid_amp_call_filter_init(void);
 
 /* makes the dry run the transport of the webhook, if the directive says so */
 ngx_int_t ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* whether a value of "sendgrid_amp_dry_run" turns the dry run on */
-ngx_uint_t ngx_http_sendgrid_amp_dry_run_is_on(ngx_str_t *value);
 
 
 /* delivery */
@@ -849,7 +878,7 @@ ngx_int_t ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
 
 /* makes conf->rules of the directives */
 ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf);
+    ngx_http_sendgrid_amp_event_conf_t *conf);
 
 #define ngx_http_sendgrid_amp_count_names(names)                              \
     (((names) != NULL) ? (names)->nelts : 0)
@@ -859,45 +888,10 @@ ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
     (SGAMP_HASH_ENTRIES * sizeof(sgamp_hash_entry_t))
 
 
-/* event conf */
-
-/* warns of a parameter with a variable, where variables are not evaluated */
-void ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i);
-
-void ngx_http_sendgrid_amp_init_rules(ngx_http_sendgrid_amp_rules_conf_t *rcf);
-void ngx_http_sendgrid_amp_merge_rules(
-    ngx_http_sendgrid_amp_rules_conf_t *prev,
-    ngx_http_sendgrid_amp_rules_conf_t *rcf);
-
-char *ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_events(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_hash(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sendgrid_amp_property(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-
-
 /* key file */
 
 char *ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-
-
-/* conf */
-
-extern ngx_command_t  ngx_http_sendgrid_amp_commands[];
-
-void *ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf);
-char *ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child);
 
 
 /* webhook */

@@ -13,6 +13,11 @@
  */
 
 typedef struct {
+    ngx_http_complex_value_t  *value;  /* of the directive, or NULL */
+} ngx_http_sendgrid_amp_dry_run_conf_t;
+
+
+typedef struct {
     ngx_chain_t    *free;
     ngx_chain_t    *busy;
     unsigned        started:1;  /* the header is sent, or failed */
@@ -43,6 +48,10 @@ static ngx_uint_t ngx_http_sendgrid_amp_dry_run_busy(
     ngx_http_sendgrid_amp_job_t *job);
 static ngx_int_t ngx_http_sendgrid_amp_dry_run_reply(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_uint_t ngx_http_sendgrid_amp_dry_run_is_on(ngx_str_t *value);
+static void *ngx_http_sendgrid_amp_dry_run_create_conf(ngx_conf_t *cf);
+static char *ngx_http_sendgrid_amp_dry_run_merge_conf(ngx_conf_t *cf,
+    void *parent, void *child);
 
 
 static const ngx_http_sendgrid_amp_transport_ops_t
@@ -59,18 +68,55 @@ static const ngx_http_sendgrid_amp_transport_ops_t
 };
 
 
+static ngx_command_t  ngx_http_sendgrid_amp_dry_run_commands[] = {
+
+    { ngx_string("sendgrid_amp_dry_run"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_dry_run_conf_t, value),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_sendgrid_amp_dry_run_module_ctx = {
+    NULL,                                   /* preconfiguration */
+    NULL,                                   /* postconfiguration */
+    NULL, NULL,                             /* main configuration */
+    NULL, NULL,                             /* server configuration */
+    ngx_http_sendgrid_amp_dry_run_create_conf,
+    ngx_http_sendgrid_amp_dry_run_merge_conf
+};
+
+
+ngx_module_t  ngx_http_sendgrid_amp_dry_run_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sendgrid_amp_dry_run_module_ctx,
+    ngx_http_sendgrid_amp_dry_run_commands, /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL, NULL, NULL, NULL,                 /* init */
+    NULL, NULL, NULL,                       /* exit */
+    NGX_MODULE_V1_PADDING
+};
+
+
 ngx_int_t
 ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_str_t                         value;
-    ngx_http_sendgrid_amp_dry_run_t  *dry;
+    ngx_str_t                              value;
+    ngx_http_sendgrid_amp_dry_run_t       *dry;
+    ngx_http_sendgrid_amp_dry_run_conf_t  *conf;
 
-    if (ctx->conf->dry_run == NULL) {
+    conf = ngx_http_get_module_loc_conf(ctx->request,
+                                        ngx_http_sendgrid_amp_dry_run_module);
+
+    if (conf->value == NULL) {
         return NGX_OK;
     }
 
-    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->dry_run, &value) != NGX_OK)
-    {
+    if (ngx_http_sendgrid_amp_value(ctx, conf->value, &value) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -91,7 +137,7 @@ ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-ngx_uint_t
+static ngx_uint_t
 ngx_http_sendgrid_amp_dry_run_is_on(ngx_str_t *value)
 {
     return value->len != 0
@@ -392,4 +438,46 @@ ngx_http_sendgrid_amp_dry_run_reply(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     return ngx_http_send_special(r, NGX_HTTP_LAST);
+}
+
+
+static void *
+ngx_http_sendgrid_amp_dry_run_create_conf(ngx_conf_t *cf)
+{
+    /* zeroed: ngx_http_set_complex_value_slot() takes NULL for not set */
+
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_dry_run_conf_t));
+}
+
+
+static char *
+ngx_http_sendgrid_amp_dry_run_merge_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_sendgrid_amp_dry_run_conf_t  *prev = parent;
+    ngx_http_sendgrid_amp_dry_run_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf;
+
+    if (conf->value == NULL) {
+        conf->value = prev->value;
+    }
+
+    alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
+
+    if (alcf->flow != NULL
+        && conf->value != NULL
+        && conf->value->lengths == NULL
+        && ngx_http_sendgrid_amp_dry_run_is_on(&conf->value->value))
+    {
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"sendgrid_amp_dry_run\" is always on in "
+                           "location \"%V\": nothing of it is sent",
+                           &clcf->name);
+    }
+
+    return NGX_CONF_OK;
 }

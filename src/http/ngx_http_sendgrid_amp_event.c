@@ -28,14 +28,15 @@
 
 /* whether event_properties may be other than what SendGrid sent */
 
-#define ngx_http_sendgrid_amp_changes_events(conf)                            \
-    ((conf)->rules->names.actions != 0 || (conf)->rules->nproperties != 0)
+#define ngx_http_sendgrid_amp_changes_events(rules)                           \
+    ((rules)->names.actions != 0 || (rules)->nproperties != 0)
 
 
 typedef struct {
-    ngx_str_t       api_key;
-    sgamp_mapper_t  mapper;
-    ngx_uint_t      ignored[SGAMP_KINDS];
+    ngx_http_sendgrid_amp_event_conf_t  *conf;
+    ngx_str_t                            api_key;
+    sgamp_mapper_t                       mapper;
+    ngx_uint_t                           ignored[SGAMP_KINDS];
 } ngx_http_sendgrid_amp_event_ctx_t;
 
 
@@ -57,8 +58,7 @@ static const sgamp_names_t *ngx_http_sendgrid_amp_event_start(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_event_mask(
     ngx_http_sendgrid_amp_ctx_t *ctx, size_t *size);
-static void ngx_http_sendgrid_amp_remember_hashes(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_remember_hashes(sgamp_hash_t *hash);
 static ngx_int_t ngx_http_sendgrid_amp_properties(
     ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t **properties);
 static int ngx_http_sendgrid_amp_event_element(void *data,
@@ -153,6 +153,8 @@ ngx_http_sendgrid_amp_event_authorize(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    ec->conf = ngx_http_get_module_loc_conf(ctx->request,
+                                          ngx_http_sendgrid_amp_event_module);
     ctx->data = ec;
 
     if (ctx->conf->auth == NGX_HTTP_SENDGRID_AMP_AUTH_BASIC) {
@@ -165,9 +167,9 @@ ngx_http_sendgrid_amp_event_authorize(ngx_http_sendgrid_amp_ctx_t *ctx)
         ec->api_key = ctx->request->headers_in.user;
     }
 
-    if (ctx->conf->api_key != NULL) {
+    if (ec->conf->api_key != NULL) {
 
-        if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->api_key, &ec->api_key)
+        if (ngx_http_sendgrid_amp_value(ctx, ec->conf->api_key, &ec->api_key)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -234,7 +236,7 @@ ngx_http_sendgrid_amp_event_start(ngx_http_sendgrid_amp_ctx_t *ctx)
     static const sgamp_str_t  tail = sgamp_str(SGAMP_EVENTS_TAIL);
 
     ec = ctx->data;
-    size = ctx->conf->batch_size;
+    size = ec->conf->batch_size;
 
     if (!ctx->transport.ops->live
         && ngx_http_sendgrid_amp_event_mask(ctx, &size) != NGX_OK)
@@ -251,8 +253,8 @@ ngx_http_sendgrid_amp_event_start(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NULL;
     }
 
-    ec->mapper.rules = ctx->conf->rules;
-    ec->mapper.hash = ctx->conf->hash;
+    ec->mapper.rules = ec->conf->rules;
+    ec->mapper.hash = ec->conf->hash;
 
     if (ngx_http_sendgrid_amp_properties(ctx, &ec->mapper.properties)
         != NGX_OK)
@@ -263,11 +265,11 @@ ngx_http_sendgrid_amp_event_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     sgamp_batcher_init(ngx_http_sendgrid_amp_batcher(ctx),
                        &ctx->worker->pieces, sgamp_map, &ec->mapper, &head,
-                       &tail, size, (uint32_t) ctx->conf->batch_events);
+                       &tail, size, (uint32_t) ec->conf->batch_events);
 
-    ngx_http_sendgrid_amp_remember_hashes(ctx);
+    ngx_http_sendgrid_amp_remember_hashes(ec->conf->hash);
 
-    return &ctx->conf->rules->names;
+    return &ec->conf->rules->names;
 }
 
 
@@ -302,14 +304,11 @@ ngx_http_sendgrid_amp_event_mask(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 
 static void
-ngx_http_sendgrid_amp_remember_hashes(ngx_http_sendgrid_amp_ctx_t *ctx)
+ngx_http_sendgrid_amp_remember_hashes(sgamp_hash_t *hash)
 {
-    sgamp_hash_t  *hash;
 #if (NGX_HAVE_MAP_ANON)
-    void          *p;
+    void  *p;
 #endif
-
-    hash = ctx->conf->hash;
 
     if (hash == NULL || hash->entries != NULL) {
         return;
@@ -337,20 +336,22 @@ static ngx_int_t
 ngx_http_sendgrid_amp_properties(ngx_http_sendgrid_amp_ctx_t *ctx,
     const sgamp_str_t **properties)
 {
-    ngx_str_t                          text;
-    ngx_uint_t                         i, n;
-    sgamp_str_t                       *values;
-    ngx_http_request_t                *r;
-    ngx_http_sendgrid_amp_property_t  *p;
+    ngx_str_t                           text;
+    ngx_uint_t                          i, n;
+    sgamp_str_t                        *values;
+    ngx_http_request_t                 *r;
+    ngx_http_sendgrid_amp_property_t   *p;
+    ngx_http_sendgrid_amp_event_ctx_t  *ec;
 
-    n = ngx_http_sendgrid_amp_count_names(ctx->conf->set.properties);
+    ec = ctx->data;
+    n = ngx_http_sendgrid_amp_count_names(ec->conf->set.properties);
 
     if (n == 0) {
         return NGX_OK;
     }
 
     r = ctx->request;
-    p = ctx->conf->set.properties->elts;
+    p = ec->conf->set.properties->elts;
 
     values = ngx_palloc(r->pool, n * sizeof(sgamp_str_t));
     if (values == NULL) {
@@ -665,13 +666,15 @@ static ngx_http_sendgrid_amp_rejected_t *
 ngx_http_sendgrid_amp_event_rejected(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_t *part, uint32_t i)
 {
-    uint32_t                           n;
-    sgamp_str_t                        event, field;
-    sgamp_item_t                      *item;
-    sgamp_grow_t                      *grow;
-    ngx_http_sendgrid_amp_refused_t   *refused;
-    ngx_http_sendgrid_amp_rejected_t  *rejected;
+    uint32_t                            n;
+    sgamp_str_t                         event, field;
+    sgamp_item_t                       *item;
+    sgamp_grow_t                       *grow;
+    ngx_http_sendgrid_amp_refused_t    *refused;
+    ngx_http_sendgrid_amp_rejected_t   *rejected;
+    ngx_http_sendgrid_amp_event_ctx_t  *ec;
 
+    ec = job->ctx->data;
     n = part->index[i];
     grow = &job->ctx->worker->grow;
 
@@ -695,7 +698,7 @@ ngx_http_sendgrid_amp_event_rejected(ngx_http_sendgrid_amp_job_t *job,
     sgamp_mapped_parts(&event, item, &rejected->sent, &rejected->id,
                        &rejected->element);
 
-    if (!ngx_http_sendgrid_amp_changes_events(job->ctx->conf)) {
+    if (!ngx_http_sendgrid_amp_changes_events(ec->conf->rules)) {
         rejected->sent.len = 0;
     }
 

@@ -7,6 +7,9 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+#define NGX_HTTP_SENDGRID_AMP_MAX_EVENTS  2000
+#define NGX_HTTP_SENDGRID_AMP_MIN_BATCH   65536
+#define NGX_HTTP_SENDGRID_AMP_MAX_BATCH   (20 * 1024 * 1024)
 #define NGX_HTTP_SENDGRID_AMP_SURROGATES  0xd800  /* and 2047 code points */
 
 
@@ -16,6 +19,22 @@
     ((names) != NULL && (names) != NGX_CONF_UNSET_PTR)
 
 
+static char *ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_sendgrid_amp_events(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sendgrid_amp_hash(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sendgrid_amp_property(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_sendgrid_amp_create_names(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_array_t **names);
 static char *ngx_http_sendgrid_amp_add_name(ngx_conf_t *cf, ngx_array_t *names,
@@ -27,6 +46,20 @@ static void ngx_http_sendgrid_amp_known_event(ngx_conf_t *cf,
     ngx_str_t *name);
 static char *ngx_http_sendgrid_amp_hash_key(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_rules_conf_t *rcf, ngx_str_t *value);
+static char *ngx_http_sendgrid_amp_check_prefix(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_sendgrid_amp_check_events(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_sendgrid_amp_check_size(ngx_conf_t *cf, void *post,
+    void *data);
+static void *ngx_http_sendgrid_amp_event_create_conf(ngx_conf_t *cf);
+static char *ngx_http_sendgrid_amp_event_merge_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static void ngx_http_sendgrid_amp_merge_rules(
+    ngx_http_sendgrid_amp_rules_conf_t *prev,
+    ngx_http_sendgrid_amp_rules_conf_t *rcf);
+static ngx_int_t ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_event_conf_t *conf);
 
 
 /* keys of SendGrid's events: another letter case is another key */
@@ -49,11 +82,207 @@ static ngx_str_t  ngx_http_sendgrid_amp_sendgrid_keys[] = {
 };
 
 
-char *
+static ngx_conf_post_t  ngx_http_sendgrid_amp_event_prefix_post = {
+    ngx_http_sendgrid_amp_check_prefix
+};
+
+static ngx_conf_post_t  ngx_http_sendgrid_amp_batch_events_post = {
+    ngx_http_sendgrid_amp_check_events
+};
+
+static ngx_conf_post_t  ngx_http_sendgrid_amp_batch_size_post = {
+    ngx_http_sendgrid_amp_check_size
+};
+
+
+static ngx_command_t  ngx_http_sendgrid_amp_event_commands[] = {
+
+    { ngx_string("sendgrid_amp"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_api_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_api_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, api_key),
+      NULL },
+
+    { ngx_string("sendgrid_amp_user_id"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_users,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, users),
+      NULL },
+
+    { ngx_string("sendgrid_amp_lowercase"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, lowercase),
+      NULL },
+
+    { ngx_string("sendgrid_amp_event_prefix"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, event_prefix),
+      &ngx_http_sendgrid_amp_event_prefix_post },
+
+    { ngx_string("sendgrid_amp_event_name"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_sendgrid_amp_event_name,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_events"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_events,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, set.events),
+      (void *) "all" },
+
+    { ngx_string("sendgrid_amp_ignore"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_events,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, set.ignore),
+      NULL },
+
+    { ngx_string("sendgrid_amp_drop"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_names,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, set.drop),
+      NULL },
+
+    { ngx_string("sendgrid_amp_keep"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_names,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, set.keep),
+      (void *) "all" },
+
+    { ngx_string("sendgrid_amp_hash"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_hash,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_property"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_sendgrid_amp_property,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_client_ip"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, set.client_ip),
+      NULL },
+
+    { ngx_string("sendgrid_amp_batch_events"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, batch_events),
+      &ngx_http_sendgrid_amp_batch_events_post },
+
+    { ngx_string("sendgrid_amp_batch_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_event_conf_t, batch_size),
+      &ngx_http_sendgrid_amp_batch_size_post },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_sendgrid_amp_event_module_ctx = {
+    NULL,                                   /* preconfiguration */
+    NULL,                                   /* postconfiguration */
+    NULL, NULL,                             /* main configuration */
+    NULL, NULL,                             /* server configuration */
+    ngx_http_sendgrid_amp_event_create_conf,
+    ngx_http_sendgrid_amp_event_merge_conf
+};
+
+
+ngx_module_t  ngx_http_sendgrid_amp_event_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sendgrid_amp_event_module_ctx,/* module context */
+    ngx_http_sendgrid_amp_event_commands,   /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL, NULL, NULL, NULL,                 /* init */
+    NULL, NULL, NULL,                       /* exit */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static char *
+ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                         *value;
+    ngx_http_compile_complex_value_t   ccv;
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf;
+
+    alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
+
+    if (alcf->region != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    alcf->region = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (alcf->region == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[1];
+    ccv.complex_value = alcf->region;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* a value that may be a secret is not logged, here and below */
+
+    if (alcf->region->lengths == NULL
+        && ngx_strcmp(value[1].data, "us") != 0
+        && ngx_strcmp(value[1].data, "eu") != 0
+        && (value[1].len == 0 || value[1].data[0] != '/'))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid region in \"%V\" directive, it must be "
+                           "\"us\", \"eu\" or an internal location",
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    alcf->flow = &ngx_http_sendgrid_amp_events_flow;
+
+    return ngx_http_sendgrid_amp_set_handler(cf,
+                                             ngx_http_sendgrid_amp_handler);
+}
+
+
+static char *
 ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+    ngx_http_sendgrid_amp_event_conf_t  *ecf = conf;
 
     ngx_str_t      *value;
     ngx_uint_t      i;
@@ -61,7 +290,7 @@ ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_keyval_t   *kv;
 
     value = cf->args->elts;
-    names = &alcf->set.event_names;
+    names = &ecf->set.event_names;
 
     if (value[1].len == 0 || value[2].len == 0) {
         return "must not be empty";
@@ -105,7 +334,7 @@ ngx_http_sendgrid_amp_event_name(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-char *
+static char *
 ngx_http_sendgrid_amp_events(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
@@ -350,7 +579,7 @@ ngx_http_sendgrid_amp_has_escape(ngx_str_t *text)
 }
 
 
-char *
+static char *
 ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
@@ -358,9 +587,9 @@ ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                               *rv;
     ngx_uint_t                          i;
     ngx_array_t                       **names;
-    ngx_http_sendgrid_amp_loc_conf_t   *alcf;
+    ngx_http_sendgrid_amp_event_conf_t  *ecf;
 
-    alcf = conf;
+    ecf = conf;
     names = (ngx_array_t **) (p + cmd->offset);
 
     rv = ngx_http_sendgrid_amp_create_names(cf, cmd, names);
@@ -369,8 +598,8 @@ ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    if (ngx_http_sendgrid_amp_is_list(alcf->set.drop)
-        && ngx_http_sendgrid_amp_is_list(alcf->set.keep))
+    if (ngx_http_sendgrid_amp_is_list(ecf->set.drop)
+        && ngx_http_sendgrid_amp_is_list(ecf->set.keep))
     {
         return "is duplicate: \"sendgrid_amp_drop\" and \"sendgrid_amp_keep\" "
                "exclude each other";
@@ -392,17 +621,17 @@ ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-char *
+static char *
 ngx_http_sendgrid_amp_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+    ngx_http_sendgrid_amp_event_conf_t  *ecf = conf;
 
     char                                *rv;
     ngx_str_t                           *value;
     ngx_uint_t                           i;
     ngx_http_sendgrid_amp_rules_conf_t  *rcf;
 
-    rcf = &alcf->set;
+    rcf = &ecf->set;
 
     rv = ngx_http_sendgrid_amp_create_names(cf, cmd, &rcf->hash);
 
@@ -465,10 +694,10 @@ ngx_http_sendgrid_amp_hash_key(ngx_conf_t *cf,
 }
 
 
-char *
+static char *
 ngx_http_sendgrid_amp_property(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+    ngx_http_sendgrid_amp_event_conf_t  *ecf = conf;
 
     char                               *rv;
     ngx_str_t                          *value;
@@ -479,7 +708,7 @@ ngx_http_sendgrid_amp_property(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_sendgrid_amp_property_t   *p;
 
     value = cf->args->elts;
-    properties = &alcf->set.properties;
+    properties = &ecf->set.properties;
 
     rv = ngx_http_sendgrid_amp_check_name(cf, 1);
 
@@ -544,41 +773,7 @@ ngx_http_sendgrid_amp_property(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-void
-ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i)
-{
-    u_char     *p, *last, ch;
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    p = value[i].data;
-    last = p + value[i].len;
-
-    for ( ;; ) {
-        p = ngx_strlchr(p, last, '$');
-
-        if (p == NULL || ++p == last) {
-            return;
-        }
-
-        ch = (u_char) (*p | 0x20);
-
-        if (*p == '{' || *p == '_' || (ch >= 'a' && ch <= 'z')) {
-            break;
-        }
-    }
-
-    /* the parameter may be a secret */
-
-    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                       "parameter %ui of \"%V\" directive looks as if it had "
-                       "a variable, and is taken as it is",
-                       i, &value[0]);
-}
-
-
-char *
+static char *
 ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t  *value;
@@ -597,7 +792,7 @@ ngx_http_sendgrid_amp_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-char *
+static char *
 ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t   *value;
@@ -619,27 +814,129 @@ ngx_http_sendgrid_amp_users(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-void
-ngx_http_sendgrid_amp_init_rules(ngx_http_sendgrid_amp_rules_conf_t *rcf)
+static char *
+ngx_http_sendgrid_amp_check_prefix(ngx_conf_t *cf, void *post, void *data)
 {
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     rcf->hash_key = { 0, NULL };
-     */
+    ngx_http_sendgrid_amp_no_variable(cf, 1);
 
-    rcf->event_names = NGX_CONF_UNSET_PTR;
-    rcf->events = NGX_CONF_UNSET_PTR;
-    rcf->ignore = NGX_CONF_UNSET_PTR;
-    rcf->drop = NGX_CONF_UNSET_PTR;
-    rcf->keep = NGX_CONF_UNSET_PTR;
-    rcf->hash = NGX_CONF_UNSET_PTR;
-    rcf->properties = NGX_CONF_UNSET_PTR;
-    rcf->client_ip = NGX_CONF_UNSET;
+    return NGX_CONF_OK;
 }
 
 
-void
+static char *
+ngx_http_sendgrid_amp_check_events(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_uint_t  *n = data;
+
+    if (*n < 1 || *n > NGX_HTTP_SENDGRID_AMP_MAX_EVENTS) {
+        return "must be between 1 and 2000";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_size(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t  *size = data;
+
+    if (*size < NGX_HTTP_SENDGRID_AMP_MIN_BATCH
+        || *size > NGX_HTTP_SENDGRID_AMP_MAX_BATCH)
+    {
+        return "must be between 64k and 20m";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_sendgrid_amp_event_create_conf(ngx_conf_t *cf)
+{
+    ngx_http_sendgrid_amp_event_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_event_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->api_key = NULL;
+     *     conf->event_prefix = { 0, NULL };
+     *     conf->set.hash_key = { 0, NULL };
+     *     conf->rules = NULL;
+     *     conf->hash = NULL;
+     */
+
+    conf->users = NGX_CONF_UNSET_PTR;
+    conf->lowercase = NGX_CONF_UNSET;
+    conf->batch_events = NGX_CONF_UNSET_UINT;
+    conf->batch_size = NGX_CONF_UNSET_SIZE;
+
+    conf->set.event_names = NGX_CONF_UNSET_PTR;
+    conf->set.events = NGX_CONF_UNSET_PTR;
+    conf->set.ignore = NGX_CONF_UNSET_PTR;
+    conf->set.drop = NGX_CONF_UNSET_PTR;
+    conf->set.keep = NGX_CONF_UNSET_PTR;
+    conf->set.hash = NGX_CONF_UNSET_PTR;
+    conf->set.properties = NGX_CONF_UNSET_PTR;
+    conf->set.client_ip = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_event_merge_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_sendgrid_amp_event_conf_t  *prev = parent;
+    ngx_http_sendgrid_amp_event_conf_t  *conf = child;
+
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf;
+
+    if (conf->api_key == NULL) {
+        conf->api_key = prev->api_key;
+    }
+
+    ngx_conf_merge_ptr_value(conf->users, prev->users, NULL);
+    ngx_conf_merge_value(conf->lowercase, prev->lowercase, 0);
+    ngx_conf_merge_str_value(conf->event_prefix, prev->event_prefix,
+                             "[Sendgrid] ");
+    ngx_conf_merge_uint_value(conf->batch_events, prev->batch_events, 1000);
+    ngx_conf_merge_size_value(conf->batch_size, prev->batch_size,
+                              900 * 1024);
+
+    ngx_http_sendgrid_amp_merge_rules(&prev->set, &conf->set);
+
+    /* the main module has merged its own configuration before */
+
+    alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
+
+    if (alcf->flow != &ngx_http_sendgrid_amp_events_flow) {
+        return NGX_CONF_OK;
+    }
+
+    /* variables in the API key mean that the request may hold the key */
+
+    alcf->keyed = (alcf->auth == NGX_HTTP_SENDGRID_AMP_AUTH_OFF
+                   || (conf->api_key != NULL
+                       && conf->api_key->lengths != NULL));
+
+    if (ngx_http_sendgrid_amp_check_auth(cf, conf) != NGX_OK
+        || ngx_http_sendgrid_amp_create_rules(cf, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void
 ngx_http_sendgrid_amp_merge_rules(ngx_http_sendgrid_amp_rules_conf_t *prev,
     ngx_http_sendgrid_amp_rules_conf_t *rcf)
 {
@@ -655,4 +952,38 @@ ngx_http_sendgrid_amp_merge_rules(ngx_http_sendgrid_amp_rules_conf_t *prev,
     ngx_conf_merge_ptr_value(rcf->hash, prev->hash, NULL);
     ngx_conf_merge_ptr_value(rcf->properties, prev->properties, NULL);
     ngx_conf_merge_value(rcf->client_ip, prev->client_ip, 0);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_event_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf;
+
+    alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
+
+    if (alcf->auth != NGX_HTTP_SENDGRID_AMP_AUTH_OFF) {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->api_key == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_auth off\" requires "
+                           "\"sendgrid_amp_api_key\" in location \"%V\"",
+                           &clcf->name);
+        return NGX_ERROR;
+    }
+
+    if (alcf->keys == NULL) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "with \"sendgrid_amp_auth off\" and no public key "
+                           "anybody can post to location \"%V\"",
+                           &clcf->name);
+    }
+
+    return NGX_OK;
 }

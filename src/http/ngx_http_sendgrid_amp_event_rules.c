@@ -12,16 +12,16 @@
 static void *ngx_http_sendgrid_amp_rules_alloc(void *data, size_t size);
 static void ngx_http_sendgrid_amp_rules_free(void *data, void *p);
 static ngx_int_t ngx_http_sendgrid_amp_add_rules(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf);
+    ngx_http_sendgrid_amp_event_conf_t *conf);
 static int ngx_http_sendgrid_amp_add_names(sgamp_rules_t *rules,
     sgamp_rules_e rule, ngx_array_t *names);
 static ngx_int_t ngx_http_sendgrid_amp_add_hash(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf);
+    ngx_http_sendgrid_amp_event_conf_t *conf);
 static void ngx_http_sendgrid_amp_cleanup_hash(void *data);
 static ngx_int_t ngx_http_sendgrid_amp_add_properties(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf);
+    ngx_http_sendgrid_amp_event_conf_t *conf);
 static void ngx_http_sendgrid_amp_check_rules(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf);
+    ngx_http_sendgrid_amp_event_conf_t *conf);
 static void ngx_http_sendgrid_amp_check_names(ngx_conf_t *cf,
     sgamp_rules_t *rules, sgamp_rules_e rule, ngx_array_t *names);
 static void ngx_http_sendgrid_amp_warn(ngx_conf_t *cf, sgamp_rules_e rule,
@@ -56,7 +56,7 @@ static const struct {
 
 ngx_int_t
 ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
+    ngx_http_sendgrid_amp_event_conf_t *conf)
 {
     sgamp_grow_t  grow;
 
@@ -105,7 +105,7 @@ ngx_http_sendgrid_amp_rules_free(void *data, void *p)
 
 static ngx_int_t
 ngx_http_sendgrid_amp_add_rules(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
+    ngx_http_sendgrid_amp_event_conf_t *conf)
 {
     int                                  rc;
     ngx_uint_t                           i;
@@ -200,7 +200,7 @@ ngx_http_sendgrid_amp_add_names(sgamp_rules_t *rules, sgamp_rules_e rule,
 
 static ngx_int_t
 ngx_http_sendgrid_amp_add_hash(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
+    ngx_http_sendgrid_amp_event_conf_t *conf)
 {
     sgamp_str_t          key;
     sgamp_hash_t        *hash;
@@ -248,7 +248,7 @@ ngx_http_sendgrid_amp_cleanup_hash(void *data)
 
 static ngx_int_t
 ngx_http_sendgrid_amp_add_properties(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
+    ngx_http_sendgrid_amp_event_conf_t *conf)
 {
     int                                rc;
     ngx_uint_t                         i, n;
@@ -280,7 +280,7 @@ ngx_http_sendgrid_amp_add_properties(ngx_conf_t *cf,
 
 static void
 ngx_http_sendgrid_amp_check_rules(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
+    ngx_http_sendgrid_amp_event_conf_t *conf)
 {
     ngx_uint_t                           i;
     ngx_array_t                         *names;
@@ -306,16 +306,6 @@ ngx_http_sendgrid_amp_check_rules(ngx_conf_t *cf,
                            "\"sendgrid_amp_client_ip\" has no effect in "
                            "location \"%V\", where \"sendgrid_amp_hash\" has "
                            "\"ip\"",
-                           &clcf->name);
-    }
-
-    if (conf->dry_run != NULL
-        && conf->dry_run->lengths == NULL
-        && ngx_http_sendgrid_amp_dry_run_is_on(&conf->dry_run->value))
-    {
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "\"sendgrid_amp_dry_run\" is always on in "
-                           "location \"%V\": nothing of it is sent",
                            &clcf->name);
     }
 }

@@ -170,18 +170,13 @@ ngx_http_sendgrid_amp_look(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
 
-    if (r != r->main || conf->region == NULL) {
+    if (r != r->main || conf->flow == NULL) {
         return;
     }
 
-    /* variables in the API key mean that the request may hold the key */
-
-    ngx_http_sendgrid_amp_hide(r,
-                               (conf->auth == NGX_HTTP_SENDGRID_AMP_AUTH_OFF
-                                || (conf->api_key != NULL
-                                    && conf->api_key->lengths != NULL))
-                               ? ngx_http_sendgrid_amp_log_keyed
-                               : ngx_http_sendgrid_amp_log_webhook);
+    ngx_http_sendgrid_amp_hide(r, conf->keyed
+                                  ? ngx_http_sendgrid_amp_log_keyed
+                                  : ngx_http_sendgrid_amp_log_webhook);
 }
 
 

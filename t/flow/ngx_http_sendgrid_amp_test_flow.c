@@ -41,7 +41,7 @@ ngx_http_sendgrid_amp_test_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     sgamp_batcher_init(ngx_http_sendgrid_amp_batcher(ctx),
                        &ctx->worker->pieces, ngx_http_sendgrid_amp_test_write,
-                       NULL, &head, &tail, ctx->conf->batch_size, 100);
+                       NULL, &head, &tail, 65536, 100);
     return &names;
 }
 

@@ -1,0 +1,706 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp.h"
+
+#include "sgamp_format.h"
+
+
+#define NGX_HTTP_SENDGRID_AMP_MAX_SIZE         (20 * 1024 * 1024)
+#define NGX_HTTP_SENDGRID_AMP_MAX_CONCURRENCY  16
+#define NGX_HTTP_SENDGRID_AMP_MAX_RETRIES      100
+#define NGX_HTTP_SENDGRID_AMP_FREE_PIECES      128  /* kept by a worker */
+
+
+static char *ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf,
+    ngx_array_t *secrets, ngx_str_t *secret);
+static char *ngx_http_sendgrid_amp_signature(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sendgrid_amp_check_concurrency(ngx_conf_t *cf,
+    void *post, void *data);
+static char *ngx_http_sendgrid_amp_check_event_size(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_sendgrid_amp_check_retries(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_sendgrid_amp_check_msec(ngx_conf_t *cf, void *post,
+    void *data);
+static ngx_int_t ngx_http_sendgrid_amp_init(ngx_conf_t *cf);
+static void *ngx_http_sendgrid_amp_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_sendgrid_amp_alloc(void *data, size_t size);
+static void ngx_http_sendgrid_amp_free(void *data, void *p);
+static void ngx_http_sendgrid_amp_cleanup_worker(void *data);
+static void *ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static ngx_int_t ngx_http_sendgrid_amp_merge_keys(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+static ngx_int_t ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+static ngx_int_t ngx_http_sendgrid_amp_merge_status(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf);
+
+
+/* Amplitude documents it for everyone */
+
+static ngx_str_t  ngx_http_sendgrid_amp_public_secret =
+    ngx_string("CJdAK9fWEn4dH2UzKht37sAM");
+
+
+static ngx_conf_post_t  ngx_http_sendgrid_amp_concurrency_post = {
+    ngx_http_sendgrid_amp_check_concurrency
+};
+
+static ngx_conf_post_t  ngx_http_sendgrid_amp_event_size_post = {
+    ngx_http_sendgrid_amp_check_event_size
+};
+
+static ngx_conf_post_t  ngx_http_sendgrid_amp_retries_post = {
+    ngx_http_sendgrid_amp_check_retries
+};
+
+static ngx_conf_post_t  ngx_http_sendgrid_amp_msec_post = {
+    ngx_http_sendgrid_amp_check_msec
+};
+
+
+static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
+
+    { ngx_string("sendgrid_amp_auth"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_auth,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_secret,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_public_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_public_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_signature"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_signature,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_signature_window"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, signature_window),
+      NULL },
+
+    { ngx_string("sendgrid_amp_concurrency"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, concurrency),
+      &ngx_http_sendgrid_amp_concurrency_post },
+
+    { ngx_string("sendgrid_amp_max_event_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, max_event_size),
+      &ngx_http_sendgrid_amp_event_size_post },
+
+    { ngx_string("sendgrid_amp_retries"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, retries),
+      &ngx_http_sendgrid_amp_retries_post },
+
+    { ngx_string("sendgrid_amp_retry_delay"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, retry_delay),
+      &ngx_http_sendgrid_amp_msec_post },
+
+    { ngx_string("sendgrid_amp_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, timeout),
+      &ngx_http_sendgrid_amp_msec_post },
+
+    { ngx_string("sendgrid_amp_dead_letter"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_dead_letter,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_sendgrid_amp_module_ctx = {
+    ngx_http_sendgrid_amp_add_variables,    /* preconfiguration */
+    ngx_http_sendgrid_amp_init,             /* postconfiguration */
+
+    ngx_http_sendgrid_amp_create_main_conf, /* create main configuration */
+    NULL,                                   /* init main configuration */
+
+    NULL,                                   /* create server configuration */
+    NULL,                                   /* merge server configuration */
+
+    ngx_http_sendgrid_amp_create_loc_conf,  /* create location configuration */
+    ngx_http_sendgrid_amp_merge_loc_conf    /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_sendgrid_amp_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sendgrid_amp_module_ctx,      /* module context */
+    ngx_http_sendgrid_amp_commands,         /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL,                                   /* init master */
+    ngx_http_sendgrid_amp_init_dead_letters,/* init module */
+    NULL,                                   /* init process */
+    NULL,                                   /* init thread */
+    NULL,                                   /* exit thread */
+    NULL,                                   /* exit process */
+    NULL,                                   /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static char *
+ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value;
+
+    if (alcf->auth != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "basic") == 0) {
+        alcf->auth = NGX_HTTP_SENDGRID_AMP_AUTH_BASIC;
+
+    } else if (ngx_strcmp(value[1].data, "off") == 0) {
+        alcf->auth = NGX_HTTP_SENDGRID_AMP_AUTH_OFF;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value in \"%V\" directive, it must be "
+                           "\"basic\" or \"off\"",
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value;
+    ngx_uint_t  i;
+
+    if (alcf->secrets != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    alcf->secrets = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                     sizeof(ngx_http_sendgrid_amp_secret_t));
+    if (alcf->secrets == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (value[i].len == 0) {
+            return "must not be empty";
+        }
+
+        ngx_http_sendgrid_amp_no_variable(cf, i);
+
+        if (ngx_http_sendgrid_amp_add_secret(cf, alcf->secrets, &value[i])
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf, ngx_array_t *secrets,
+    ngx_str_t *secret)
+{
+    ngx_http_sendgrid_amp_secret_t  *s;
+
+    s = ngx_array_push(secrets);
+    if (s == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* the first use: workers inherit the SHA-256 that OpenSSL fetches here */
+
+    if (sgamp_sha256(s->digest, secret->data, secret->len) != SGAMP_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_secret\" needs SHA-256, which the "
+                           "OpenSSL library does not provide");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value;
+
+    if (alcf->signature != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "on") == 0) {
+        alcf->signature = NGX_HTTP_SENDGRID_AMP_SIGNATURE_ON;
+
+    } else if (ngx_strcmp(value[1].data, "report") == 0) {
+        alcf->signature = NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value in \"%V\" directive, it must be "
+                           "\"on\" or \"report\"",
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+
+    ngx_str_t  *value;
+
+    if (alcf->status != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    alcf->status = SGAMP_FORMATS;
+
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
+
+        alcf->status = sgamp_format_lookup(value[1].data, value[1].len);
+
+        if (alcf->status == SGAMP_FORMATS) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"%V\" directive, it "
+                               "must be \"html\", \"json\" or \"prometheus\"",
+                               &value[1], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return ngx_http_sendgrid_amp_set_handler(cf,
+                                        ngx_http_sendgrid_amp_status_handler);
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_concurrency(ngx_conf_t *cf, void *post,
+    void *data)
+{
+    ngx_uint_t  *n = data;
+
+    if (*n < 1 || *n > NGX_HTTP_SENDGRID_AMP_MAX_CONCURRENCY) {
+        return "must be between 1 and 16";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_event_size(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t  *size = data;
+
+    if (*size < 1 || *size > NGX_HTTP_SENDGRID_AMP_MAX_SIZE) {
+        return "must be between 1 and 20m";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_retries(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_uint_t  *n = data;
+
+    if (*n > NGX_HTTP_SENDGRID_AMP_MAX_RETRIES) {
+        return "must be between 0 and 100";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_check_msec(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t  *msec = data;
+
+    if (*msec == 0) {
+        return "must be greater than 0";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_init(ngx_conf_t *cf)
+{
+    ngx_http_sendgrid_amp_reply_filter_init();
+    ngx_http_sendgrid_amp_call_filter_init();
+
+    if (ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
+                                       ngx_http_sendgrid_amp_preaccess_handler)
+        != NGX_OK
+        || ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                      ngx_http_sendgrid_amp_precontent_handler)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sendgrid_amp_count_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sendgrid_amp_log_init(cf);
+}
+
+
+static void *
+ngx_http_sendgrid_amp_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_pool_cleanup_t                 *cln;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    cln = ngx_pool_cleanup_add(cf->pool,
+                               sizeof(ngx_http_sendgrid_amp_main_conf_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    amcf = cln->data;
+    ngx_memzero(amcf, sizeof(ngx_http_sendgrid_amp_main_conf_t));
+
+    amcf->grow.alloc = ngx_http_sendgrid_amp_alloc;
+    amcf->grow.free = ngx_http_sendgrid_amp_free;
+    amcf->grow.data = cf->cycle->log;
+
+    amcf->handler = ngx_http_sendgrid_amp_handler;
+
+    amcf->pieces.grow = &amcf->grow;
+    amcf->pieces.max = NGX_HTTP_SENDGRID_AMP_FREE_PIECES;
+
+    cln->handler = ngx_http_sendgrid_amp_cleanup_worker;
+
+    return amcf;
+}
+
+
+static void *
+ngx_http_sendgrid_amp_alloc(void *data, size_t size)
+{
+    return ngx_alloc(size, ngx_cycle->log);
+}
+
+
+static void
+ngx_http_sendgrid_amp_free(void *data, void *p)
+{
+    ngx_free(p);
+}
+
+
+static void
+ngx_http_sendgrid_amp_cleanup_worker(void *data)
+{
+    ngx_http_sendgrid_amp_main_conf_t  *amcf = data;
+
+    sgamp_pieces_done(&amcf->pieces);
+
+    if (amcf->reserve.data != NULL) {
+        ngx_free(amcf->reserve.data);
+        amcf->reserve.data = NULL;
+        amcf->reserve.len = 0;
+    }
+}
+
+
+static void *
+ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->flow = NULL;
+     *     conf->region = NULL;
+     *     conf->keys = NULL;
+     */
+
+    conf->auth = NGX_CONF_UNSET_UINT;
+    conf->secrets = NGX_CONF_UNSET_PTR;
+    conf->public_keys = NGX_CONF_UNSET_PTR;
+    conf->signature = NGX_CONF_UNSET_UINT;
+    conf->signature_window = NGX_CONF_UNSET;
+    conf->concurrency = NGX_CONF_UNSET_UINT;
+    conf->max_event_size = NGX_CONF_UNSET_SIZE;
+    conf->retries = NGX_CONF_UNSET_UINT;
+    conf->retry_delay = NGX_CONF_UNSET_MSEC;
+    conf->timeout = NGX_CONF_UNSET_MSEC;
+    conf->dead_letter = NGX_CONF_UNSET_PTR;
+    conf->status = NGX_CONF_UNSET_UINT;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_sendgrid_amp_loc_conf_t  *prev = parent;
+    ngx_http_sendgrid_amp_loc_conf_t  *conf = child;
+
+    ngx_str_t                           name;
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* a block of "if" or "limit_except" is a part of its location */
+
+    conf->internal = clcf->noname ? prev->internal
+                                  : clcf->internal || clcf->named;
+
+    ngx_conf_merge_uint_value(conf->auth, prev->auth,
+                              NGX_HTTP_SENDGRID_AMP_AUTH_BASIC);
+    ngx_conf_merge_ptr_value(conf->secrets, prev->secrets, NULL);
+    ngx_conf_merge_sec_value(conf->signature_window, prev->signature_window,
+                             0);
+    ngx_conf_merge_uint_value(conf->concurrency, prev->concurrency, 2);
+    ngx_conf_merge_size_value(conf->max_event_size, prev->max_event_size,
+                              256 * 1024);
+    ngx_conf_merge_uint_value(conf->retries, prev->retries, 2);
+    ngx_conf_merge_msec_value(conf->retry_delay, prev->retry_delay, 500);
+    ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 25000);
+    ngx_conf_merge_ptr_value(conf->dead_letter, prev->dead_letter, NULL);
+
+    /* the blocks of "if" and "limit_except" are parts of their location */
+
+    if (clcf->noname && conf->flow == NULL) {
+        conf->region = prev->region;
+        conf->flow = prev->flow;
+    }
+
+    if (ngx_http_sendgrid_amp_merge_keys(cf, prev, conf) != NGX_OK
+        || ngx_http_sendgrid_amp_merge_status(cf, prev, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->flow == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+    amcf->used = 1;
+
+    if (ngx_http_sendgrid_amp_add_log(cf, clcf->error_log) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    name.data = (u_char *) conf->flow->name;
+    name.len = ngx_strlen(name.data);
+
+    if (ngx_http_sendgrid_amp_merge_handler(cf, ngx_http_sendgrid_amp_handler,
+                                            &name)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->secrets == NULL
+        && ngx_http_sendgrid_amp_default_secrets(cf, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_merge_keys(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_uint_t  signature;
+
+    /* what was set stays known, so that "off" is no missing key */
+
+    signature = conf->signature;
+
+    if (conf->signature == NGX_CONF_UNSET_UINT) {
+        conf->signature = prev->signature;
+    }
+
+    if (conf->public_keys == NGX_CONF_UNSET_PTR) {
+        conf->public_keys = prev->public_keys;
+    }
+
+    if (conf->public_keys != NGX_CONF_UNSET_PTR) {
+        conf->keys = conf->public_keys;
+    }
+
+    if (conf->flow != NULL
+        && conf->keys == NULL
+        && (signature != NGX_CONF_UNSET_UINT
+            || (conf->signature != NGX_CONF_UNSET_UINT
+                && conf->public_keys == NGX_CONF_UNSET_PTR)))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_signature\" requires "
+                           "\"sendgrid_amp_public_key\"");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    conf->secrets = ngx_array_create(cf->pool, 1,
+                                     sizeof(ngx_http_sendgrid_amp_secret_t));
+    if (conf->secrets == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sendgrid_amp_add_secret(cf, conf->secrets,
+                                         &ngx_http_sendgrid_amp_public_secret);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_merge_status(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_loc_conf_t *prev,
+    ngx_http_sendgrid_amp_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    static ngx_str_t  name = ngx_string("sendgrid_amp_status");
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* the blocks of "if" and "limit_except" are parts of their location */
+
+    if (clcf->noname && conf->status == NGX_CONF_UNSET_UINT) {
+        conf->status = prev->status;
+    }
+
+    if (conf->status == NGX_CONF_UNSET_UINT) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_sendgrid_amp_merge_handler(cf,
+                                          ngx_http_sendgrid_amp_status_handler,
+                                          &name)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+
+    if (amcf->zone == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_status\" in location \"%V\" "
+                           "requires \"sendgrid_amp_zone\"",
+                           &clcf->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
