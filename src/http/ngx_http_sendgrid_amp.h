@@ -50,6 +50,7 @@ typedef struct ngx_http_sendgrid_amp_ctx_s  ngx_http_sendgrid_amp_ctx_t;
 typedef struct ngx_http_sendgrid_amp_job_s  ngx_http_sendgrid_amp_job_t;
 typedef struct ngx_http_sendgrid_amp_call_s  ngx_http_sendgrid_amp_call_t;
 typedef struct ngx_http_sendgrid_amp_pool_s  ngx_http_sendgrid_amp_pool_t;
+typedef struct ngx_http_sendgrid_amp_shared_s  ngx_http_sendgrid_amp_shared_t;
 typedef struct ngx_http_sendgrid_amp_lines_s  ngx_http_sendgrid_amp_lines_t;
 typedef struct ngx_http_sendgrid_amp_rejected_s
     ngx_http_sendgrid_amp_rejected_t;
@@ -117,27 +118,14 @@ typedef struct {
 } ngx_http_sendgrid_amp_evidence_t;
 
 
-/* webhooks in flight in the process that has this entry */
+/* of metrics.c, and what others count in */
 
 typedef struct {
-    ngx_pid_t   pid;
-    ngx_uint_t  n;
-} ngx_http_sendgrid_amp_flight_t;
-
-
-/*
- * What all workers count, in shared memory.  Each process has an entry for its
- * webhooks in flight, by its number in nginx's table of processes, and writes
- * to no other entry.
- */
-
-typedef struct {
-    uint64_t                        magic;
-    size_t                          size;    /* of this struct */
-    time_t                          since;
-    ngx_atomic_t                    values[SGAMP_METRICS];
-    ngx_http_sendgrid_amp_flight_t  flights[NGX_MAX_PROCESSES];
-} ngx_http_sendgrid_amp_shared_t;
+    ngx_atomic_t                    *counters;   /* NULL: there is no zone */
+    ngx_http_sendgrid_amp_shared_t  *shared;     /* of the zone */
+    ngx_shm_zone_t                  *zone;
+    ngx_cycle_t                     *old_cycle;  /* while the zone is made */
+} ngx_http_sendgrid_amp_metrics_conf_t;
 
 
 /* of a worker: the configuration is its own copy after the fork */
@@ -146,18 +134,10 @@ typedef struct {
     sgamp_grow_t                      grow;
     sgamp_pieces_t                    pieces;
     sgamp_str_t                       reserve;
-    ngx_uint_t                        used;      /* by a location */
     ngx_http_handler_pt               handler;   /* of webhooks */
-    ngx_http_log_handler_pt           log_handler;     /* nginx's own */
-    ngx_http_handler_pt               rewrite_handler; /* nginx's, or NULL */
-    ngx_uint_t                        remote_user;     /* variable's index */
-    ngx_array_t                      *logs;      /* of webhooks: ngx_log_t * */
     ngx_array_t                      *dead_letters;  /* ..._file_t * */
     ngx_http_sendgrid_amp_lines_t    *lines;     /* to be written, or NULL */
     ngx_http_sendgrid_amp_evidence_t  evidence;  /* the newest of all */
-    ngx_shm_zone_t                   *zone;
-    ngx_cycle_t                      *old_cycle; /* while the zone is made */
-    ngx_http_sendgrid_amp_shared_t   *shared;    /* of the zone, or NULL */
 } ngx_http_sendgrid_amp_main_conf_t;
 
 
@@ -221,7 +201,6 @@ typedef struct {
     ngx_msec_t                           timeout;
     ngx_http_sendgrid_amp_file_t        *dead_letter;
     ngx_array_t                         *keys;         /* NULL: not needed */
-    ngx_uint_t                           status;       /* sgamp_format_e */
 
     ngx_uint_t                           internal;     /* this location */
     ngx_http_sendgrid_amp_evidence_t     evidence;     /* in this worker */
@@ -466,7 +445,6 @@ typedef struct {
     uint64_t       bytes;      /* of the body */
     uint64_t       at;         /* byte of the fault */
     ngx_atomic_t  *shared;     /* counters, NULL: not counted */
-    ngx_uint_t     flying;     /* counted as in flight */
 } ngx_http_sendgrid_amp_counts_t;
 
 
@@ -568,6 +546,8 @@ struct ngx_http_sendgrid_amp_ctx_s {
 extern ngx_module_t  ngx_http_sendgrid_amp_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_dry_run_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_event_module;
+extern ngx_module_t  ngx_http_sendgrid_amp_log_module;
+extern ngx_module_t  ngx_http_sendgrid_amp_metrics_module;
 
 
 /* conf */
@@ -693,11 +673,9 @@ ngx_int_t ngx_http_sendgrid_amp_access_update(ngx_http_sendgrid_amp_ctx_t *ctx,
 ngx_int_t ngx_http_sendgrid_amp_access_verify(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* the state of the signature, and the name of a state */
-ngx_http_sendgrid_amp_signature_e ngx_http_sendgrid_amp_access_signature(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
+/* the name of the state of the signature */
 ngx_str_t *ngx_http_sendgrid_amp_signature_name(
-    ngx_http_sendgrid_amp_signature_e signature);
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
 /* call */
@@ -796,30 +774,19 @@ ngx_int_t ngx_http_sendgrid_amp_init_dead_letters(ngx_cycle_t *cycle);
 
 /* metrics */
 
-/* begins and ends to count a webhook as in flight */
+/* counts a webhook as in flight until its request ends */
 void ngx_http_sendgrid_amp_enter(ngx_http_sendgrid_amp_ctx_t *ctx);
-void ngx_http_sendgrid_amp_leave(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* adds to a counter of sgamp_metrics.h */
 void ngx_http_sendgrid_amp_count(ngx_http_sendgrid_amp_ctx_t *ctx,
     unsigned metric, uint64_t n);
 
-/* adds the time since start, ngx_current_msec, to a histogram */
-void ngx_http_sendgrid_amp_count_time(ngx_http_sendgrid_amp_ctx_t *ctx,
-    unsigned histogram, ngx_msec_t start);
+#define ngx_http_sendgrid_amp_add(counters, metric, n)                        \
+    (void) ngx_atomic_fetch_add(&(counters)[metric], (ngx_atomic_int_t) (n))
 
-/* all figures of now; there has to be a zone */
-void ngx_http_sendgrid_amp_snapshot(ngx_http_sendgrid_amp_main_conf_t *amcf,
-    sgamp_metrics_t *m);
-
-ngx_int_t ngx_http_sendgrid_amp_count_init(ngx_conf_t *cf);
-char *ngx_http_sendgrid_amp_zone(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-
-
-/* status */
-
-ngx_int_t ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r);
+/* adds a time to a histogram; counters are NULL if nothing is counted */
+void ngx_http_sendgrid_amp_count_time(ngx_atomic_t *counters,
+    unsigned histogram, ngx_msec_int_t ms);
 
 
 /* reply */
@@ -843,21 +810,8 @@ void ngx_http_sendgrid_amp_reply_filter_init(void);
 
 /* log */
 
-/*
- * Keeps the user name of the credentials out of $remote_user, and request
- * lines that may hold a key out of the error log, from the moment on when the
- * location is known.
- */
-ngx_int_t ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf);
-
-/* remembers the error log of a location of webhooks */
-ngx_int_t ngx_http_sendgrid_amp_add_log(ngx_conf_t *cf, ngx_log_t *log);
-
 /* takes the value from $remote_user, or gives the value back */
 void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide);
-
-/* whether a main request is a webhook, or was before a redirect */
-ngx_uint_t ngx_http_sendgrid_amp_seen(ngx_http_request_t *r);
 
 
 /* variables */

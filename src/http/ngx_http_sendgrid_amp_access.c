@@ -292,6 +292,13 @@ ngx_http_sendgrid_amp_signature_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
         ctx->hold |= NGX_HTTP_SENDGRID_AMP_HOLD_SIGNATURE;
     }
 
+    if (ngx_http_sendgrid_amp_add_cleanup(ctx,
+                                        ngx_http_sendgrid_amp_access_cleanup)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     rc = ngx_http_sendgrid_amp_get_header(ctx,
                                        NGX_HTTP_SENDGRID_AMP_SIGNATURE_HEADER,
                                        &signature);
@@ -358,13 +365,6 @@ static ngx_int_t
 ngx_http_sendgrid_amp_start_hash(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_str_t *signature, sgamp_str_t *timestamp)
 {
-    if (ngx_http_sendgrid_amp_add_cleanup(ctx,
-                                        ngx_http_sendgrid_amp_access_cleanup)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     switch (sgamp_signature_init(&ctx->access.hash, signature, timestamp)) {
 
     case SGAMP_OK:
@@ -529,18 +529,10 @@ ngx_http_sendgrid_amp_unverified(ngx_http_sendgrid_amp_ctx_t *ctx,
 }
 
 
-ngx_http_sendgrid_amp_signature_e
-ngx_http_sendgrid_amp_access_signature(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    return ctx->access.signature;
-}
-
-
 ngx_str_t *
-ngx_http_sendgrid_amp_signature_name(
-    ngx_http_sendgrid_amp_signature_e signature)
+ngx_http_sendgrid_amp_signature_name(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    return &ngx_http_sendgrid_amp_signatures[signature];
+    return &ngx_http_sendgrid_amp_signatures[ctx->access.signature];
 }
 
 
@@ -548,6 +540,13 @@ static void
 ngx_http_sendgrid_amp_access_cleanup(void *data)
 {
     ngx_http_sendgrid_amp_ctx_t  *ctx = data;
+
+    ngx_uint_t  i;
+
+    if (ctx->access.signature != NGX_HTTP_SENDGRID_AMP_UNSIGNED) {
+        i = ctx->access.signature - NGX_HTTP_SENDGRID_AMP_SIGNED;
+        ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_SIGNED + i, 1);
+    }
 
     sgamp_signature_done(&ctx->access.hash);
 }

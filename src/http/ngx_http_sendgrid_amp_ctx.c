@@ -22,8 +22,9 @@ static u_char *ngx_http_sendgrid_amp_no_memory(ngx_log_t *log, u_char *buf,
 ngx_http_sendgrid_amp_ctx_t *
 ngx_http_sendgrid_amp_create_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t           *cln;
-    ngx_http_sendgrid_amp_ctx_t  *ctx;
+    ngx_pool_cleanup_t                    *cln;
+    ngx_http_sendgrid_amp_ctx_t           *ctx;
+    ngx_http_sendgrid_amp_metrics_conf_t  *mcf;
 
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_sendgrid_amp_ctx_t));
     if (cln == NULL) {
@@ -39,9 +40,9 @@ ngx_http_sendgrid_amp_create_ctx(ngx_http_request_t *r)
                                                 ngx_http_sendgrid_amp_module);
     ctx->flow = ctx->conf->flow;
 
-    if (ctx->worker->shared != NULL) {
-        ctx->counts.shared = ctx->worker->shared->values;
-    }
+    mcf = ngx_http_get_module_main_conf(r,
+                                        ngx_http_sendgrid_amp_metrics_module);
+    ctx->counts.shared = mcf->counters;
 
     cln->handler = ngx_http_sendgrid_amp_cleanup;
 

@@ -625,8 +625,10 @@ ngx_http_sendgrid_amp_event_answered(ngx_http_sendgrid_amp_job_t *job,
     ngx_uint_t status)
 {
     ngx_http_sendgrid_amp_count(job->ctx, sgamp_metrics_response(status), 1);
-    ngx_http_sendgrid_amp_count_time(job->ctx, SGAMP_METRICS_AMPLITUDE_TIME,
-                                     job->call->start);
+    ngx_http_sendgrid_amp_count_time(job->ctx->counts.shared,
+                                     SGAMP_METRICS_AMPLITUDE_TIME,
+                                     (ngx_msec_int_t) (ngx_current_msec
+                                                       - job->call->start));
 }
 
 

@@ -584,9 +584,9 @@ ngx_http_sendgrid_amp_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
-    char                               *rv;
-    ngx_uint_t                          i;
-    ngx_array_t                       **names;
+    char                                *rv;
+    ngx_uint_t                           i;
+    ngx_array_t                        **names;
     ngx_http_sendgrid_amp_event_conf_t  *ecf;
 
     ecf = conf;

@@ -17,17 +17,29 @@
  */
 
 
+/* set up by a location of webhooks; without one nothing is hidden */
+
+typedef struct {
+    ngx_array_t              logs;             /* of webhooks: ngx_log_t * */
+    ngx_http_log_handler_pt  log_handler;      /* nginx's own */
+    ngx_http_handler_pt      rewrite_handler;  /* nginx's, or NULL */
+    ngx_uint_t               remote_user;      /* variable's index */
+} ngx_http_sendgrid_amp_log_conf_t;
+
+
 static ngx_int_t ngx_http_sendgrid_amp_post_read_handler(
     ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_set_log_handler(ngx_http_request_t *r,
     ngx_http_log_handler_pt handler);
+static ngx_uint_t ngx_http_sendgrid_amp_seen(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_server_rewrite_handler(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_rewrite_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_sendgrid_amp_is_quiet(
-    ngx_http_sendgrid_amp_main_conf_t *amcf);
+    ngx_http_sendgrid_amp_log_conf_t *lcf);
 static ngx_int_t ngx_http_sendgrid_amp_log_phase_handler(
     ngx_http_request_t *r);
+static void ngx_http_sendgrid_amp_count_webhook(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_look(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_hide(ngx_http_request_t *r,
     ngx_http_log_handler_pt handler);
@@ -37,16 +49,34 @@ static u_char *ngx_http_sendgrid_amp_log_webhook(ngx_http_request_t *r,
     ngx_http_request_t *sr, u_char *buf, size_t len);
 static u_char *ngx_http_sendgrid_amp_log_keyed(ngx_http_request_t *r,
     ngx_http_request_t *sr, u_char *buf, size_t len);
-static ngx_int_t ngx_http_sendgrid_amp_add_handlers(
-    ngx_http_core_main_conf_t *cmcf, ngx_http_sendgrid_amp_main_conf_t *amcf);
+static void *ngx_http_sendgrid_amp_log_create_conf(ngx_conf_t *cf);
+static char *ngx_http_sendgrid_amp_log_merge(ngx_conf_t *cf, void *parent,
+    void *child);
+static ngx_int_t ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_sendgrid_amp_take_places(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_log_conf_t *lcf);
 
 
-ngx_uint_t
-ngx_http_sendgrid_amp_seen(ngx_http_request_t *r)
-{
-    return r->log_handler == ngx_http_sendgrid_amp_log_webhook
-           || r->log_handler == ngx_http_sendgrid_amp_log_keyed;
-}
+static ngx_http_module_t  ngx_http_sendgrid_amp_log_module_ctx = {
+    NULL,                                   /* preconfiguration */
+    ngx_http_sendgrid_amp_log_init,         /* postconfiguration */
+    ngx_http_sendgrid_amp_log_create_conf,  /* create main configuration */
+    NULL,                                   /* init main configuration */
+    NULL, NULL,                             /* server configuration */
+    NULL,                                   /* create location configuration */
+    ngx_http_sendgrid_amp_log_merge         /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_sendgrid_amp_log_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sendgrid_amp_log_module_ctx,  /* module context */
+    NULL,                                   /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL, NULL, NULL, NULL,                 /* init */
+    NULL, NULL, NULL,                       /* exit */
+    NGX_MODULE_V1_PADDING
+};
 
 
 static ngx_int_t
@@ -62,18 +92,27 @@ static void
 ngx_http_sendgrid_amp_set_log_handler(ngx_http_request_t *r,
     ngx_http_log_handler_pt handler)
 {
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_http_sendgrid_amp_log_conf_t  *lcf;
 
     if (r->log_handler != ngx_http_sendgrid_amp_log_any
         && !ngx_http_sendgrid_amp_seen(r))
     {
         /* nginx's own, the same for all requests */
 
-        amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
-        amcf->log_handler = r->log_handler;
+        lcf = ngx_http_get_module_main_conf(r,
+                                            ngx_http_sendgrid_amp_log_module);
+        lcf->log_handler = r->log_handler;
     }
 
     r->log_handler = handler;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_seen(ngx_http_request_t *r)
+{
+    return r->log_handler == ngx_http_sendgrid_amp_log_webhook
+           || r->log_handler == ngx_http_sendgrid_amp_log_keyed;
 }
 
 
@@ -105,10 +144,10 @@ ngx_http_sendgrid_amp_server_rewrite_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_sendgrid_amp_rewrite_handler(ngx_http_request_t *r)
 {
-    ngx_http_core_loc_conf_t           *clcf;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_sendgrid_amp_log_conf_t  *lcf;
 
-    amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+    lcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_log_module);
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -124,27 +163,27 @@ ngx_http_sendgrid_amp_rewrite_handler(ngx_http_request_t *r)
         && clcf->named
         && r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
         && r->log_handler == ngx_http_sendgrid_amp_log_any
-        && ngx_http_sendgrid_amp_is_quiet(amcf))
+        && ngx_http_sendgrid_amp_is_quiet(lcf))
     {
         ngx_http_sendgrid_amp_hide(r, ngx_http_sendgrid_amp_log_keyed);
     }
 
-    return (amcf->rewrite_handler != NULL) ? amcf->rewrite_handler(r)
+    return (lcf->rewrite_handler != NULL) ? lcf->rewrite_handler(r)
                                            : NGX_DECLINED;
 }
 
 
 static ngx_uint_t
-ngx_http_sendgrid_amp_is_quiet(ngx_http_sendgrid_amp_main_conf_t *amcf)
+ngx_http_sendgrid_amp_is_quiet(ngx_http_sendgrid_amp_log_conf_t *lcf)
 {
     ngx_log_t   **log;
     ngx_uint_t    i;
 
     /* whether a webhook's error log leaves out a body that is too large */
 
-    log = amcf->logs->elts;
+    log = lcf->logs.elts;
 
-    for (i = 0; i < amcf->logs->nelts; i++) {
+    for (i = 0; i < lcf->logs.nelts; i++) {
         if (log[i]->log_level < NGX_LOG_ERR) {
             return 1;
         }
@@ -159,7 +198,50 @@ ngx_http_sendgrid_amp_log_phase_handler(ngx_http_request_t *r)
 {
     ngx_http_sendgrid_amp_look(r);
 
+    if (r == r->main && ngx_http_sendgrid_amp_seen(r)) {
+        ngx_http_sendgrid_amp_count_webhook(r);
+    }
+
     return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_count_webhook(ngx_http_request_t *r)
+{
+    ngx_uint_t                             status;
+    ngx_time_t                            *tp;
+    ngx_atomic_t                          *counters;
+    ngx_msec_int_t                         ms;
+    ngx_http_sendgrid_amp_ctx_t           *ctx;
+    ngx_http_sendgrid_amp_metrics_conf_t  *mcf;
+
+    ctx = ngx_http_sendgrid_amp_find_ctx(r);
+
+    if (ctx != NULL) {
+        counters = ctx->counts.shared;
+
+    } else {
+        mcf = ngx_http_get_module_main_conf(r,
+                                        ngx_http_sendgrid_amp_metrics_module);
+        counters = mcf->counters;
+    }
+
+    if (counters == NULL) {
+        return;
+    }
+
+    tp = ngx_timeofday();
+
+    /* as $status has the status */
+
+    status = r->err_status ? r->err_status : r->headers_out.status;
+
+    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
+                           + (tp->msec - r->start_msec));
+
+    ngx_http_sendgrid_amp_add(counters, sgamp_metrics_webhook(status), 1);
+    ngx_http_sendgrid_amp_count_time(counters, SGAMP_METRICS_WEBHOOK_TIME, ms);
 }
 
 
@@ -196,14 +278,14 @@ ngx_http_sendgrid_amp_hide(ngx_http_request_t *r,
 void
 ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide)
 {
-    ngx_http_variable_value_t          *user;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_http_variable_value_t         *user;
+    ngx_http_sendgrid_amp_log_conf_t  *lcf;
 
     /* the header stays as nginx and its modules need the credentials */
 
-    amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+    lcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_log_module);
 
-    user = &r->variables[amcf->remote_user];
+    user = &r->variables[lcf->remote_user];
     ngx_memzero(user, sizeof(ngx_http_variable_value_t));
 
     user->not_found = hide;
@@ -226,11 +308,11 @@ static u_char *
 ngx_http_sendgrid_amp_log_webhook(ngx_http_request_t *r,
     ngx_http_request_t *sr, u_char *buf, size_t len)
 {
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_http_sendgrid_amp_log_conf_t  *lcf;
 
-    amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+    lcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_log_module);
 
-    return amcf->log_handler(r, sr, buf, len);
+    return lcf->log_handler(r, sr, buf, len);
 }
 
 
@@ -268,46 +350,70 @@ ngx_http_sendgrid_amp_log_keyed(ngx_http_request_t *r, ngx_http_request_t *sr,
 }
 
 
-ngx_int_t
-ngx_http_sendgrid_amp_add_log(ngx_conf_t *cf, ngx_log_t *log)
+static void *
+ngx_http_sendgrid_amp_log_create_conf(ngx_conf_t *cf)
 {
-    ngx_log_t                         **l;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_http_sendgrid_amp_log_conf_t  *lcf;
 
-    amcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_sendgrid_amp_module);
-
-    if (amcf->logs == NULL) {
-        amcf->logs = ngx_array_create(cf->pool, 4, sizeof(ngx_log_t *));
-        if (amcf->logs == NULL) {
-            return NGX_ERROR;
-        }
+    lcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_log_conf_t));
+    if (lcf == NULL) {
+        return NULL;
     }
 
-    l = ngx_array_push(amcf->logs);
-    if (l == NULL) {
-        return NGX_ERROR;
+    if (ngx_array_init(&lcf->logs, cf->pool, 4, sizeof(ngx_log_t *))
+        != NGX_OK)
+    {
+        return NULL;
     }
 
-    *l = log;
-
-    return NGX_OK;
+    return lcf;
 }
 
 
-ngx_int_t
+static char *
+ngx_http_sendgrid_amp_log_merge(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_log_t                         **log;
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_sendgrid_amp_log_conf_t   *lcf;
+    ngx_http_sendgrid_amp_loc_conf_t   *alcf;
+
+    /* no configuration of a location: its error log is remembered */
+
+    alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
+
+    if (alcf->flow == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    lcf = ngx_http_conf_get_module_main_conf(cf,
+                                            ngx_http_sendgrid_amp_log_module);
+
+    log = ngx_array_push(&lcf->logs);
+    if (log == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    *log = clcf->error_log;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
 ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf)
 {
-    ngx_int_t                           index;
-    ngx_http_core_main_conf_t          *cmcf;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_int_t                          index;
+    ngx_http_sendgrid_amp_log_conf_t  *lcf;
 
     static ngx_str_t  remote_user = ngx_string("remote_user");
 
-    amcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_sendgrid_amp_module);
+    lcf = ngx_http_conf_get_module_main_conf(cf,
+                                            ngx_http_sendgrid_amp_log_module);
 
-    if (!amcf->used) {
+    if (lcf->logs.nelts == 0) {
         return NGX_OK;
     }
 
@@ -316,34 +422,31 @@ ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    amcf->remote_user = index;
+    lcf->remote_user = index;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    if (ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
+                                      ngx_http_sendgrid_amp_post_read_handler)
+        != NGX_OK
+        || ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_SERVER_REWRITE_PHASE,
+                                 ngx_http_sendgrid_amp_server_rewrite_handler)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
-    return ngx_http_sendgrid_amp_add_handlers(cmcf, amcf);
+    return ngx_http_sendgrid_amp_take_places(cf, lcf);
 }
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_add_handlers(ngx_http_core_main_conf_t *cmcf,
-    ngx_http_sendgrid_amp_main_conf_t *amcf)
+ngx_http_sendgrid_amp_take_places(ngx_conf_t *cf,
+    ngx_http_sendgrid_amp_log_conf_t *lcf)
 {
-    ngx_array_t          *handlers;
-    ngx_http_handler_pt  *h;
+    ngx_array_t                *handlers;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_POST_READ_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_sendgrid_amp_post_read_handler;
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_SERVER_REWRITE_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_sendgrid_amp_server_rewrite_handler;
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     /*
      * the rewrite module has to be the first of the phase, else its server's
@@ -364,7 +467,7 @@ ngx_http_sendgrid_amp_add_handlers(ngx_http_core_main_conf_t *cmcf,
 
     h = handlers->elts;
 
-    amcf->rewrite_handler = *h;
+    lcf->rewrite_handler = *h;
     *h = ngx_http_sendgrid_amp_rewrite_handler;
 
     /* before the access log */

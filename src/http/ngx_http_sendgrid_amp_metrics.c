@@ -6,20 +6,69 @@
 
 #include "ngx_http_sendgrid_amp.h"
 
+#include "sgamp_format.h"
 
-#define NGX_HTTP_SENDGRID_AMP_MAGIC      0x7367616d70303031ull
-#define NGX_HTTP_SENDGRID_AMP_MIN_PAGES  8
-
-
-#define ngx_http_sendgrid_amp_add(counters, metric, n)                        \
-    (void) ngx_atomic_fetch_add(&(counters)[metric], (ngx_atomic_int_t) (n))
+#include "ngx_http_sendgrid_amp_page.h"
 
 
-static ngx_int_t ngx_http_sendgrid_amp_count_handler(ngx_http_request_t *r);
-static void ngx_http_sendgrid_amp_count_webhook(ngx_atomic_t *counters,
+#define NGX_HTTP_SENDGRID_AMP_MAGIC        0x7367616d70303031ull
+#define NGX_HTTP_SENDGRID_AMP_MIN_PAGES    8
+#define NGX_HTTP_SENDGRID_AMP_STATUS_SIZE  16384  /* bytes of a buffer */
+
+
+/* webhooks in flight in the process that has this entry */
+
+typedef struct {
+    ngx_pid_t   pid;
+    ngx_uint_t  n;
+} ngx_http_sendgrid_amp_flight_t;
+
+
+/*
+ * What all workers count, in shared memory.  Each process has an entry for its
+ * webhooks in flight, by its number in nginx's table of processes, and writes
+ * to no other entry.
+ */
+
+struct ngx_http_sendgrid_amp_shared_s {
+    uint64_t                        magic;
+    size_t                          size;    /* of this struct */
+    time_t                          since;
+    ngx_atomic_t                    values[SGAMP_METRICS];
+    ngx_http_sendgrid_amp_flight_t  flights[NGX_MAX_PROCESSES];
+};
+
+
+typedef struct {
+    ngx_uint_t  format;  /* sgamp_format_e, SGAMP_FORMATS: as is asked for */
+} ngx_http_sendgrid_amp_status_conf_t;
+
+
+/* the figures as text */
+
+typedef struct {
+    sgamp_sink_t   sink;  /* must be the first */
+    ngx_pool_t    *pool;
+    ngx_chain_t   *out;
+    ngx_chain_t  **last;
+    ngx_buf_t     *buf;
+} ngx_http_sendgrid_amp_text_t;
+
+
+static void ngx_http_sendgrid_amp_leave(void *data);
+static ngx_int_t ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r);
+static sgamp_format_e ngx_http_sendgrid_amp_status_format(
     ngx_http_request_t *r);
-static void ngx_http_sendgrid_amp_add_time(ngx_atomic_t *counters,
-    unsigned histogram, ngx_msec_int_t ms);
+static ngx_int_t ngx_http_sendgrid_amp_status_refuse(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_status_headers(ngx_http_request_t *r,
+    sgamp_format_e format);
+static ngx_int_t ngx_http_sendgrid_amp_status_write(ngx_http_request_t *r,
+    sgamp_format_e format, ngx_http_sendgrid_amp_text_t *text);
+static void ngx_http_sendgrid_amp_snapshot(
+    ngx_http_sendgrid_amp_shared_t *shared, sgamp_metrics_t *m);
+static int ngx_http_sendgrid_amp_status_next(sgamp_sink_t *sink);
+static char *ngx_http_sendgrid_amp_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static ngx_int_t ngx_http_sendgrid_amp_init_zone(ngx_shm_zone_t *zone,
     void *data);
 static void ngx_http_sendgrid_amp_restore(ngx_shm_zone_t *zone,
@@ -28,20 +77,86 @@ static ngx_shm_zone_t *ngx_http_sendgrid_amp_old_zone(ngx_cycle_t *cycle,
     ngx_str_t *name);
 static ngx_http_sendgrid_amp_shared_t *ngx_http_sendgrid_amp_old_shared(
     ngx_shm_zone_t *zone);
+static char *ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static void *ngx_http_sendgrid_amp_metrics_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_sendgrid_amp_metrics_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_sendgrid_amp_metrics_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+
+
+/* in the order of sgamp_format_e */
+
+static ngx_str_t  ngx_http_sendgrid_amp_status_types[] = {
+    ngx_string("text/html; charset=utf-8"),
+    ngx_string("application/json"),
+    ngx_string("text/plain; version=0.0.4; charset=utf-8")
+};
+
+
+static ngx_command_t  ngx_http_sendgrid_amp_metrics_commands[] = {
+
+    { ngx_string("sendgrid_amp_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_sendgrid_amp_metrics_module_ctx = {
+    NULL,                                   /* preconfiguration */
+    NULL,                                   /* postconfiguration */
+    ngx_http_sendgrid_amp_metrics_create_main_conf,
+    NULL,                                   /* init main configuration */
+    NULL, NULL,                             /* server configuration */
+    ngx_http_sendgrid_amp_metrics_create_loc_conf,
+    ngx_http_sendgrid_amp_metrics_merge_loc_conf
+};
+
+
+ngx_module_t  ngx_http_sendgrid_amp_metrics_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sendgrid_amp_metrics_module_ctx,
+    ngx_http_sendgrid_amp_metrics_commands, /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL, NULL, NULL, NULL,                 /* init */
+    NULL, NULL, NULL,                       /* exit */
+    NGX_MODULE_V1_PADDING
+};
 
 
 void
 ngx_http_sendgrid_amp_enter(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_http_sendgrid_amp_flight_t  *flight;
+    ngx_http_sendgrid_amp_flight_t        *flight;
+    ngx_http_sendgrid_amp_metrics_conf_t  *mcf;
 
-    if (ctx->counts.shared == NULL) {
+    /* a webhook that there is no memory for is not counted as in flight */
+
+    if (ctx->counts.shared == NULL
+        || ngx_http_sendgrid_amp_add_cleanup(ctx, ngx_http_sendgrid_amp_leave)
+           != NGX_OK)
+    {
         return;
     }
 
+    mcf = ngx_http_get_module_main_conf(ctx->request,
+                                        ngx_http_sendgrid_amp_metrics_module);
+
     /* the entry of this process; another process that had the entry is gone */
 
-    flight = &ctx->worker->shared->flights[ngx_process_slot];
+    flight = &mcf->shared->flights[ngx_process_slot];
 
     if (flight->pid != ngx_pid) {
         flight->n = 0;
@@ -49,30 +164,20 @@ ngx_http_sendgrid_amp_enter(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     flight->n++;
-    ctx->counts.flying = 1;
 }
 
 
-void
-ngx_http_sendgrid_amp_leave(ngx_http_sendgrid_amp_ctx_t *ctx)
+static void
+ngx_http_sendgrid_amp_leave(void *data)
 {
-    ngx_uint_t                         i;
-    ngx_http_sendgrid_amp_signature_e  signature;
+    ngx_http_sendgrid_amp_ctx_t  *ctx = data;
 
-    if (ctx->counts.flying) {
-        ctx->worker->shared->flights[ngx_process_slot].n--;
-        ctx->counts.flying = 0;
-    }
+    ngx_http_sendgrid_amp_metrics_conf_t  *mcf;
 
-    ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_RECEIVED_BYTES,
-                                ctx->counts.bytes);
+    mcf = ngx_http_get_module_main_conf(ctx->request,
+                                        ngx_http_sendgrid_amp_metrics_module);
 
-    signature = ngx_http_sendgrid_amp_access_signature(ctx);
-
-    if (signature != NGX_HTTP_SENDGRID_AMP_UNSIGNED) {
-        i = signature - NGX_HTTP_SENDGRID_AMP_SIGNED;
-        ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_SIGNED + i, 1);
-    }
+    mcf->shared->flights[ngx_process_slot].n--;
 }
 
 
@@ -87,72 +192,13 @@ ngx_http_sendgrid_amp_count(ngx_http_sendgrid_amp_ctx_t *ctx, unsigned metric,
 
 
 void
-ngx_http_sendgrid_amp_count_time(ngx_http_sendgrid_amp_ctx_t *ctx,
-    unsigned histogram, ngx_msec_t start)
-{
-    if (ctx->counts.shared != NULL) {
-        ngx_http_sendgrid_amp_add_time(ctx->counts.shared, histogram,
-                                       (ngx_msec_int_t) (ngx_current_msec
-                                                         - start));
-    }
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_count_handler(ngx_http_request_t *r)
-{
-    ngx_atomic_t                       *counters;
-    ngx_http_sendgrid_amp_ctx_t        *ctx;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
-
-    if (r != r->main || !ngx_http_sendgrid_amp_seen(r)) {
-        return NGX_OK;
-    }
-
-    ctx = ngx_http_sendgrid_amp_find_ctx(r);
-
-    if (ctx != NULL) {
-        counters = ctx->counts.shared;
-
-    } else {
-        amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
-        counters = amcf->shared->values;
-    }
-
-    if (counters != NULL) {
-        ngx_http_sendgrid_amp_count_webhook(counters, r);
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_sendgrid_amp_count_webhook(ngx_atomic_t *counters,
-    ngx_http_request_t *r)
-{
-    ngx_uint_t       status;
-    ngx_time_t      *tp;
-    ngx_msec_int_t   ms;
-
-    tp = ngx_timeofday();
-
-    /* as $status has the status */
-
-    status = r->err_status ? r->err_status : r->headers_out.status;
-
-    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
-                           + (tp->msec - r->start_msec));
-
-    ngx_http_sendgrid_amp_add(counters, sgamp_metrics_webhook(status), 1);
-    ngx_http_sendgrid_amp_add_time(counters, SGAMP_METRICS_WEBHOOK_TIME, ms);
-}
-
-
-static void
-ngx_http_sendgrid_amp_add_time(ngx_atomic_t *counters, unsigned histogram,
+ngx_http_sendgrid_amp_count_time(ngx_atomic_t *counters, unsigned histogram,
     ngx_msec_int_t ms)
 {
+    if (counters == NULL) {
+        return;
+    }
+
     ms = ngx_max(ms, 0);
 
     ngx_http_sendgrid_amp_add(counters, sgamp_metrics_bucket(histogram, ms),
@@ -161,16 +207,201 @@ ngx_http_sendgrid_amp_add_time(ngx_atomic_t *counters, unsigned histogram,
 }
 
 
-void
-ngx_http_sendgrid_amp_snapshot(ngx_http_sendgrid_amp_main_conf_t *amcf,
+static ngx_int_t
+ngx_http_sendgrid_amp_status_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    sgamp_format_e                format;
+    ngx_http_sendgrid_amp_text_t  text;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "sendgrid_amp status handler");
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return ngx_http_sendgrid_amp_status_refuse(r);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    format = ngx_http_sendgrid_amp_status_format(r);
+
+    if (ngx_http_sendgrid_amp_status_write(r, format, &text) != NGX_OK
+        || ngx_http_sendgrid_amp_status_headers(r, format) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "\"sendgrid_amp_status\" has no memory for the figures");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_output_filter(r, text.out);
+}
+
+
+static sgamp_format_e
+ngx_http_sendgrid_amp_status_format(ngx_http_request_t *r)
+{
+    ngx_str_t                             value, *accept;
+    sgamp_format_e                        format;
+    ngx_http_sendgrid_amp_search_t        search;
+    ngx_http_sendgrid_amp_status_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r,
+                                        ngx_http_sendgrid_amp_metrics_module);
+
+    if (conf->format != SGAMP_FORMATS) {
+        return (sgamp_format_e) conf->format;
+    }
+
+    if (ngx_http_arg(r, (u_char *) "format", sizeof("format") - 1, &value)
+        == NGX_OK)
+    {
+        format = sgamp_format_lookup(value.data, value.len);
+
+        if (format != SGAMP_FORMATS) {
+            return format;
+        }
+    }
+
+    ngx_memzero(&search, sizeof(ngx_http_sendgrid_amp_search_t));
+
+    accept = ngx_http_sendgrid_amp_next_header(r, &search, "Accept");
+
+    if (accept == NULL) {
+        return sgamp_format_accept(NULL, 0);
+    }
+
+    return sgamp_format_accept(accept->data, accept->len);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_status_refuse(ngx_http_request_t *r)
+{
+    if (ngx_http_sendgrid_amp_add_header(r, "Allow", "GET, HEAD") == NULL
+        || ngx_http_sendgrid_amp_add_header(r, "Cache-Control", "no-store")
+           == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_HTTP_NOT_ALLOWED;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_status_headers(ngx_http_request_t *r,
+    sgamp_format_e format)
+{
+    if (ngx_http_sendgrid_amp_add_header(r, "Cache-Control", "no-store")
+        == NULL
+        || ngx_http_sendgrid_amp_add_header(r, "X-Content-Type-Options",
+                                            "nosniff")
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    if (format == SGAMP_FORMAT_HTML
+        && (ngx_http_sendgrid_amp_add_header(r, "Content-Security-Policy",
+                                         NGX_HTTP_SENDGRID_AMP_PAGE_POLICY)
+            == NULL
+            || ngx_http_sendgrid_amp_add_header(r, "Referrer-Policy",
+                                                "no-referrer")
+               == NULL))
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_status_write(ngx_http_request_t *r,
+    sgamp_format_e format, ngx_http_sendgrid_amp_text_t *text)
+{
+    off_t                                  size;
+    ngx_chain_t                           *cl;
+    sgamp_metrics_t                        m;
+    ngx_http_sendgrid_amp_metrics_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r,
+                                        ngx_http_sendgrid_amp_metrics_module);
+
+    ngx_http_sendgrid_amp_snapshot(mcf->shared, &m);
+
+    ngx_memzero(text, sizeof(ngx_http_sendgrid_amp_text_t));
+
+    text->sink.next = ngx_http_sendgrid_amp_status_next;
+    text->pool = r->pool;
+    text->last = &text->out;
+
+    text->sink.status = ngx_http_sendgrid_amp_status_next(&text->sink);
+
+    if (text->sink.status != SGAMP_OK) {
+        return NGX_ERROR;
+    }
+
+    switch (format) {
+
+    case SGAMP_FORMAT_JSON:
+        sgamp_metrics_json(&m, &text->sink);
+        break;
+
+    case SGAMP_FORMAT_PROMETHEUS:
+        sgamp_metrics_prometheus(&m, &text->sink);
+        break;
+
+    default: /* SGAMP_FORMAT_HTML */
+        sgamp_page_write(ngx_http_sendgrid_amp_page,
+                         sizeof(ngx_http_sendgrid_amp_page)
+                         / sizeof(sgamp_page_part_t),
+                         &m, &text->sink);
+        break;
+    }
+
+    if (text->sink.status != SGAMP_OK) {
+        return NGX_ERROR;
+    }
+
+    text->buf->last = text->sink.pos;
+    text->buf->last_buf = (r == r->main) ? 1 : 0;
+    text->buf->last_in_chain = 1;
+
+    size = 0;
+
+    for (cl = text->out; cl != NULL; cl = cl->next) {
+        size += cl->buf->last - cl->buf->pos;
+    }
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = size;
+    r->headers_out.content_type = ngx_http_sendgrid_amp_status_types[format];
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_snapshot(ngx_http_sendgrid_amp_shared_t *shared,
     sgamp_metrics_t *m)
 {
     ngx_uint_t                       i;
     ngx_time_t                      *tp;
-    ngx_http_sendgrid_amp_shared_t  *shared;
     ngx_http_sendgrid_amp_flight_t  *flight;
 
-    shared = amcf->shared;
     tp = ngx_timeofday();
 
     m->since = shared->since;
@@ -194,16 +425,52 @@ ngx_http_sendgrid_amp_snapshot(ngx_http_sendgrid_amp_main_conf_t *amcf,
 }
 
 
-char *
+static int
+ngx_http_sendgrid_amp_status_next(sgamp_sink_t *sink)
+{
+    ngx_chain_t                   *cl;
+    ngx_http_sendgrid_amp_text_t  *text;
+
+    text = (ngx_http_sendgrid_amp_text_t *) sink;
+
+    if (text->buf != NULL) {
+        text->buf->last = sink->pos;
+    }
+
+    cl = ngx_alloc_chain_link(text->pool);
+    if (cl == NULL) {
+        return SGAMP_NOMEM;
+    }
+
+    text->buf = ngx_create_temp_buf(text->pool,
+                                    NGX_HTTP_SENDGRID_AMP_STATUS_SIZE);
+    if (text->buf == NULL) {
+        return SGAMP_NOMEM;
+    }
+
+    cl->buf = text->buf;
+    cl->next = NULL;
+
+    *text->last = cl;
+    text->last = &cl->next;
+
+    sink->pos = text->buf->pos;
+    sink->last = text->buf->end;
+
+    return SGAMP_OK;
+}
+
+
+static char *
 ngx_http_sendgrid_amp_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_sendgrid_amp_main_conf_t  *amcf = conf;
+    ngx_http_sendgrid_amp_metrics_conf_t  *mcf = conf;
 
     u_char     *p;
     ssize_t     size, min;
     ngx_str_t  *value, name, s;
 
-    if (amcf->zone != NULL) {
+    if (mcf->zone != NULL) {
         return "is duplicate";
     }
 
@@ -244,16 +511,16 @@ ngx_http_sendgrid_amp_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    amcf->zone = ngx_shared_memory_add(cf, &name, size,
-                                       &ngx_http_sendgrid_amp_module);
-    if (amcf->zone == NULL) {
+    mcf->zone = ngx_shared_memory_add(cf, &name, size,
+                                       &ngx_http_sendgrid_amp_metrics_module);
+    if (mcf->zone == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    amcf->old_cycle = cf->cycle->old_cycle;
+    mcf->old_cycle = cf->cycle->old_cycle;
 
-    amcf->zone->init = ngx_http_sendgrid_amp_init_zone;
-    amcf->zone->data = amcf;
+    mcf->zone->init = ngx_http_sendgrid_amp_init_zone;
+    mcf->zone->data = mcf;
 
     return NGX_CONF_OK;
 }
@@ -262,38 +529,38 @@ ngx_http_sendgrid_amp_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_sendgrid_amp_init_zone(ngx_shm_zone_t *zone, void *data)
 {
-    ngx_http_sendgrid_amp_main_conf_t  *oamcf = data;
+    ngx_http_sendgrid_amp_metrics_conf_t  *omcf = data;
 
-    ngx_slab_pool_t                    *shpool;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_slab_pool_t                       *shpool;
+    ngx_http_sendgrid_amp_metrics_conf_t  *mcf;
 
-    amcf = zone->data;
-
-    if (oamcf != NULL) {
-        amcf->shared = oamcf->shared;
-        return NGX_OK;
-    }
+    mcf = zone->data;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
-    if (zone->shm.exists) {
-        amcf->shared = shpool->data;
-        return NGX_OK;
+    if (omcf != NULL) {
+        mcf->shared = omcf->shared;
+
+    } else if (zone->shm.exists) {
+        mcf->shared = shpool->data;
+
+    } else {
+        mcf->shared = ngx_slab_calloc(shpool,
+                                      sizeof(ngx_http_sendgrid_amp_shared_t));
+        if (mcf->shared == NULL) {
+            return NGX_ERROR;
+        }
+
+        mcf->shared->magic = NGX_HTTP_SENDGRID_AMP_MAGIC;
+        mcf->shared->size = sizeof(ngx_http_sendgrid_amp_shared_t);
+        mcf->shared->since = ngx_time();
+
+        shpool->data = mcf->shared;
+
+        ngx_http_sendgrid_amp_restore(zone, mcf->shared);
     }
 
-    amcf->shared = ngx_slab_calloc(shpool,
-                                   sizeof(ngx_http_sendgrid_amp_shared_t));
-    if (amcf->shared == NULL) {
-        return NGX_ERROR;
-    }
-
-    amcf->shared->magic = NGX_HTTP_SENDGRID_AMP_MAGIC;
-    amcf->shared->size = sizeof(ngx_http_sendgrid_amp_shared_t);
-    amcf->shared->since = ngx_time();
-
-    shpool->data = amcf->shared;
-
-    ngx_http_sendgrid_amp_restore(zone, amcf->shared);
+    mcf->counters = mcf->shared->values;
 
     return NGX_OK;
 }
@@ -303,16 +570,16 @@ static void
 ngx_http_sendgrid_amp_restore(ngx_shm_zone_t *zone,
     ngx_http_sendgrid_amp_shared_t *shared)
 {
-    ngx_uint_t                          i;
-    ngx_shm_zone_t                     *old;
-    ngx_http_sendgrid_amp_shared_t     *oshared;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_uint_t                             i;
+    ngx_shm_zone_t                        *old;
+    ngx_http_sendgrid_amp_shared_t        *oshared;
+    ngx_http_sendgrid_amp_metrics_conf_t  *mcf;
 
-    amcf = zone->data;
+    mcf = zone->data;
 
     /* nginx frees a zone of another size as soon as there is the new one */
 
-    old = ngx_http_sendgrid_amp_old_zone(amcf->old_cycle, &zone->shm.name);
+    old = ngx_http_sendgrid_amp_old_zone(mcf->old_cycle, &zone->shm.name);
 
     if (old == NULL) {
         return;
@@ -411,28 +678,105 @@ ngx_http_sendgrid_amp_old_shared(ngx_shm_zone_t *zone)
 }
 
 
-ngx_int_t
-ngx_http_sendgrid_amp_count_init(ngx_conf_t *cf)
+static char *
+ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_handler_pt                *h;
-    ngx_http_core_main_conf_t          *cmcf;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_http_sendgrid_amp_status_conf_t  *scf = conf;
 
-    amcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_sendgrid_amp_module);
+    ngx_str_t  *value;
 
-    if (amcf->zone == NULL) {
-        return NGX_OK;
+    if (scf->format != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
     }
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    scf->format = SGAMP_FORMATS;
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
+
+        scf->format = sgamp_format_lookup(value[1].data, value[1].len);
+
+        if (scf->format == SGAMP_FORMATS) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"%V\" directive, it "
+                               "must be \"html\", \"json\" or \"prometheus\"",
+                               &value[1], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
     }
 
-    *h = ngx_http_sendgrid_amp_count_handler;
+    return ngx_http_sendgrid_amp_set_handler(cf,
+                                        ngx_http_sendgrid_amp_status_handler);
+}
 
-    return NGX_OK;
+
+static void *
+ngx_http_sendgrid_amp_metrics_create_main_conf(ngx_conf_t *cf)
+{
+    /* zeroed: there is no zone */
+
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_metrics_conf_t));
+}
+
+
+static void *
+ngx_http_sendgrid_amp_metrics_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_sendgrid_amp_status_conf_t  *conf;
+
+    conf = ngx_palloc(cf->pool, sizeof(ngx_http_sendgrid_amp_status_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->format = NGX_CONF_UNSET_UINT;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_sendgrid_amp_status_conf_t  *prev = parent;
+    ngx_http_sendgrid_amp_status_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t              *clcf;
+    ngx_http_sendgrid_amp_metrics_conf_t  *mcf;
+
+    static ngx_str_t  name = ngx_string("sendgrid_amp_status");
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* the blocks of "if" and "limit_except" are parts of their location */
+
+    if (clcf->noname && conf->format == NGX_CONF_UNSET_UINT) {
+        conf->format = prev->format;
+    }
+
+    if (conf->format == NGX_CONF_UNSET_UINT) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_sendgrid_amp_merge_handler(cf,
+                                          ngx_http_sendgrid_amp_status_handler,
+                                          &name)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                        ngx_http_sendgrid_amp_metrics_module);
+
+    if (mcf->zone == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_status\" in location \"%V\" "
+                           "requires \"sendgrid_amp_zone\"",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }

@@ -6,8 +6,6 @@
 
 #include "ngx_http_sendgrid_amp.h"
 
-#include "sgamp_format.h"
-
 
 #define NGX_HTTP_SENDGRID_AMP_MAX_SIZE         (20 * 1024 * 1024)
 #define NGX_HTTP_SENDGRID_AMP_MAX_CONCURRENCY  16
@@ -23,8 +21,6 @@ static ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf,
     ngx_array_t *secrets, ngx_str_t *secret);
 static char *ngx_http_sendgrid_amp_signature(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static char *ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static char *ngx_http_sendgrid_amp_check_concurrency(ngx_conf_t *cf,
     void *post, void *data);
 static char *ngx_http_sendgrid_amp_check_event_size(ngx_conf_t *cf, void *post,
@@ -45,9 +41,6 @@ static ngx_int_t ngx_http_sendgrid_amp_merge_keys(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_loc_conf_t *prev,
     ngx_http_sendgrid_amp_loc_conf_t *conf);
 static ngx_int_t ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *conf);
-static ngx_int_t ngx_http_sendgrid_amp_merge_status(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *prev,
     ngx_http_sendgrid_amp_loc_conf_t *conf);
 
 
@@ -149,20 +142,6 @@ static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
     { ngx_string("sendgrid_amp_dead_letter"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_sendgrid_amp_dead_letter,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_zone"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp_zone,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_status"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp_status,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -329,38 +308,6 @@ ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 static char *
-ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
-
-    ngx_str_t  *value;
-
-    if (alcf->status != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    alcf->status = SGAMP_FORMATS;
-
-    if (cf->args->nelts == 2) {
-        value = cf->args->elts;
-
-        alcf->status = sgamp_format_lookup(value[1].data, value[1].len);
-
-        if (alcf->status == SGAMP_FORMATS) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value \"%V\" in \"%V\" directive, it "
-                               "must be \"html\", \"json\" or \"prometheus\"",
-                               &value[1], &cmd->name);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return ngx_http_sendgrid_amp_set_handler(cf,
-                                        ngx_http_sendgrid_amp_status_handler);
-}
-
-
-static char *
 ngx_http_sendgrid_amp_check_concurrency(ngx_conf_t *cf, void *post,
     void *data)
 {
@@ -429,11 +376,7 @@ ngx_http_sendgrid_amp_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_sendgrid_amp_count_init(cf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_sendgrid_amp_log_init(cf);
+    return NGX_OK;
 }
 
 
@@ -525,7 +468,6 @@ ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf)
     conf->retry_delay = NGX_CONF_UNSET_MSEC;
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->dead_letter = NGX_CONF_UNSET_PTR;
-    conf->status = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -538,9 +480,8 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_http_sendgrid_amp_loc_conf_t  *prev = parent;
     ngx_http_sendgrid_amp_loc_conf_t  *conf = child;
 
-    ngx_str_t                           name;
-    ngx_http_core_loc_conf_t           *clcf;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+    ngx_str_t                  name;
+    ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -569,22 +510,12 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
         conf->flow = prev->flow;
     }
 
-    if (ngx_http_sendgrid_amp_merge_keys(cf, prev, conf) != NGX_OK
-        || ngx_http_sendgrid_amp_merge_status(cf, prev, conf) != NGX_OK)
-    {
+    if (ngx_http_sendgrid_amp_merge_keys(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     if (conf->flow == NULL) {
         return NGX_CONF_OK;
-    }
-
-    amcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_sendgrid_amp_module);
-    amcf->used = 1;
-
-    if (ngx_http_sendgrid_amp_add_log(cf, clcf->error_log) != NGX_OK) {
-        return NGX_CONF_ERROR;
     }
 
     name.data = (u_char *) conf->flow->name;
@@ -658,49 +589,4 @@ ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
 
     return ngx_http_sendgrid_amp_add_secret(cf, conf->secrets,
                                          &ngx_http_sendgrid_amp_public_secret);
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_merge_status(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *prev,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
-{
-    ngx_http_core_loc_conf_t           *clcf;
-    ngx_http_sendgrid_amp_main_conf_t  *amcf;
-
-    static ngx_str_t  name = ngx_string("sendgrid_amp_status");
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    /* the blocks of "if" and "limit_except" are parts of their location */
-
-    if (clcf->noname && conf->status == NGX_CONF_UNSET_UINT) {
-        conf->status = prev->status;
-    }
-
-    if (conf->status == NGX_CONF_UNSET_UINT) {
-        return NGX_OK;
-    }
-
-    if (ngx_http_sendgrid_amp_merge_handler(cf,
-                                          ngx_http_sendgrid_amp_status_handler,
-                                          &name)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    amcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_sendgrid_amp_module);
-
-    if (amcf->zone == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"sendgrid_amp_status\" in location \"%V\" "
-                           "requires \"sendgrid_amp_zone\"",
-                           &clcf->name);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }

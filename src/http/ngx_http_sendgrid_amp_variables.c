@@ -166,8 +166,7 @@ ngx_http_sendgrid_amp_signature_variable(ngx_http_request_t *r,
     }
 
     return ngx_http_sendgrid_amp_set_variable(v,
-                         ngx_http_sendgrid_amp_signature_name(
-                             ngx_http_sendgrid_amp_access_signature(ctx)));
+                                   ngx_http_sendgrid_amp_signature_name(ctx));
 }
 
 

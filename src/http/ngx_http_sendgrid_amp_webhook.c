@@ -553,7 +553,8 @@ ngx_http_sendgrid_amp_webhook_cleanup(void *data)
         ctx->flow->finish(ctx);
     }
 
-    ngx_http_sendgrid_amp_leave(ctx);
+    ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_RECEIVED_BYTES,
+                                ctx->counts.bytes);
 
     if (ctx->input.parsing) {
         sgamp_parser_done(&ctx->input.parser);
