@@ -541,12 +541,13 @@ struct ngx_http_sendgrid_amp_ctx_s {
 };
 
 
-/* each file that hooks into nginx is a module of its own */
+/*
+ * Each file that hooks into nginx is a module of its own; these have a
+ * configuration that other files look at, and the first has the contexts.
+ */
 
 extern ngx_module_t  ngx_http_sendgrid_amp_module;
-extern ngx_module_t  ngx_http_sendgrid_amp_dry_run_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_event_module;
-extern ngx_module_t  ngx_http_sendgrid_amp_log_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_metrics_module;
 
 
@@ -656,9 +657,6 @@ ngx_int_t ngx_http_sendgrid_amp_begin(ngx_http_request_t *r);
 /* discards the body and answers; returns what the request is finalized with */
 ngx_int_t ngx_http_sendgrid_amp_refuse(ngx_http_request_t *r);
 
-/* looks at the head of a webhook, before a module such as mirror reads more */
-ngx_int_t ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r);
-
 /* Basic credentials: NGX_OK, NGX_DECLINED or NGX_ERROR */
 ngx_int_t ngx_http_sendgrid_amp_access_basic(ngx_http_sendgrid_amp_ctx_t *ctx);
 
@@ -682,11 +680,6 @@ ngx_str_t *ngx_http_sendgrid_amp_signature_name(
 
 extern const ngx_http_sendgrid_amp_transport_ops_t
     ngx_http_sendgrid_amp_calling;
-
-/* lets calls go to internal locations only */
-ngx_int_t ngx_http_sendgrid_amp_preaccess_handler(ngx_http_request_t *r);
-
-void ngx_http_sendgrid_amp_call_filter_init(void);
 
 
 /* dry run */
@@ -805,18 +798,11 @@ ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_error_of(
 /* sends the answer to the client, returns what the request is finalized with */
 ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-void ngx_http_sendgrid_amp_reply_filter_init(void);
-
 
 /* log */
 
 /* takes the value from $remote_user, or gives the value back */
 void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide);
-
-
-/* variables */
-
-ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf);
 
 
 /* event */

@@ -15,6 +15,8 @@
     "X-Twilio-Email-Event-Webhook-Timestamp"
 
 
+static ngx_int_t ngx_http_sendgrid_amp_precontent_handler(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_accept(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_access(
@@ -37,6 +39,7 @@ static ngx_int_t ngx_http_sendgrid_amp_unverified(
     ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_signature_e signature, char *why, char *name);
 static void ngx_http_sendgrid_amp_access_cleanup(void *data);
+static ngx_int_t ngx_http_sendgrid_amp_access_init(ngx_conf_t *cf);
 
 
 /* in the order of ngx_http_sendgrid_amp_signature_e */
@@ -51,7 +54,27 @@ static ngx_str_t  ngx_http_sendgrid_amp_signatures[] = {
 };
 
 
-ngx_int_t
+static ngx_http_module_t  ngx_http_sendgrid_amp_access_module_ctx = {
+    NULL,                                   /* preconfiguration */
+    ngx_http_sendgrid_amp_access_init,      /* postconfiguration */
+    NULL, NULL,                             /* main configuration */
+    NULL, NULL,                             /* server configuration */
+    NULL, NULL                              /* location configuration */
+};
+
+
+ngx_module_t  ngx_http_sendgrid_amp_access_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sendgrid_amp_access_module_ctx,
+    NULL,                                   /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL, NULL, NULL, NULL,                 /* init */
+    NULL, NULL, NULL,                       /* exit */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
 ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r)
 {
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
@@ -549,4 +572,12 @@ ngx_http_sendgrid_amp_access_cleanup(void *data)
     }
 
     sgamp_signature_done(&ctx->access.hash);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_access_init(ngx_conf_t *cf)
+{
+    return ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                     ngx_http_sendgrid_amp_precontent_handler);
 }

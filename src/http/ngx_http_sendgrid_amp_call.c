@@ -88,8 +88,6 @@ static ngx_uint_t ngx_http_sendgrid_amp_pools_in_use(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_destroy_pool(
     ngx_http_sendgrid_amp_pool_t *p);
-static ngx_http_sendgrid_amp_calls_t *ngx_http_sendgrid_amp_calls(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_watch_delay(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_end_delay(ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -99,10 +97,13 @@ static ngx_uint_t ngx_http_sendgrid_amp_is_delayed(ngx_http_request_t *sr);
 static void ngx_http_sendgrid_amp_delay_handler(ngx_event_t *ev);
 static ngx_http_sendgrid_amp_call_t *ngx_http_sendgrid_amp_call(
     ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_preaccess_handler(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_call_header_filter(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_call_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_int_t ngx_http_sendgrid_amp_call_hooks(ngx_conf_t *cf);
 
 
 const ngx_http_sendgrid_amp_transport_ops_t  ngx_http_sendgrid_amp_calling = {
@@ -122,6 +123,26 @@ static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
 
+static ngx_http_module_t  ngx_http_sendgrid_amp_call_module_ctx = {
+    NULL,                                   /* preconfiguration */
+    ngx_http_sendgrid_amp_call_hooks,       /* postconfiguration */
+    NULL, NULL,                             /* main configuration */
+    NULL, NULL,                             /* server configuration */
+    NULL, NULL                              /* location configuration */
+};
+
+
+ngx_module_t  ngx_http_sendgrid_amp_call_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sendgrid_amp_call_module_ctx, /* module context */
+    NULL,                                   /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL, NULL, NULL, NULL,                 /* init */
+    NULL, NULL, NULL,                       /* exit */
+    NGX_MODULE_V1_PADDING
+};
+
+
 static ngx_int_t
 ngx_http_sendgrid_amp_call_init(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_job_t *jobs, ngx_uint_t n)
@@ -134,20 +155,14 @@ ngx_http_sendgrid_amp_call_init(ngx_http_sendgrid_amp_ctx_t *ctx,
     r = ctx->request;
     c = r->connection;
 
-    calls = ngx_palloc(r->pool, sizeof(ngx_http_sendgrid_amp_calls_t));
+    calls = ngx_pcalloc(r->pool, sizeof(ngx_http_sendgrid_amp_calls_t)
+                                 + n * sizeof(ngx_http_sendgrid_amp_call_t));
     if (calls == NULL) {
         return NGX_ERROR;
     }
 
-    calls->calls = ngx_pcalloc(r->pool,
-                               n * sizeof(ngx_http_sendgrid_amp_call_t));
-    if (calls->calls == NULL) {
-        return NGX_ERROR;
-    }
-
+    calls->calls = (ngx_http_sendgrid_amp_call_t *) (calls + 1);
     calls->n = n;
-    calls->pools = NULL;
-    calls->kept = NULL;
 
     /* realip in an internal location changes the address until its end */
 
@@ -658,7 +673,7 @@ ngx_http_sendgrid_amp_drop_pool(ngx_http_sendgrid_amp_call_t *call)
 {
     ngx_http_sendgrid_amp_calls_t  *calls;
 
-    calls = ngx_http_sendgrid_amp_calls(call->ctx);
+    calls = call->ctx->transport.data;
 
     call->pool->next = calls->pools;
     calls->pools = call->pool;
@@ -676,7 +691,7 @@ ngx_http_sendgrid_amp_destroy_pools(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_pool_t   *p;
     ngx_http_sendgrid_amp_calls_t  *calls;
 
-    calls = ngx_http_sendgrid_amp_calls(ctx);
+    calls = ctx->transport.data;
 
     if (!all
         && (calls->pools == NULL || ngx_http_sendgrid_amp_pools_in_use(ctx)))
@@ -739,7 +754,7 @@ ngx_http_sendgrid_amp_pools_in_use(ngx_http_sendgrid_amp_ctx_t *ctx)
      */
 
     r = ctx->request;
-    calls = ngx_http_sendgrid_amp_calls(ctx);
+    calls = ctx->transport.data;
 
     n = 1;
 
@@ -767,19 +782,6 @@ ngx_http_sendgrid_amp_destroy_pool(ngx_http_sendgrid_amp_pool_t *p)
 }
 
 
-static ngx_http_sendgrid_amp_calls_t *
-ngx_http_sendgrid_amp_calls(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    /* NULL: a dry run, or the webhook has not begun to call */
-
-    if (ctx->transport.ops != &ngx_http_sendgrid_amp_calling) {
-        return NULL;
-    }
-
-    return ctx->transport.data;
-}
-
-
 static void
 ngx_http_sendgrid_amp_watch_delay(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
@@ -789,7 +791,7 @@ ngx_http_sendgrid_amp_watch_delay(ngx_http_sendgrid_amp_ctx_t *ctx)
     ngx_http_sendgrid_amp_call_t   *call;
     ngx_http_sendgrid_amp_calls_t  *calls;
 
-    calls = ngx_http_sendgrid_amp_calls(ctx);
+    calls = ctx->transport.data;
 
     if (calls == NULL) {
         return;
@@ -875,7 +877,7 @@ ngx_http_sendgrid_amp_end_delay(ngx_http_sendgrid_amp_ctx_t *ctx)
     ngx_event_t                    *wev;
     ngx_http_sendgrid_amp_calls_t  *calls;
 
-    calls = ngx_http_sendgrid_amp_calls(ctx);
+    calls = ctx->transport.data;
     wev = ctx->request->connection->write;
 
     if (calls == NULL || !wev->delayed) {
@@ -906,7 +908,7 @@ ngx_http_sendgrid_amp_call(ngx_http_request_t *r)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_sendgrid_amp_preaccess_handler(ngx_http_request_t *r)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *conf;
@@ -984,12 +986,15 @@ ngx_http_sendgrid_amp_call_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 }
 
 
-void
-ngx_http_sendgrid_amp_call_filter_init(void)
+static ngx_int_t
+ngx_http_sendgrid_amp_call_hooks(ngx_conf_t *cf)
 {
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_sendgrid_amp_call_header_filter;
 
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_sendgrid_amp_call_body_filter;
+
+    return ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
+                                      ngx_http_sendgrid_amp_preaccess_handler);
 }

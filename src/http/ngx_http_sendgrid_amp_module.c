@@ -29,7 +29,6 @@ static char *ngx_http_sendgrid_amp_check_retries(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_sendgrid_amp_check_msec(ngx_conf_t *cf, void *post,
     void *data);
-static ngx_int_t ngx_http_sendgrid_amp_init(ngx_conf_t *cf);
 static void *ngx_http_sendgrid_amp_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_sendgrid_amp_alloc(void *data, size_t size);
 static void ngx_http_sendgrid_amp_free(void *data, void *p);
@@ -151,8 +150,8 @@ static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_sendgrid_amp_module_ctx = {
-    ngx_http_sendgrid_amp_add_variables,    /* preconfiguration */
-    ngx_http_sendgrid_amp_init,             /* postconfiguration */
+    NULL,                                   /* preconfiguration */
+    NULL,                                   /* postconfiguration */
 
     ngx_http_sendgrid_amp_create_main_conf, /* create main configuration */
     NULL,                                   /* init main configuration */
@@ -357,26 +356,6 @@ ngx_http_sendgrid_amp_check_msec(ngx_conf_t *cf, void *post, void *data)
     }
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_init(ngx_conf_t *cf)
-{
-    ngx_http_sendgrid_amp_reply_filter_init();
-    ngx_http_sendgrid_amp_call_filter_init();
-
-    if (ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
-                                       ngx_http_sendgrid_amp_preaccess_handler)
-        != NGX_OK
-        || ngx_http_sendgrid_amp_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
-                                      ngx_http_sendgrid_amp_precontent_handler)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }
 
 

@@ -17,6 +17,7 @@ static ngx_uint_t ngx_http_sendgrid_amp_is_refused(ngx_http_request_t *r,
 static ngx_int_t ngx_http_sendgrid_amp_replace(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_int_t ngx_http_sendgrid_amp_reply_init(ngx_conf_t *cf);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -40,6 +41,26 @@ static const ngx_http_sendgrid_amp_error_t  ngx_http_sendgrid_amp_errors[] = {
     { NGX_HTTP_BAD_REQUEST, ngx_string("bad_request"), 0 },
     { NGX_HTTP_REQUEST_TIME_OUT, ngx_string("timed_out"), 0 },
     { NGX_HTTP_INTERNAL_SERVER_ERROR, ngx_string("internal"), 0 }
+};
+
+
+static ngx_http_module_t  ngx_http_sendgrid_amp_reply_module_ctx = {
+    NULL,                                   /* preconfiguration */
+    ngx_http_sendgrid_amp_reply_init,       /* postconfiguration */
+    NULL, NULL,                             /* main configuration */
+    NULL, NULL,                             /* server configuration */
+    NULL, NULL                              /* location configuration */
+};
+
+
+ngx_module_t  ngx_http_sendgrid_amp_reply_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sendgrid_amp_reply_module_ctx,/* module context */
+    NULL,                                   /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL, NULL, NULL, NULL,                 /* init */
+    NULL, NULL, NULL,                       /* exit */
+    NGX_MODULE_V1_PADDING
 };
 
 
@@ -302,12 +323,14 @@ ngx_http_sendgrid_amp_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 }
 
 
-void
-ngx_http_sendgrid_amp_reply_filter_init(void)
+static ngx_int_t
+ngx_http_sendgrid_amp_reply_init(ngx_conf_t *cf)
 {
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_sendgrid_amp_header_filter;
 
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_sendgrid_amp_body_filter;
+
+    return NGX_OK;
 }

@@ -17,6 +17,7 @@ static ngx_int_t ngx_http_sendgrid_amp_signature_variable(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_sendgrid_amp_set_variable(
     ngx_http_variable_value_t *v, const ngx_str_t *value);
+static ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf);
 
 
 static ngx_str_t  ngx_http_sendgrid_amp_none = ngx_string("-");
@@ -67,6 +68,26 @@ static ngx_http_variable_t  ngx_http_sendgrid_amp_vars[] = {
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
+};
+
+
+static ngx_http_module_t  ngx_http_sendgrid_amp_variables_module_ctx = {
+    ngx_http_sendgrid_amp_add_variables,    /* preconfiguration */
+    NULL,                                   /* postconfiguration */
+    NULL, NULL,                             /* main configuration */
+    NULL, NULL,                             /* server configuration */
+    NULL, NULL                              /* location configuration */
+};
+
+
+ngx_module_t  ngx_http_sendgrid_amp_variables_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sendgrid_amp_variables_module_ctx,
+    NULL,                                   /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL, NULL, NULL, NULL,                 /* init */
+    NULL, NULL, NULL,                       /* exit */
+    NGX_MODULE_V1_PADDING
 };
 
 
@@ -188,7 +209,7 @@ ngx_http_sendgrid_amp_set_variable(ngx_http_variable_value_t *v,
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var, *v;
