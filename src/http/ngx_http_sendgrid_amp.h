@@ -146,6 +146,16 @@ typedef struct {
 } ngx_http_sendgrid_amp_secret_t;
 
 
+/* the directives of signatures */
+
+typedef struct {
+    ngx_array_t  *public_keys;  /* EVP_PKEY *, as set; NULL: "off" */
+    ngx_array_t  *keys;         /* NULL: no signature is needed */
+    ngx_uint_t    signature;
+    time_t        window;       /* of the time in it, seconds; 0: any time */
+} ngx_http_sendgrid_amp_key_conf_t;
+
+
 /* the directives of the flow of events */
 
 typedef struct {
@@ -191,16 +201,12 @@ typedef struct {
 
     ngx_uint_t                           auth;
     ngx_array_t                         *secrets;      /* ..._secret_t */
-    ngx_array_t                         *public_keys;  /* EVP_PKEY *, or NULL */
-    ngx_uint_t                           signature;
-    time_t                               signature_window;
     ngx_uint_t                           concurrency;
     size_t                               max_event_size;
     ngx_uint_t                           retries;
     ngx_msec_t                           retry_delay;
     ngx_msec_t                           timeout;
     ngx_http_sendgrid_amp_file_t        *dead_letter;
-    ngx_array_t                         *keys;         /* NULL: not needed */
 
     ngx_uint_t                           internal;     /* this location */
     ngx_http_sendgrid_amp_evidence_t     evidence;     /* in this worker */
@@ -547,6 +553,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
  */
 
 extern ngx_module_t  ngx_http_sendgrid_amp_module;
+extern ngx_module_t  ngx_http_sendgrid_amp_key_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_event_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_metrics_module;
 
@@ -826,12 +833,6 @@ ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
 /* bytes of the table of remembered hashes */
 #define NGX_HTTP_SENDGRID_AMP_HASHES                                          \
     (SGAMP_HASH_ENTRIES * sizeof(sgamp_hash_entry_t))
-
-
-/* key file */
-
-char *ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 
 
 /* webhook */

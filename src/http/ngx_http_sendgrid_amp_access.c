@@ -304,14 +304,18 @@ ngx_http_sendgrid_amp_accepted(ngx_http_sendgrid_amp_ctx_t *ctx,
 static ngx_int_t
 ngx_http_sendgrid_amp_signature_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_int_t    rc;
-    sgamp_str_t  signature, timestamp;
+    ngx_int_t                          rc;
+    sgamp_str_t                        signature, timestamp;
+    ngx_http_sendgrid_amp_key_conf_t  *kcf;
 
-    if (ctx->conf->keys == NULL) {
+    kcf = ngx_http_get_module_loc_conf(ctx->request,
+                                       ngx_http_sendgrid_amp_key_module);
+
+    if (kcf->keys == NULL) {
         return NGX_OK;
     }
 
-    if (ctx->conf->signature != NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT) {
+    if (kcf->signature != NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT) {
         ctx->hold |= NGX_HTTP_SENDGRID_AMP_HOLD_SIGNATURE;
     }
 
@@ -409,8 +413,9 @@ static ngx_int_t
 ngx_http_sendgrid_amp_check_time(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_str_t *timestamp)
 {
-    time_t   window;
-    int64_t  seconds;
+    time_t                             window;
+    int64_t                            seconds;
+    ngx_http_sendgrid_amp_key_conf_t  *kcf;
 
     if (sgamp_signature_time(timestamp, &seconds) != SGAMP_OK) {
         return ngx_http_sendgrid_amp_unverified(ctx,
@@ -419,7 +424,9 @@ ngx_http_sendgrid_amp_check_time(ngx_http_sendgrid_amp_ctx_t *ctx,
                                        NGX_HTTP_SENDGRID_AMP_TIMESTAMP_HEADER);
     }
 
-    window = ctx->conf->signature_window;
+    kcf = ngx_http_get_module_loc_conf(ctx->request,
+                                       ngx_http_sendgrid_amp_key_module);
+    window = kcf->window;
     seconds -= ngx_time();
 
     if (window != 0 && (seconds > window || seconds < -window)) {
@@ -511,11 +518,14 @@ ngx_http_sendgrid_amp_access_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
 static ngx_int_t
 ngx_http_sendgrid_amp_final(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_array_t  *keys;
+    ngx_http_sendgrid_amp_key_conf_t  *kcf;
 
-    keys = ctx->conf->keys;
+    kcf = ngx_http_get_module_loc_conf(ctx->request,
+                                       ngx_http_sendgrid_amp_key_module);
 
-    switch (sgamp_signature_final(&ctx->access.hash, keys->elts, keys->nelts)) {
+    switch (sgamp_signature_final(&ctx->access.hash, kcf->keys->elts,
+                                  kcf->keys->nelts))
+    {
 
     case SGAMP_OK:
         ctx->access.signature = NGX_HTTP_SENDGRID_AMP_SIGNED;

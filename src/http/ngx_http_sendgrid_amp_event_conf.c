@@ -55,9 +55,6 @@ static char *ngx_http_sendgrid_amp_check_size(ngx_conf_t *cf, void *post,
 static void *ngx_http_sendgrid_amp_event_create_conf(ngx_conf_t *cf);
 static char *ngx_http_sendgrid_amp_event_merge_conf(ngx_conf_t *cf,
     void *parent, void *child);
-static void ngx_http_sendgrid_amp_merge_rules(
-    ngx_http_sendgrid_amp_rules_conf_t *prev,
-    ngx_http_sendgrid_amp_rules_conf_t *rcf);
 static ngx_int_t ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_event_conf_t *conf);
 
@@ -910,7 +907,19 @@ ngx_http_sendgrid_amp_event_merge_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_size_value(conf->batch_size, prev->batch_size,
                               900 * 1024);
 
-    ngx_http_sendgrid_amp_merge_rules(&prev->set, &conf->set);
+    if (conf->set.hash == NGX_CONF_UNSET_PTR) {
+        conf->set.hash_key = prev->set.hash_key;
+    }
+
+    ngx_conf_merge_ptr_value(conf->set.event_names, prev->set.event_names,
+                             NULL);
+    ngx_conf_merge_ptr_value(conf->set.events, prev->set.events, NULL);
+    ngx_conf_merge_ptr_value(conf->set.ignore, prev->set.ignore, NULL);
+    ngx_conf_merge_ptr_value(conf->set.drop, prev->set.drop, NULL);
+    ngx_conf_merge_ptr_value(conf->set.keep, prev->set.keep, NULL);
+    ngx_conf_merge_ptr_value(conf->set.hash, prev->set.hash, NULL);
+    ngx_conf_merge_ptr_value(conf->set.properties, prev->set.properties, NULL);
+    ngx_conf_merge_value(conf->set.client_ip, prev->set.client_ip, 0);
 
     /* the main module has merged its own configuration before */
 
@@ -936,30 +945,12 @@ ngx_http_sendgrid_amp_event_merge_conf(ngx_conf_t *cf, void *parent,
 }
 
 
-static void
-ngx_http_sendgrid_amp_merge_rules(ngx_http_sendgrid_amp_rules_conf_t *prev,
-    ngx_http_sendgrid_amp_rules_conf_t *rcf)
-{
-    if (rcf->hash == NGX_CONF_UNSET_PTR) {
-        rcf->hash_key = prev->hash_key;
-    }
-
-    ngx_conf_merge_ptr_value(rcf->event_names, prev->event_names, NULL);
-    ngx_conf_merge_ptr_value(rcf->events, prev->events, NULL);
-    ngx_conf_merge_ptr_value(rcf->ignore, prev->ignore, NULL);
-    ngx_conf_merge_ptr_value(rcf->drop, prev->drop, NULL);
-    ngx_conf_merge_ptr_value(rcf->keep, prev->keep, NULL);
-    ngx_conf_merge_ptr_value(rcf->hash, prev->hash, NULL);
-    ngx_conf_merge_ptr_value(rcf->properties, prev->properties, NULL);
-    ngx_conf_merge_value(rcf->client_ip, prev->client_ip, 0);
-}
-
-
 static ngx_int_t
 ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_event_conf_t *conf)
 {
     ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_sendgrid_amp_key_conf_t  *kcf;
     ngx_http_sendgrid_amp_loc_conf_t  *alcf;
 
     alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
@@ -978,7 +969,10 @@ ngx_http_sendgrid_amp_check_auth(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    if (alcf->keys == NULL) {
+    kcf = ngx_http_conf_get_module_loc_conf(cf,
+                                            ngx_http_sendgrid_amp_key_module);
+
+    if (kcf->keys == NULL) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "with \"sendgrid_amp_auth off\" and no public key "
                            "anybody can post to location \"%V\"",

@@ -21,6 +21,8 @@
     "P-256 or the path of its file, %s"
 
 
+static char *ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static ngx_int_t ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf,
     ngx_array_t *keys, ngx_uint_t i);
 static ngx_uint_t ngx_http_sendgrid_amp_is_file(ngx_str_t *value);
@@ -32,31 +34,84 @@ static ngx_uint_t ngx_http_sendgrid_amp_is_path(ngx_str_t *value);
 static ngx_int_t ngx_http_sendgrid_amp_read_open(ngx_conf_t *cf, ngx_fd_t fd,
     ngx_str_t *name, ngx_str_t *text);
 static void ngx_http_sendgrid_amp_cleanup_key(void *data);
+static char *ngx_http_sendgrid_amp_signature(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static void *ngx_http_sendgrid_amp_key_create_conf(ngx_conf_t *cf);
+static char *ngx_http_sendgrid_amp_key_merge_conf(ngx_conf_t *cf, void *parent,
+    void *child);
 
 
-char *
+static ngx_command_t  ngx_http_sendgrid_amp_key_commands[] = {
+
+    { ngx_string("sendgrid_amp_public_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sendgrid_amp_public_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_signature"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sendgrid_amp_signature,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("sendgrid_amp_signature_window"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sendgrid_amp_key_conf_t, window),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_sendgrid_amp_key_module_ctx = {
+    NULL,                                   /* preconfiguration */
+    NULL,                                   /* postconfiguration */
+    NULL, NULL,                             /* main configuration */
+    NULL, NULL,                             /* server configuration */
+    ngx_http_sendgrid_amp_key_create_conf,  /* create location configuration */
+    ngx_http_sendgrid_amp_key_merge_conf    /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_sendgrid_amp_key_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sendgrid_amp_key_module_ctx,  /* module context */
+    ngx_http_sendgrid_amp_key_commands,     /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL, NULL, NULL, NULL,                 /* init */
+    NULL, NULL, NULL,                       /* exit */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static char *
 ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
+    ngx_http_sendgrid_amp_key_conf_t  *kcf = conf;
 
     ngx_str_t  *value;
     ngx_uint_t  i;
 
-    if (alcf->public_keys != NGX_CONF_UNSET_PTR) {
+    if (kcf->public_keys != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        alcf->public_keys = NULL;
+        kcf->public_keys = NULL;
         return NGX_CONF_OK;
     }
 
-    alcf->public_keys = ngx_array_create(cf->pool, cf->args->nelts - 1,
-                                         sizeof(EVP_PKEY *));
-    if (alcf->public_keys == NULL) {
+    kcf->public_keys = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                        sizeof(EVP_PKEY *));
+    if (kcf->public_keys == NULL) {
         return NGX_CONF_ERROR;
     }
 
@@ -66,7 +121,7 @@ ngx_http_sendgrid_amp_public_key(ngx_conf_t *cf, ngx_command_t *cmd,
             return "has \"off\" among its keys";
         }
 
-        if (ngx_http_sendgrid_amp_add_key(cf, alcf->public_keys, i)
+        if (ngx_http_sendgrid_amp_add_key(cf, kcf->public_keys, i)
             != NGX_OK)
         {
             return NGX_CONF_ERROR;
@@ -312,4 +367,106 @@ static void
 ngx_http_sendgrid_amp_cleanup_key(void *data)
 {
     sgamp_key_free(data);
+}
+
+
+static char *
+ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_sendgrid_amp_key_conf_t  *kcf = conf;
+
+    ngx_str_t  *value;
+
+    if (kcf->signature != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "on") == 0) {
+        kcf->signature = NGX_HTTP_SENDGRID_AMP_SIGNATURE_ON;
+
+    } else if (ngx_strcmp(value[1].data, "report") == 0) {
+        kcf->signature = NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value in \"%V\" directive, it must be "
+                           "\"on\" or \"report\"",
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_sendgrid_amp_key_create_conf(ngx_conf_t *cf)
+{
+    ngx_http_sendgrid_amp_key_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sendgrid_amp_key_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->keys = NULL;
+     */
+
+    conf->public_keys = NGX_CONF_UNSET_PTR;
+    conf->signature = NGX_CONF_UNSET_UINT;
+    conf->window = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_key_merge_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_sendgrid_amp_key_conf_t  *prev = parent;
+    ngx_http_sendgrid_amp_key_conf_t  *conf = child;
+
+    ngx_uint_t                         signature;
+    ngx_http_sendgrid_amp_loc_conf_t  *alcf;
+
+    ngx_conf_merge_sec_value(conf->window, prev->window, 0);
+
+    /* what was set stays known, so that "off" is no missing key */
+
+    signature = conf->signature;
+
+    if (conf->signature == NGX_CONF_UNSET_UINT) {
+        conf->signature = prev->signature;
+    }
+
+    if (conf->public_keys == NGX_CONF_UNSET_PTR) {
+        conf->public_keys = prev->public_keys;
+    }
+
+    if (conf->public_keys != NGX_CONF_UNSET_PTR) {
+        conf->keys = conf->public_keys;
+    }
+
+    alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
+
+    if (alcf->flow != NULL
+        && conf->keys == NULL
+        && (signature != NGX_CONF_UNSET_UINT
+            || (conf->signature != NGX_CONF_UNSET_UINT
+                && conf->public_keys == NGX_CONF_UNSET_PTR)))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"sendgrid_amp_signature\" requires "
+                           "\"sendgrid_amp_public_key\"");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }

@@ -19,8 +19,6 @@ static char *ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf,
     ngx_array_t *secrets, ngx_str_t *secret);
-static char *ngx_http_sendgrid_amp_signature(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
 static char *ngx_http_sendgrid_amp_check_concurrency(ngx_conf_t *cf,
     void *post, void *data);
 static char *ngx_http_sendgrid_amp_check_event_size(ngx_conf_t *cf, void *post,
@@ -36,9 +34,6 @@ static void ngx_http_sendgrid_amp_cleanup_worker(void *data);
 static void *ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
-static ngx_int_t ngx_http_sendgrid_amp_merge_keys(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *prev,
-    ngx_http_sendgrid_amp_loc_conf_t *conf);
 static ngx_int_t ngx_http_sendgrid_amp_default_secrets(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_loc_conf_t *conf);
 
@@ -80,27 +75,6 @@ static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
       ngx_http_sendgrid_amp_secret,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_public_key"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_sendgrid_amp_public_key,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_signature"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp_signature,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("sendgrid_amp_signature_window"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_sec_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sendgrid_amp_loc_conf_t, signature_window),
       NULL },
 
     { ngx_string("sendgrid_amp_concurrency"),
@@ -275,38 +249,6 @@ ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf, ngx_array_t *secrets,
 
 
 static char *
-ngx_http_sendgrid_amp_signature(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
-
-    ngx_str_t  *value;
-
-    if (alcf->signature != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "on") == 0) {
-        alcf->signature = NGX_HTTP_SENDGRID_AMP_SIGNATURE_ON;
-
-    } else if (ngx_strcmp(value[1].data, "report") == 0) {
-        alcf->signature = NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT;
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value in \"%V\" directive, it must be "
-                           "\"on\" or \"report\"",
-                           &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
 ngx_http_sendgrid_amp_check_concurrency(ngx_conf_t *cf, void *post,
     void *data)
 {
@@ -433,14 +375,10 @@ ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf)
      *
      *     conf->flow = NULL;
      *     conf->region = NULL;
-     *     conf->keys = NULL;
      */
 
     conf->auth = NGX_CONF_UNSET_UINT;
     conf->secrets = NGX_CONF_UNSET_PTR;
-    conf->public_keys = NGX_CONF_UNSET_PTR;
-    conf->signature = NGX_CONF_UNSET_UINT;
-    conf->signature_window = NGX_CONF_UNSET;
     conf->concurrency = NGX_CONF_UNSET_UINT;
     conf->max_event_size = NGX_CONF_UNSET_SIZE;
     conf->retries = NGX_CONF_UNSET_UINT;
@@ -472,8 +410,6 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_uint_value(conf->auth, prev->auth,
                               NGX_HTTP_SENDGRID_AMP_AUTH_BASIC);
     ngx_conf_merge_ptr_value(conf->secrets, prev->secrets, NULL);
-    ngx_conf_merge_sec_value(conf->signature_window, prev->signature_window,
-                             0);
     ngx_conf_merge_uint_value(conf->concurrency, prev->concurrency, 2);
     ngx_conf_merge_size_value(conf->max_event_size, prev->max_event_size,
                               256 * 1024);
@@ -487,10 +423,6 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     if (clcf->noname && conf->flow == NULL) {
         conf->region = prev->region;
         conf->flow = prev->flow;
-    }
-
-    if (ngx_http_sendgrid_amp_merge_keys(cf, prev, conf) != NGX_OK) {
-        return NGX_CONF_ERROR;
     }
 
     if (conf->flow == NULL) {
@@ -514,45 +446,6 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     }
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_merge_keys(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_loc_conf_t *prev,
-    ngx_http_sendgrid_amp_loc_conf_t *conf)
-{
-    ngx_uint_t  signature;
-
-    /* what was set stays known, so that "off" is no missing key */
-
-    signature = conf->signature;
-
-    if (conf->signature == NGX_CONF_UNSET_UINT) {
-        conf->signature = prev->signature;
-    }
-
-    if (conf->public_keys == NGX_CONF_UNSET_PTR) {
-        conf->public_keys = prev->public_keys;
-    }
-
-    if (conf->public_keys != NGX_CONF_UNSET_PTR) {
-        conf->keys = conf->public_keys;
-    }
-
-    if (conf->flow != NULL
-        && conf->keys == NULL
-        && (signature != NGX_CONF_UNSET_UINT
-            || (conf->signature != NGX_CONF_UNSET_UINT
-                && conf->public_keys == NGX_CONF_UNSET_PTR)))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"sendgrid_amp_signature\" requires "
-                           "\"sendgrid_amp_public_key\"");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }
 
 

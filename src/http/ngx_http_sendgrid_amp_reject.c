@@ -437,7 +437,7 @@ ngx_http_sendgrid_amp_hold_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
 ngx_int_t
 ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    size_t              size;
+    size_t          size;
     sgamp_stored_t  event;
 
     for ( ;; ) {
