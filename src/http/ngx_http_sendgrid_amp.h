@@ -51,6 +51,7 @@ typedef struct ngx_http_sendgrid_amp_job_s  ngx_http_sendgrid_amp_job_t;
 typedef struct ngx_http_sendgrid_amp_call_s  ngx_http_sendgrid_amp_call_t;
 typedef struct ngx_http_sendgrid_amp_pool_s  ngx_http_sendgrid_amp_pool_t;
 typedef struct ngx_http_sendgrid_amp_shared_s  ngx_http_sendgrid_amp_shared_t;
+typedef struct ngx_http_sendgrid_amp_file_s  ngx_http_sendgrid_amp_file_t;
 typedef struct ngx_http_sendgrid_amp_lines_s  ngx_http_sendgrid_amp_lines_t;
 typedef struct ngx_http_sendgrid_amp_rejected_s
     ngx_http_sendgrid_amp_rejected_t;
@@ -100,13 +101,11 @@ typedef enum {
 
 /* configuration */
 
-/* a file of rejected elements, and what a worker knows of the file */
+/* the directive of dead letters */
 
 typedef struct {
-    ngx_open_file_t  *file;
-    ngx_file_uniq_t   told;   /* the inode whose mode was told of */
-    unsigned          cut:1;  /* a pipe ends in a line that is cut */
-} ngx_http_sendgrid_amp_file_t;
+    ngx_http_sendgrid_amp_file_t  *file;  /* NULL: "off" */
+} ngx_http_sendgrid_amp_dead_letter_conf_t;
 
 
 /* batches that the peer has accepted */
@@ -135,7 +134,6 @@ typedef struct {
     sgamp_pieces_t                    pieces;
     sgamp_str_t                       reserve;
     ngx_http_handler_pt               handler;   /* of webhooks */
-    ngx_array_t                      *dead_letters;  /* ..._file_t * */
     ngx_http_sendgrid_amp_lines_t    *lines;     /* to be written, or NULL */
     ngx_http_sendgrid_amp_evidence_t  evidence;  /* the newest of all */
 } ngx_http_sendgrid_amp_main_conf_t;
@@ -206,7 +204,6 @@ typedef struct {
     ngx_uint_t                           retries;
     ngx_msec_t                           retry_delay;
     ngx_msec_t                           timeout;
-    ngx_http_sendgrid_amp_file_t        *dead_letter;
 
     ngx_uint_t                           internal;     /* this location */
     ngx_http_sendgrid_amp_evidence_t     evidence;     /* in this worker */
@@ -555,6 +552,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
 extern ngx_module_t  ngx_http_sendgrid_amp_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_key_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_event_module;
+extern ngx_module_t  ngx_http_sendgrid_amp_dead_letter_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_metrics_module;
 
 
@@ -713,6 +711,16 @@ ngx_int_t ngx_http_sendgrid_amp_delivery_init(
 ngx_int_t ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
+/* dead letter */
+
+/*
+ * Writes whole lines, at p[-1] is room for a line feed.  NGX_OK, or NGX_ERROR
+ * and the log says why.
+ */
+ngx_int_t ngx_http_sendgrid_amp_append(ngx_http_sendgrid_amp_file_t *dead,
+    u_char *p, u_char *last, ngx_log_t *log);
+
+
 /* reject */
 
 #define NGX_HTTP_SENDGRID_AMP_REJECTED_COUNTERS  2
@@ -764,12 +772,6 @@ void ngx_http_sendgrid_amp_drop_held(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* logs how many elements were rejected that have no line in the error log */
 void ngx_http_sendgrid_amp_log_more(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-char *ngx_http_sendgrid_amp_dead_letter(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-
-/* keeps other users from reading dead letters, as far as the process may */
-ngx_int_t ngx_http_sendgrid_amp_init_dead_letters(ngx_cycle_t *cycle);
 
 
 /* metrics */

@@ -112,13 +112,6 @@ static ngx_command_t  ngx_http_sendgrid_amp_commands[] = {
       offsetof(ngx_http_sendgrid_amp_loc_conf_t, timeout),
       &ngx_http_sendgrid_amp_msec_post },
 
-    { ngx_string("sendgrid_amp_dead_letter"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_sendgrid_amp_dead_letter,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
       ngx_null_command
 };
 
@@ -144,7 +137,7 @@ ngx_module_t  ngx_http_sendgrid_amp_module = {
     ngx_http_sendgrid_amp_commands,         /* module directives */
     NGX_HTTP_MODULE,                        /* module type */
     NULL,                                   /* init master */
-    ngx_http_sendgrid_amp_init_dead_letters,/* init module */
+    NULL,                                   /* init module */
     NULL,                                   /* init process */
     NULL,                                   /* init thread */
     NULL,                                   /* exit thread */
@@ -384,7 +377,6 @@ ngx_http_sendgrid_amp_create_loc_conf(ngx_conf_t *cf)
     conf->retries = NGX_CONF_UNSET_UINT;
     conf->retry_delay = NGX_CONF_UNSET_MSEC;
     conf->timeout = NGX_CONF_UNSET_MSEC;
-    conf->dead_letter = NGX_CONF_UNSET_PTR;
 
     return conf;
 }
@@ -416,7 +408,6 @@ ngx_http_sendgrid_amp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_uint_value(conf->retries, prev->retries, 2);
     ngx_conf_merge_msec_value(conf->retry_delay, prev->retry_delay, 500);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 25000);
-    ngx_conf_merge_ptr_value(conf->dead_letter, prev->dead_letter, NULL);
 
     /* the blocks of "if" and "limit_except" are parts of their location */
 
