@@ -460,7 +460,6 @@ typedef struct {                               /* ctx.c */
     ngx_http_posted_request_t           posted;
     ngx_event_t                         turn;         /* to go on */
     size_t                              work;         /* bytes, in this turn */
-    ngx_http_sendgrid_amp_log_t         log;          /* of request->pool */
 } ngx_http_sendgrid_amp_own_t;
 
 
@@ -575,6 +574,13 @@ ngx_int_t ngx_http_sendgrid_amp_add_handler(ngx_conf_t *cf, ngx_uint_t phase,
 /* warns of a parameter with a variable, where variables are not evaluated */
 void ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i);
 
+/*
+ * Evaluates as ngx_http_complex_value() does; NGX_ERROR, too, if there was no
+ * memory for a variable.
+ */
+ngx_int_t ngx_http_sendgrid_amp_value(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_http_complex_value_t *cv, ngx_str_t *value);
+
 
 /* ctx */
 
@@ -593,6 +599,10 @@ ngx_int_t ngx_http_sendgrid_amp_add_cleanup(ngx_http_sendgrid_amp_ctx_t *ctx,
 /* notes why the webhook fails, unless there is a stronger reason already */
 void ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_sendgrid_amp_error_e error);
+
+/* fails with what a status of nginx's stands for; 500 is logged */
+void ngx_http_sendgrid_amp_fail_as(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_int_t rc);
 
 /* fails with 500, and logs why */
 void ngx_http_sendgrid_amp_internal(ngx_http_sendgrid_amp_ctx_t *ctx,
@@ -627,13 +637,6 @@ ngx_uint_t ngx_http_sendgrid_amp_turn_is_over(
 /* makes a log for a pool of "next", which has to stay */
 void ngx_http_sendgrid_amp_pool_log(ngx_http_sendgrid_amp_log_t *log,
     ngx_log_t *next);
-
-/*
- * Evaluates as ngx_http_complex_value() does; NGX_ERROR, too, if there was no
- * memory for a variable.
- */
-ngx_int_t ngx_http_sendgrid_amp_value(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_http_complex_value_t *cv, ngx_str_t *value);
 
 /* where a search among the client's headers is, zeroed at first */
 
@@ -799,10 +802,6 @@ const ngx_str_t *ngx_http_sendgrid_amp_keyword(
 
 /* the status of the answer */
 ngx_uint_t ngx_http_sendgrid_amp_status_of(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* the error that stands for a status of nginx's; 500 is logged */
-ngx_http_sendgrid_amp_error_e ngx_http_sendgrid_amp_error_of(
-    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_int_t rc);
 
 /* sends the answer to the client, returns what the request is finalized with */
 ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);

@@ -126,3 +126,41 @@ ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i)
                        "a variable, and is taken as it is",
                        i, &value[0]);
 }
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_value(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_http_complex_value_t *cv, ngx_str_t *value)
+{
+    ngx_int_t                     rc;
+    ngx_log_t                    *log;
+    ngx_pool_t                   *pool;
+    ngx_http_sendgrid_amp_log_t  *watch;
+
+    if (cv->lengths == NULL) {
+        *value = cv->value;
+        return NGX_OK;
+    }
+
+    pool = ctx->request->pool;
+    log = pool->log;
+
+    /* not on the stack: a variable may keep the log of the pool */
+
+    watch = ngx_palloc(pool, sizeof(ngx_http_sendgrid_amp_log_t));
+    if (watch == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_sendgrid_amp_pool_log(watch, log);
+
+    pool->log = &watch->log;
+
+    rc = ngx_http_complex_value(ctx->request, cv, value);
+
+    pool->log = log;
+
+    /* a variable that finds no memory looks empty to nginx */
+
+    return watch->failed ? NGX_ERROR : rc;
+}

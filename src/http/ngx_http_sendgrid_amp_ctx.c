@@ -103,6 +103,30 @@ ngx_http_sendgrid_amp_fail(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 
 void
+ngx_http_sendgrid_amp_fail_as(ngx_http_sendgrid_amp_ctx_t *ctx, ngx_int_t rc)
+{
+    switch (rc) {
+
+    case NGX_HTTP_BAD_REQUEST:
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_BAD_REQUEST);
+        break;
+
+    case NGX_HTTP_REQUEST_TIME_OUT:
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TIMED_OUT);
+        break;
+
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
+        break;
+
+    default:
+        ngx_http_sendgrid_amp_internal(ctx, "the body cannot be received");
+        break;
+    }
+}
+
+
+void
 ngx_http_sendgrid_amp_internal(ngx_http_sendgrid_amp_ctx_t *ctx, char *why)
 {
     ngx_connection_t  *c;
@@ -294,31 +318,6 @@ ngx_http_sendgrid_amp_no_memory(ngx_log_t *log, u_char *buf, size_t len)
     next = self->next;
 
     return (next->handler != NULL) ? next->handler(next, buf, len) : buf;
-}
-
-
-ngx_int_t
-ngx_http_sendgrid_amp_value(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_http_complex_value_t *cv, ngx_str_t *value)
-{
-    ngx_int_t    rc;
-    ngx_log_t   *log;
-    ngx_pool_t  *pool;
-
-    pool = ctx->request->pool;
-    log = pool->log;
-
-    ngx_http_sendgrid_amp_pool_log(&ctx->own.log, log);
-
-    pool->log = &ctx->own.log.log;
-
-    rc = ngx_http_complex_value(ctx->request, cv, value);
-
-    pool->log = log;
-
-    /* a variable that finds no memory looks empty to nginx */
-
-    return ctx->own.log.failed ? NGX_ERROR : rc;
 }
 
 

@@ -97,29 +97,6 @@ ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-ngx_http_sendgrid_amp_error_e
-ngx_http_sendgrid_amp_error_of(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_int_t rc)
-{
-    switch (rc) {
-
-    case NGX_HTTP_BAD_REQUEST:
-        return NGX_HTTP_SENDGRID_AMP_BAD_REQUEST;
-
-    case NGX_HTTP_REQUEST_TIME_OUT:
-        return NGX_HTTP_SENDGRID_AMP_TIMED_OUT;
-
-    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
-        return NGX_HTTP_SENDGRID_AMP_TOO_LARGE;
-
-    default:
-        ngx_http_sendgrid_amp_internal(ctx, "the body cannot be received");
-        return ctx->gone ? NGX_HTTP_SENDGRID_AMP_CLOSED
-                         : NGX_HTTP_SENDGRID_AMP_INTERNAL;
-    }
-}
-
-
 const ngx_str_t *
 ngx_http_sendgrid_amp_keyword(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
@@ -261,8 +238,7 @@ ngx_http_sendgrid_amp_is_refused(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_sendgrid_amp_replace(ngx_http_request_t *r)
 {
-    ngx_http_sendgrid_amp_ctx_t    *ctx;
-    ngx_http_sendgrid_amp_error_e   error;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
 
@@ -273,8 +249,7 @@ ngx_http_sendgrid_amp_replace(ngx_http_request_t *r)
         }
     }
 
-    error = ngx_http_sendgrid_amp_error_of(ctx, r->headers_out.status);
-    ngx_http_sendgrid_amp_fail(ctx, error);
+    ngx_http_sendgrid_amp_fail_as(ctx, r->headers_out.status);
 
     ctx->replacement = ngx_http_sendgrid_amp_summary(ctx);
 

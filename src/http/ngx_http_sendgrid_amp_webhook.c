@@ -102,8 +102,7 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
     rc = ngx_http_read_client_request_body(r, ngx_http_sendgrid_amp_start);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        ngx_http_sendgrid_amp_fail(ctx,
-                                   ngx_http_sendgrid_amp_error_of(ctx, rc));
+        ngx_http_sendgrid_amp_fail_as(ctx, rc);
 
         /* what follows in the connection may still be this body */
         r->keepalive = 0;
@@ -764,8 +763,7 @@ ngx_http_sendgrid_amp_body_next(ngx_http_sendgrid_amp_ctx_t *ctx,
 
         if (rc == NGX_ERROR || rc >= NGX_HTTP_SPECIAL_RESPONSE) {
             ngx_http_sendgrid_amp_check_client(ctx);
-            ngx_http_sendgrid_amp_fail(ctx,
-                                   ngx_http_sendgrid_amp_error_of(ctx, rc));
+            ngx_http_sendgrid_amp_fail_as(ctx, rc);
             return NGX_ERROR;
         }
 
