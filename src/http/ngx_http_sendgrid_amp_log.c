@@ -8,6 +8,10 @@
 
 
 /*
+ * Keeps the user name of the credentials out of $remote_user, and request
+ * lines that may hold a key out of the error log, from the moment on when the
+ * location is known.
+ *
  * The log handler of a request tells what is known about its secrets, since
  * redirects keep the handler:
  *
