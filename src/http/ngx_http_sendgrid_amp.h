@@ -331,7 +331,7 @@ typedef struct {
     /* whether job is worth waiting for; NULL: always */
     ngx_uint_t     (*busy)(ngx_http_sendgrid_amp_job_t *job);
 
-    /* frees what send() has allocated; NULL: nothing */
+    /* frees what send() has allocated */
     void           (*close)(ngx_http_sendgrid_amp_job_t *job);
 
     /* called when the webhook is woken, before its end; may be NULL */
@@ -581,6 +581,10 @@ void ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i);
 ngx_int_t ngx_http_sendgrid_amp_value(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_complex_value_t *cv, ngx_str_t *value);
 
+/* a text as the inside of a JSON string, between two other texts */
+ngx_int_t ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
+    const sgamp_str_t *before, const ngx_str_t *text, const char *after);
+
 
 /* ctx */
 
@@ -657,13 +661,11 @@ ngx_table_elt_t *ngx_http_sendgrid_amp_add_header(ngx_http_request_t *r,
 /* access */
 
 /*
- * Makes the context and looks at all but the body.  NGX_OK, or the webhook is
- * to be refused.
+ * Makes the context, if there is none, and looks at all but the bytes of the
+ * body.  NGX_OK, or NGX_DECLINED: the webhook was answered, and rc is what the
+ * handler returns.
  */
-ngx_int_t ngx_http_sendgrid_amp_begin(ngx_http_request_t *r);
-
-/* discards the body and answers; returns what the request is finalized with */
-ngx_int_t ngx_http_sendgrid_amp_refuse(ngx_http_request_t *r);
+ngx_int_t ngx_http_sendgrid_amp_admit(ngx_http_request_t *r, ngx_int_t *rc);
 
 /* Basic credentials: NGX_OK, NGX_DECLINED or NGX_ERROR */
 ngx_int_t ngx_http_sendgrid_amp_access_basic(ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -697,10 +699,6 @@ ngx_int_t ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
 /* delivery */
-
-/* makes the jobs, and the handler that frees all of them */
-ngx_int_t ngx_http_sendgrid_amp_delivery_init(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* the batcher, to which the flow adds elements */
 #define ngx_http_sendgrid_amp_batcher(ctx)  (&(ctx)->delivery.batcher)
@@ -767,11 +765,12 @@ void ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx);
 int ngx_http_sendgrid_amp_hold_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
     const sgamp_stored_t *element);
 
-/* rejects what was held; NGX_OK, or NGX_AGAIN if the turn is over */
-ngx_int_t ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* forgets what was held */
-void ngx_http_sendgrid_amp_drop_held(ngx_http_sendgrid_amp_ctx_t *ctx);
+/*
+ * Rejects the elements that were kept, or forgets them; NGX_OK, or NGX_AGAIN
+ * if the turn is over.
+ */
+ngx_int_t ngx_http_sendgrid_amp_end_hold(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_uint_t reject);
 
 /* logs how many elements were rejected that have no line in the error log */
 void ngx_http_sendgrid_amp_log_more(ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -800,9 +799,6 @@ void ngx_http_sendgrid_amp_count_time(ngx_atomic_t *counters,
 const ngx_str_t *ngx_http_sendgrid_amp_keyword(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* the status of the answer */
-ngx_uint_t ngx_http_sendgrid_amp_status_of(ngx_http_sendgrid_amp_ctx_t *ctx);
-
 /* sends the answer to the client, returns what the request is finalized with */
 ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);
 
@@ -816,10 +812,6 @@ void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide);
 /* event */
 
 extern const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow;
-
-/* a text as the inside of a JSON string, between two other texts */
-ngx_int_t ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
-    const sgamp_str_t *before, const ngx_str_t *text, const char *after);
 
 
 /* event rules */

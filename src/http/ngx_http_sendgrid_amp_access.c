@@ -17,11 +17,18 @@
 
 static ngx_int_t ngx_http_sendgrid_amp_precontent_handler(
     ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_begin(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_accept(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_access(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_refuse(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_discard(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_body_check(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_uint_t ngx_http_sendgrid_amp_body_is_skipped(
+    ngx_http_request_t *r);
+static ngx_uint_t ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_accepted(
     ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *password);
 static ngx_int_t ngx_http_sendgrid_amp_signature_headers(
@@ -98,6 +105,32 @@ ngx_http_sendgrid_amp_precontent_handler(ngx_http_request_t *r)
 
 
 ngx_int_t
+ngx_http_sendgrid_amp_admit(ngx_http_request_t *r, ngx_int_t *rc)
+{
+    ngx_int_t                     admitted;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    admitted = NGX_OK;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+
+    /* another module may have ended the precontent phase */
+
+    if (ctx == NULL) {
+        admitted = ngx_http_sendgrid_amp_begin(r);
+        ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
+    }
+
+    if (admitted != NGX_OK || ngx_http_sendgrid_amp_body_check(ctx) != NGX_OK)
+    {
+        *rc = ngx_http_sendgrid_amp_refuse(r);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_sendgrid_amp_begin(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;
@@ -200,7 +233,7 @@ ngx_http_sendgrid_amp_access(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_sendgrid_amp_refuse(ngx_http_request_t *r)
 {
     ngx_http_sendgrid_amp_ctx_t  *ctx;
@@ -237,6 +270,84 @@ ngx_http_sendgrid_amp_discard(ngx_http_request_t *r)
         /* the end of a broken body is not known */
         r->keepalive = 0;
     }
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r->discard_body || ngx_http_sendgrid_amp_body_is_skipped(r)) {
+
+        /* nginx discards the body after a 413, and "error_page" came then */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "nginx discards the body of the webhook: \"error_page\" "
+                      "has passed a refused request on to \"sendgrid_amp\"");
+
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
+        r->keepalive = 0;
+
+        return NGX_DECLINED;
+    }
+
+    if (r->request_body != NULL && !ngx_http_sendgrid_amp_body_is_whole(r)) {
+        ngx_http_sendgrid_amp_internal(ctx,
+                                       "another handler has read a part of the "
+                                       "body, before \"error_page\" has passed "
+                                       "the request on");
+        r->keepalive = 0;
+
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_body_is_skipped(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_V2)
+
+    /* what HTTP/2 has in place of discard_body: the body would seem empty */
+
+    return r->stream != NULL && r->stream->skip_data
+           && r->request_body == NULL;
+
+#else
+    return 0;
+#endif
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r)
+{
+    off_t                     size;
+    ngx_chain_t              *cl;
+    ngx_http_request_body_t  *rb;
+
+    rb = r->request_body;
+
+    if (r->reading_body || rb->rest > 0) {
+        return 0;
+    }
+
+    /*
+     * another handler has taken the bytes that were read and are in no buffer
+     */
+
+    size = 0;
+
+    for (cl = rb->bufs; cl != NULL; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    return size == ngx_max(r->headers_in.content_length_n, rb->received);
 }
 
 

@@ -25,6 +25,8 @@
     ngx_hash_key((ctx)->route.uri.data, (ctx)->route.uri.len)
 
 
+static ngx_int_t ngx_http_sendgrid_amp_delivery_init(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_delivery_cleanup(void *data);
 static ngx_uint_t ngx_http_sendgrid_amp_collect(
     ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -45,7 +47,6 @@ static void ngx_http_sendgrid_amp_push(ngx_http_sendgrid_amp_job_t *job,
 static void ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_t *part);
 static void ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx);
-static void ngx_http_sendgrid_amp_close(ngx_http_sendgrid_amp_job_t *job);
 static void ngx_http_sendgrid_amp_free_job(ngx_http_sendgrid_amp_job_t *job);
 static void ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_job_t *job,
     sgamp_action_e action);
@@ -75,7 +76,7 @@ static void ngx_http_sendgrid_amp_free_suspects(
 static void ngx_http_sendgrid_amp_wrong_way(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_sendgrid_amp_delivery_init(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     size_t                             size;
@@ -142,7 +143,7 @@ ngx_http_sendgrid_amp_delivery_cleanup(void *data)
         }
 
         if (job->batch != NULL) {
-            ngx_http_sendgrid_amp_close(job);
+            job->ctx->transport.ops->close(job);
             ngx_http_sendgrid_amp_free_job(job);
         }
     }
@@ -155,7 +156,15 @@ ngx_int_t
 ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     if (ctx->delivery.jobs == NULL) {
-        return NGX_OK;
+
+        if (ctx->error != NGX_HTTP_SENDGRID_AMP_OK) {
+            return NGX_OK;
+        }
+
+        if (ngx_http_sendgrid_amp_delivery_init(ctx) != NGX_OK) {
+            ngx_http_sendgrid_amp_internal(ctx, "no memory for batches");
+            return NGX_OK;
+        }
     }
 
     if (ctx->state == NGX_HTTP_SENDGRID_AMP_DRAINING
@@ -512,15 +521,6 @@ ngx_http_sendgrid_amp_abandon(ngx_http_sendgrid_amp_ctx_t *ctx)
 
 
 static void
-ngx_http_sendgrid_amp_close(ngx_http_sendgrid_amp_job_t *job)
-{
-    if (job->ctx->transport.ops->close != NULL) {
-        job->ctx->transport.ops->close(job);
-    }
-}
-
-
-static void
 ngx_http_sendgrid_amp_free_job(ngx_http_sendgrid_amp_job_t *job)
 {
     sgamp_part_t                       *part, *next;
@@ -590,7 +590,7 @@ ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_job_t *job,
 
     ngx_http_sendgrid_amp_write_rejected(ctx);
 
-    ngx_http_sendgrid_amp_close(job);
+    job->ctx->transport.ops->close(job);
 }
 
 

@@ -46,6 +46,8 @@ static ngx_uint_t ngx_http_sendgrid_amp_dry_run_take(
     ngx_http_sendgrid_amp_job_t *job, sgamp_action_e *action);
 static ngx_uint_t ngx_http_sendgrid_amp_dry_run_busy(
     ngx_http_sendgrid_amp_job_t *job);
+static void ngx_http_sendgrid_amp_dry_run_close(
+    ngx_http_sendgrid_amp_job_t *job);
 static ngx_int_t ngx_http_sendgrid_amp_dry_run_reply(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_uint_t ngx_http_sendgrid_amp_dry_run_is_on(ngx_str_t *value);
@@ -60,7 +62,7 @@ static const ngx_http_sendgrid_amp_transport_ops_t
     ngx_http_sendgrid_amp_dry_run_send,
     ngx_http_sendgrid_amp_dry_run_take,
     ngx_http_sendgrid_amp_dry_run_busy,
-    NULL,
+    ngx_http_sendgrid_amp_dry_run_close,
     NULL,
     NULL,
     ngx_http_sendgrid_amp_dry_run_reply,
@@ -404,6 +406,13 @@ ngx_http_sendgrid_amp_dry_run_busy(ngx_http_sendgrid_amp_job_t *job)
     /* after a failure the batch is freed with the request */
 
     return job->ctx->error == NGX_HTTP_SENDGRID_AMP_OK;
+}
+
+
+static void
+ngx_http_sendgrid_amp_dry_run_close(ngx_http_sendgrid_amp_job_t *job)
+{
+    /* the buffers are the request's */
 }
 
 

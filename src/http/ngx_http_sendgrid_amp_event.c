@@ -8,8 +8,6 @@
 
 #include <sys/mman.h>
 
-#include "sgamp_json.h"
-
 
 /*
  * The flow of events: SendGrid's Event Webhook becomes requests to Amplitude,
@@ -18,12 +16,7 @@
  */
 
 
-#define NGX_HTTP_SENDGRID_AMP_MASK     "***"  /* for the API key */
-#define NGX_HTTP_SENDGRID_AMP_ESCAPED  6      /* bytes for a byte, at most */
-
-
-#define ngx_http_sendgrid_amp_is_plain(ch)                                    \
-    ((ch) >= ' ' && (ch) < 0x7f && (ch) != '"' && (ch) != '\\')
+#define NGX_HTTP_SENDGRID_AMP_MASK  "***"  /* for the API key */
 
 
 /* whether event_properties may be other than what SendGrid sent */
@@ -372,41 +365,6 @@ ngx_http_sendgrid_amp_properties(ngx_http_sendgrid_amp_ctx_t *ctx,
     *properties = values;
 
     return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
-    const sgamp_str_t *before, const ngx_str_t *text, const char *after)
-{
-    size_t        i, size;
-    sgamp_sink_t  sink;
-
-    size = before->len + ngx_strlen(after);
-
-    for (i = 0; i < text->len; i++) {
-        if (ngx_http_sendgrid_amp_is_plain(text->data[i])) {
-            size++;
-
-        } else {
-            size += NGX_HTTP_SENDGRID_AMP_ESCAPED;
-        }
-    }
-
-    json->data = ngx_pnalloc(pool, size + 1);
-    if (json->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    sgamp_sink_init(&sink, json->data, size);
-
-    sgamp_json_write(&sink, before->data, before->len);
-    sgamp_json_escape(&sink, text->data, text->len);
-    sgamp_json_write(&sink, (u_char *) after, ngx_strlen(after));
-
-    json->len = sink.pos - json->data;
-
-    return (sink.status == SGAMP_OK) ? NGX_OK : NGX_ERROR;
 }
 
 

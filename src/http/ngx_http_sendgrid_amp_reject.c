@@ -413,12 +413,13 @@ ngx_http_sendgrid_amp_hold_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 
 ngx_int_t
-ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx)
+ngx_http_sendgrid_amp_end_hold(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_uint_t reject)
 {
     size_t          size;
-    sgamp_stored_t  event;
+    sgamp_stored_t  element;
 
-    for ( ;; ) {
+    while (reject) {
 
         if (ngx_http_sendgrid_amp_turn_is_over(ctx)) {
             return NGX_AGAIN;
@@ -429,34 +430,30 @@ ngx_http_sendgrid_amp_release_held(ngx_http_sendgrid_amp_ctx_t *ctx)
         while (size < NGX_HTTP_SENDGRID_AMP_FEED_SIZE) {
 
             if (!sgamp_store_next(&ctx->reject.held, &ctx->reject.cursor,
-                                 &event))
+                                  &element))
             {
-                ngx_http_sendgrid_amp_write_rejected(ctx);
-                sgamp_store_done(&ctx->reject.held);
-                return NGX_OK;
+                reject = 0;
+                break;
             }
 
-            ctx->flow->held(ctx, &event);
-            size += event.raw.len;
+            ctx->flow->held(ctx, &element);
+            size += element.raw.len;
         }
 
         ngx_http_sendgrid_amp_write_rejected(ctx);
         ngx_http_sendgrid_amp_work(ctx, size);
     }
-}
 
-
-void
-ngx_http_sendgrid_amp_drop_held(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
     sgamp_store_done(&ctx->reject.held);
+
+    return NGX_OK;
 }
 
 
 static void
 ngx_http_sendgrid_amp_reject_cleanup(void *data)
 {
-    ngx_http_sendgrid_amp_drop_held(data);
+    (void) ngx_http_sendgrid_amp_end_hold(data, 0);
 }
 
 

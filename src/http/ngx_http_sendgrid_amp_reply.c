@@ -74,6 +74,17 @@ ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     r = ctx->request;
 
+    if (ctx->gone) {
+        /* nginx closes the connection or the stream without an answer */
+        r->connection->error = 1;
+        return ngx_http_sendgrid_amp_errors[ctx->error].status;
+    }
+
+    if (ctx->error == NGX_HTTP_SENDGRID_AMP_TIMED_OUT) {
+        /* as nginx does: a client that has timed out gets no answer */
+        return NGX_HTTP_REQUEST_TIME_OUT;
+    }
+
     b = ngx_http_sendgrid_amp_summary(ctx);
 
     if (b == NULL || ngx_http_sendgrid_amp_reply_headers(ctx) != NGX_OK) {
@@ -101,13 +112,6 @@ const ngx_str_t *
 ngx_http_sendgrid_amp_keyword(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     return &ngx_http_sendgrid_amp_errors[ctx->error].keyword;
-}
-
-
-ngx_uint_t
-ngx_http_sendgrid_amp_status_of(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    return ngx_http_sendgrid_amp_errors[ctx->error].status;
 }
 
 

@@ -29,11 +29,6 @@ static void ngx_http_sendgrid_amp_set_action(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_write_handler(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_finalize(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_webhook_cleanup(void *data);
-static ngx_int_t ngx_http_sendgrid_amp_body_check(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_uint_t ngx_http_sendgrid_amp_body_is_skipped(
-    ngx_http_request_t *r);
-static ngx_uint_t ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_body_start(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_body_resume(
@@ -71,28 +66,21 @@ ngx_http_sendgrid_amp_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ngx_http_sendgrid_amp_admit(r, &rc) != NGX_OK) {
+        return rc;
+    }
+
     ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
-
-    /* another module may have ended the precontent phase */
-
-    if (ctx == NULL) {
-        if (ngx_http_sendgrid_amp_begin(r) != NGX_OK) {
-            return ngx_http_sendgrid_amp_refuse(r);
-        }
-
-        ctx = ngx_http_get_module_ctx(r, ngx_http_sendgrid_amp_module);
-    }
-
-    if (ngx_http_sendgrid_amp_body_check(ctx) != NGX_OK) {
-        return ngx_http_sendgrid_amp_refuse(r);
-    }
 
     if (ngx_http_sendgrid_amp_add_cleanup(ctx,
                                         ngx_http_sendgrid_amp_webhook_cleanup)
         != NGX_OK)
     {
         ngx_http_sendgrid_amp_internal(ctx, "no memory for a webhook");
-        return ngx_http_sendgrid_amp_refuse(r);
+
+        r->keepalive = 0;
+
+        return ngx_http_sendgrid_amp_reply(ctx);
     }
 
     ngx_http_sendgrid_amp_enter(ctx);
@@ -126,9 +114,7 @@ ngx_http_sendgrid_amp_start(ngx_http_request_t *r)
 
     r->write_event_handler = ngx_http_sendgrid_amp_write_handler;
 
-    if (ngx_http_sendgrid_amp_start_input(ctx) != NGX_OK
-        || ngx_http_sendgrid_amp_delivery_init(ctx) != NGX_OK)
-    {
+    if (ngx_http_sendgrid_amp_start_input(ctx) != NGX_OK) {
         ngx_http_sendgrid_amp_internal(ctx, "no memory to parse the webhook");
     }
 
@@ -369,7 +355,7 @@ ngx_http_sendgrid_amp_fault(ngx_http_sendgrid_amp_ctx_t *ctx, int rc)
 
         sgamp_parser_done(&ctx->input.parser);
         sgamp_batcher_done(ngx_http_sendgrid_amp_batcher(ctx));
-        ngx_http_sendgrid_amp_drop_held(ctx);
+        (void) ngx_http_sendgrid_amp_end_hold(ctx, 0);
 
         return NGX_OK;
     }
@@ -444,7 +430,7 @@ ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
         ctx->hold &= ~NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE;
     }
 
-    return ngx_http_sendgrid_amp_release_held(ctx);
+    return ngx_http_sendgrid_amp_end_hold(ctx, 1);
 }
 
 
@@ -522,18 +508,8 @@ ngx_http_sendgrid_amp_finalize(ngx_http_sendgrid_amp_ctx_t *ctx)
         ctx->transport.ops->end(ctx);
     }
 
-    if (ctx->gone) {
-        /* nginx closes the connection or the stream without an answer */
-
-        r->connection->error = 1;
-
-        ngx_http_finalize_request(r, ngx_http_sendgrid_amp_status_of(ctx));
-        return;
-    }
-
-    if (ctx->error == NGX_HTTP_SENDGRID_AMP_TIMED_OUT) {
-        /* as nginx does: a client that has timed out gets no answer */
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+    if (ctx->gone || ctx->error == NGX_HTTP_SENDGRID_AMP_TIMED_OUT) {
+        ngx_http_finalize_request(r, ngx_http_sendgrid_amp_reply(ctx));
         return;
     }
 
@@ -558,84 +534,6 @@ ngx_http_sendgrid_amp_webhook_cleanup(void *data)
     if (ctx->input.parsing) {
         sgamp_parser_done(&ctx->input.parser);
     }
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_body_check(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-
-    if (r->discard_body || ngx_http_sendgrid_amp_body_is_skipped(r)) {
-
-        /* nginx discards the body after a 413, and "error_page" came then */
-
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "nginx discards the body of the webhook: \"error_page\" "
-                      "has passed a refused request on to \"sendgrid_amp\"");
-
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_TOO_LARGE);
-        r->keepalive = 0;
-
-        return NGX_DECLINED;
-    }
-
-    if (r->request_body != NULL && !ngx_http_sendgrid_amp_body_is_whole(r)) {
-        ngx_http_sendgrid_amp_internal(ctx,
-                                       "another handler has read a part of the "
-                                       "body, before \"error_page\" has passed "
-                                       "the request on");
-        r->keepalive = 0;
-
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_sendgrid_amp_body_is_skipped(ngx_http_request_t *r)
-{
-#if (NGX_HTTP_V2)
-
-    /* what HTTP/2 has in place of discard_body: the body would seem empty */
-
-    return r->stream != NULL && r->stream->skip_data
-           && r->request_body == NULL;
-
-#else
-    return 0;
-#endif
-}
-
-
-static ngx_uint_t
-ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r)
-{
-    off_t                     size;
-    ngx_chain_t              *cl;
-    ngx_http_request_body_t  *rb;
-
-    rb = r->request_body;
-
-    if (r->reading_body || rb->rest > 0) {
-        return 0;
-    }
-
-    /*
-     * another handler has taken the bytes that were read and are in no buffer
-     */
-
-    size = 0;
-
-    for (cl = rb->bufs; cl != NULL; cl = cl->next) {
-        size += ngx_buf_size(cl->buf);
-    }
-
-    return size == ngx_max(r->headers_in.content_length_n, rb->received);
 }
 
 
