@@ -16,16 +16,16 @@ typedef struct {
     sgamp_piece_t  *piece;
     u_char         *pos;
     size_t          before;
-} sgamp_batch_mark_t;
+} sgamp_batch_save_t;
 
 
 static int sgamp_batcher_open(sgamp_batcher_t *b);
 static int sgamp_batcher_end(sgamp_batcher_t *b);
 static int sgamp_batcher_shut(sgamp_batcher_t *b);
 static int sgamp_batcher_next(sgamp_sink_t *sink);
-static void sgamp_batcher_mark(sgamp_batcher_t *b, sgamp_batch_mark_t *mark);
+static void sgamp_batcher_save(sgamp_batcher_t *b, sgamp_batch_save_t *save);
 static void sgamp_batcher_rollback(sgamp_batcher_t *b,
-    sgamp_batch_mark_t *mark);
+    sgamp_batch_save_t *save);
 static void sgamp_batch_release(sgamp_pieces_t *pieces, sgamp_batch_t *batch,
     size_t size);
 static sgamp_piece_t *sgamp_pieces_get(sgamp_pieces_t *pieces);
@@ -60,7 +60,7 @@ int
 sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *element,
     int *reason)
 {
-    sgamp_batch_mark_t  mark;
+    sgamp_batch_save_t  save;
 
     for ( ;; ) {
 
@@ -68,7 +68,7 @@ sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *element,
             return b->sink.status;
         }
 
-        sgamp_batcher_mark(b, &mark);
+        sgamp_batcher_save(b, &save);
 
         if (b->open->n != 0) {
             sgamp_json_put(&b->sink, (u_char *) ",", 1);
@@ -83,7 +83,7 @@ sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *element,
         }
 
         if (*reason != 0) {
-            sgamp_batcher_rollback(b, &mark);
+            sgamp_batcher_rollback(b, &save);
             return SGAMP_OK;
         }
 
@@ -93,7 +93,7 @@ sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *element,
 
         /* a full batch is closed before the element, which opens the next */
 
-        sgamp_batcher_rollback(b, &mark);
+        sgamp_batcher_rollback(b, &save);
 
         if (b->open->n == 0) {
             return SGAMP_TOO_LARGE;
@@ -312,23 +312,23 @@ sgamp_batcher_next(sgamp_sink_t *sink)
 
 
 static void
-sgamp_batcher_mark(sgamp_batcher_t *b, sgamp_batch_mark_t *mark)
+sgamp_batcher_save(sgamp_batcher_t *b, sgamp_batch_save_t *save)
 {
-    mark->piece = b->piece;
-    mark->pos = b->sink.pos;
-    mark->before = b->sink.before;
+    save->piece = b->piece;
+    save->pos = b->sink.pos;
+    save->before = b->sink.before;
 }
 
 
 static void
-sgamp_batcher_rollback(sgamp_batcher_t *b, sgamp_batch_mark_t *mark)
+sgamp_batcher_rollback(sgamp_batcher_t *b, sgamp_batch_save_t *save)
 {
     sgamp_piece_t  *piece, *next;
 
-    if (b->piece != mark->piece) {
-        mark->piece->refs++;
+    if (b->piece != save->piece) {
+        save->piece->refs++;
 
-        for (piece = mark->piece->next; piece != b->piece; piece = next) {
+        for (piece = save->piece->next; piece != b->piece; piece = next) {
             next = piece->next;
             sgamp_pieces_put(b->pieces, piece);
         }
@@ -339,11 +339,11 @@ sgamp_batcher_rollback(sgamp_batcher_t *b, sgamp_batch_mark_t *mark)
         sgamp_pieces_put(b->pieces, piece);
     }
 
-    b->piece = mark->piece;
-    b->sink.before = mark->before;
-    b->sink.start = mark->piece->data;
-    b->sink.pos = mark->pos;
-    b->sink.last = mark->piece->data + SGAMP_PIECE_DATA;
+    b->piece = save->piece;
+    b->sink.before = save->before;
+    b->sink.start = save->piece->data;
+    b->sink.pos = save->pos;
+    b->sink.last = save->piece->data + SGAMP_PIECE_DATA;
 }
 
 

@@ -7,7 +7,7 @@
 #include "sgamp_event_filter.h"
 #include "sgamp_id.h"
 #include "sgamp_member.h"
-#include "sgamp_run.h"
+#include "sgamp_span.h"
 
 
 #define sgamp_filter_lower(actions)  (((actions) & SGAMP_NAMES_LOWER) != 0)
@@ -21,7 +21,7 @@
 
 typedef struct {
     const sgamp_filter_event_t  *fe;
-    unsigned                     mark;  /* the next mark */
+    unsigned                     hit;  /* the next hit */
     const u_char                *next;  /* where the search goes on */
 } sgamp_filter_walk_t;
 
@@ -35,7 +35,7 @@ typedef struct {
 } sgamp_filter_member_t;
 
 
-static unsigned sgamp_filter_marked(const sgamp_filter_event_t *fe);
+static unsigned sgamp_filter_has_hits(const sgamp_filter_event_t *fe);
 static void sgamp_filter_note(sgamp_filter_event_t *fe);
 static void sgamp_filter_walk(sgamp_filter_walk_t *walk,
     const sgamp_filter_event_t *fe);
@@ -47,7 +47,7 @@ static void sgamp_filter_value(sgamp_filter_member_t *m);
 static void sgamp_filter_decode(sgamp_json_value_t *value,
     const sgamp_filter_member_t *m);
 static void sgamp_filter_hash(sgamp_filter_event_t *fe,
-    sgamp_filter_member_t *m, sgamp_run_t *run);
+    sgamp_filter_member_t *m, sgamp_span_t *span);
 static sgamp_hashed_value_t *sgamp_filter_known(sgamp_filter_event_t *fe,
     const sgamp_filter_member_t *m);
 
@@ -63,7 +63,7 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
     fe->all = 0;
     fe->ascii = 0;
 
-    fe->marked = sgamp_filter_marked(fe);
+    fe->all_hits = sgamp_filter_has_hits(fe);
 
     sgamp_hashed_init(&fe->hashed, hash);
 
@@ -74,35 +74,35 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
     sgamp_filter_note(fe);
 
     if (sgamp_hashed_elsewhere(&fe->hashed, &event->raw, &fe->ascii)) {
-        fe->marked = 0;
+        fe->all_hits = 0;
         fe->all = 1;
     }
 }
 
 
 static unsigned
-sgamp_filter_marked(const sgamp_filter_event_t *fe)
+sgamp_filter_has_hits(const sgamp_filter_event_t *fe)
 {
     unsigned             i;
     const u_char        *raw;
-    const sgamp_mark_t  *mark;
+    const sgamp_hit_t  *hit;
 
     /*
-     * marks do not tell where a key with an escape begins, nor do they know a
+     * hits do not tell where a key with an escape begins, nor do they know a
      * key with broken UTF-8 that is sent with U+FFFD
      */
 
-    if (fe->names->replaced || fe->event->nmarks > SGAMP_MAX_MARKS) {
+    if (fe->names->replaced || fe->event->nhits > SGAMP_MAX_HITS) {
         return 0;
     }
 
     raw = fe->event->raw.data;
 
-    for (i = 0; i < fe->event->nmarks; i++) {
-        mark = &fe->event->marks[i];
+    for (i = 0; i < fe->event->nhits; i++) {
+        hit = &fe->event->hits[i];
 
-        if (!sgamp_filter_is_key(raw + mark->start)
-            || (mark->next != 0 && !sgamp_filter_is_key(raw + mark->next)))
+        if (!sgamp_filter_is_key(raw + hit->start)
+            || (hit->next != 0 && !sgamp_filter_is_key(raw + hit->next)))
         {
             return 0;
         }
@@ -157,7 +157,7 @@ static void
 sgamp_filter_walk(sgamp_filter_walk_t *walk, const sgamp_filter_event_t *fe)
 {
     walk->fe = fe;
-    walk->mark = 0;
+    walk->hit = 0;
     walk->next = fe->event->raw.data + 1;
 }
 
@@ -166,26 +166,26 @@ static inline int
 sgamp_filter_next(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
 {
     const u_char         *raw;
-    const sgamp_mark_t   *mark;
+    const sgamp_hit_t   *hit;
     const sgamp_event_t  *event;
 
-    if (!walk->fe->marked) {
+    if (!walk->fe->all_hits) {
         return sgamp_filter_search(walk, m);
     }
 
     event = walk->fe->event;
 
-    if (walk->mark == event->nmarks) {
+    if (walk->hit == event->nhits) {
         return 0;
     }
 
     raw = event->raw.data;
-    mark = &event->marks[walk->mark++];
+    hit = &event->hits[walk->hit++];
 
-    m->start = raw + mark->start;
-    m->key = raw + mark->end;
-    m->end = raw + (mark->next ? mark->next : event->raw.len - 1);
-    m->actions = mark->actions;
+    m->start = raw + hit->start;
+    m->key = raw + hit->end;
+    m->end = raw + (hit->next ? hit->next : event->raw.len - 1);
+    m->actions = hit->actions;
 
     return 1;
 }
@@ -227,7 +227,7 @@ sgamp_filter_value(sgamp_filter_member_t *m)
 {
     const u_char  *p;
 
-    while (sgamp_run_is_gap(m->end[-1])) {
+    while (sgamp_span_is_gap(m->end[-1])) {
         m->end--;
     }
 
@@ -260,14 +260,14 @@ int
 sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
 {
     unsigned                keep;
-    sgamp_run_t             run;
+    sgamp_span_t             span;
     const u_char           *p;
     sgamp_filter_walk_t     walk;
     sgamp_filter_member_t   m;
 
     sgamp_json_put(sink, (u_char *) "{", 1);
 
-    sgamp_run_init(&run, sink, fe->ascii);
+    sgamp_span_init(&span, sink, fe->ascii);
     sgamp_filter_walk(&walk, fe);
 
     p = walk.next;
@@ -278,7 +278,7 @@ sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
         /* members without a name are sent, unless members are kept */
 
         if (!keep && p != m.start) {
-            sgamp_run_add(&run, p, m.start);
+            sgamp_span_add(&span, p, m.start);
         }
 
         p = m.end;
@@ -290,26 +290,26 @@ sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
         }
 
         if (fe->all || (m.actions & SGAMP_NAMES_HASH)) {
-            sgamp_filter_hash(fe, &m, &run);
+            sgamp_filter_hash(fe, &m, &span);
             continue;
         }
 
-        sgamp_run_add(&run, m.start, m.end);
+        sgamp_span_add(&span, m.start, m.end);
     }
 
     if (!keep) {
-        sgamp_run_add(&run, p, fe->event->raw.data + fe->event->raw.len - 1);
+        sgamp_span_add(&span, p, fe->event->raw.data + fe->event->raw.len - 1);
     }
 
-    sgamp_run_flush(&run);
+    sgamp_span_flush(&span);
 
-    return run.written;
+    return span.written;
 }
 
 
 static void
 sgamp_filter_hash(sgamp_filter_event_t *fe, sgamp_filter_member_t *m,
-    sgamp_run_t *run)
+    sgamp_span_t *span)
 {
     sgamp_json_value_t     value;
     sgamp_hashed_value_t  *known;
@@ -323,25 +323,25 @@ sgamp_filter_hash(sgamp_filter_event_t *fe, sgamp_filter_member_t *m,
     if (known == NULL
         && ((m->actions & SGAMP_NAMES_HASH) == 0 || *m->value == 'n'))
     {
-        sgamp_run_add(run, m->start, m->end);
+        sgamp_span_add(span, m->start, m->end);
         return;
     }
 
-    sgamp_run_add(run, m->start, m->key);
-    sgamp_run_flush(run);
+    sgamp_span_add(span, m->start, m->key);
+    sgamp_span_flush(span);
 
-    sgamp_json_put(run->sink, (u_char *) ":\"", 2);
+    sgamp_json_put(span->sink, (u_char *) ":\"", 2);
 
     if (known != NULL) {
-        sgamp_hashed_put(&fe->hashed, run->sink, known);
+        sgamp_hashed_put(&fe->hashed, span->sink, known);
 
     } else {
         sgamp_filter_decode(&value, m);
-        sgamp_hashed_write(&fe->hashed, run->sink, &value,
+        sgamp_hashed_write(&fe->hashed, span->sink, &value,
                            sgamp_filter_lower(m->actions));
     }
 
-    sgamp_json_put(run->sink, (u_char *) "\"", 1);
+    sgamp_json_put(span->sink, (u_char *) "\"", 1);
 }
 
 

@@ -18,7 +18,7 @@ typedef struct {
     const sgamp_names_t       *names;
     const sgamp_event_t       *event;
     const sgamp_json_value_t  *user;
-    unsigned                   marked:1; /* marks tell all members with names */
+    unsigned                   all_hits:1; /* hits tell all named members */
     unsigned                   all:1;    /* any string may be to be hashed */
     unsigned                   ascii;    /* the event is ASCII without escape */
     sgamp_hashed_t             hashed;

@@ -16,8 +16,8 @@
  * long token is therefore fed in portions of at least a part of its length.
  */
 
-#define SGAMP_PARSER_HOLD_SIZE   4096 /* bytes of a token */
-#define SGAMP_PARSER_HOLD_PART   16   /* of its length */
+#define SGAMP_PARSER_DEFER_SIZE   4096 /* bytes of a token */
+#define SGAMP_PARSER_DEFER_PART   16   /* of its length */
 
 
 static void sgamp_parser_scalars(sgamp_parser_t *p, unsigned on);
@@ -40,7 +40,7 @@ static int sgamp_parser_string(void *ctx, const u_char *value, size_t len);
 static int sgamp_parser_start_map(void *ctx);
 static int sgamp_parser_start_array(void *ctx);
 static int sgamp_parser_key(void *ctx, const u_char *key, size_t len);
-static inline void sgamp_parser_mark(sgamp_event_t *event,
+static inline void sgamp_parser_hit(sgamp_event_t *event,
     const sgamp_name_t *name, uint32_t start, uint32_t end);
 static int sgamp_parser_root_key(void *ctx, const u_char *key, size_t len);
 static int sgamp_parser_end(void *ctx);
@@ -128,14 +128,14 @@ sgamp_parser_feed(sgamp_parser_t *p, const u_char *data, size_t n)
     p->src = data;
     p->base = p->offset;
 
-    if (p->held != 0) {
+    if (p->deferred != 0) {
 
         if (sgamp_parser_append(p, data, n) != SGAMP_OK) {
             return p->status;
         }
 
-        n += p->held;
-        p->held = 0;
+        n += p->deferred;
+        p->deferred = 0;
 
         p->src = p->carry.data;
         p->base = p->element;
@@ -146,10 +146,10 @@ sgamp_parser_feed(sgamp_parser_t *p, const u_char *data, size_t n)
     while (n != 0) {
 
         if (p->open && !p->last
-            && p->arena.pending >= SGAMP_PARSER_HOLD_SIZE
-            && n < p->arena.pending / SGAMP_PARSER_HOLD_PART)
+            && p->arena.pending >= SGAMP_PARSER_DEFER_SIZE
+            && n < p->arena.pending / SGAMP_PARSER_DEFER_PART)
         {
-            p->held = n;
+            p->deferred = n;
             break;
         }
 
@@ -177,7 +177,7 @@ sgamp_parser_finish(sgamp_parser_t *p)
         return p->status;
     }
 
-    if (p->state != SGAMP_PARSER_DONE) {
+    if (p->state != SGAMP_PARSER_END) {
         return sgamp_parser_fail(p, SGAMP_INVALID, p->offset);
     }
 
@@ -214,7 +214,7 @@ sgamp_parser_prologue(sgamp_parser_t *p, const u_char **data, size_t *n)
         ch = **data;
 
         if (p->offset == p->bom && p->bom < 3 && ch == bom[p->bom]) {
-            p->mark = ++p->bom;
+            p->from = ++p->bom;
             continue;
         }
 
@@ -231,7 +231,7 @@ sgamp_parser_prologue(sgamp_parser_t *p, const u_char **data, size_t *n)
             return sgamp_parser_fail(p, SGAMP_INVALID, p->offset);
         }
 
-        if (p->offset + 1 - p->mark > p->max_size) {
+        if (p->offset + 1 - p->from > p->max_size) {
             return sgamp_parser_fail(p, SGAMP_TOO_LARGE, p->offset);
         }
     }
@@ -271,7 +271,7 @@ sgamp_parser_parse(sgamp_parser_t *p, const u_char *data, size_t n)
         return p->status;
     }
 
-    if (p->state == SGAMP_PARSER_DONE) {
+    if (p->state == SGAMP_PARSER_END) {
 
         if (sgamp_parser_trailer(p, data, size) != SGAMP_OK) {
             return p->status;
@@ -304,7 +304,7 @@ sgamp_parser_trailer(sgamp_parser_t *p, const u_char *data, size_t n)
 
     /* yajl reports only whole tokens of the text behind the end */
 
-    i = (p->mark > p->offset) ? p->mark - p->offset : 0;
+    i = (p->from > p->offset) ? p->from - p->offset : 0;
 
     while (i < n && sgamp_json_is_space(data[i])) {
         i++;
@@ -315,7 +315,7 @@ sgamp_parser_trailer(sgamp_parser_t *p, const u_char *data, size_t n)
     }
 
     at = p->offset + i;
-    rc = (at - p->mark > p->max_size) ? SGAMP_TOO_LARGE : SGAMP_INVALID;
+    rc = (at - p->from > p->max_size) ? SGAMP_TOO_LARGE : SGAMP_INVALID;
 
     return sgamp_parser_fail(p, rc, at);
 }
@@ -438,18 +438,18 @@ sgamp_parser_is_over(sgamp_parser_t *p, uint64_t end)
     {
         from = sgamp_parser_gap(p, end);
 
-        if (from - p->mark > p->max_size) {
+        if (from - p->from > p->max_size) {
             return 1;
         }
 
         if (from < end) {
             p->element = from;
-            p->mark = from;
+            p->from = from;
             p->open = 1;
         }
     }
 
-    return end - p->mark > p->max_size;
+    return end - p->from > p->max_size;
 }
 
 
@@ -589,7 +589,7 @@ sgamp_parser_start_array(void *ctx)
 
     if (p->state == SGAMP_PARSER_FIRST) {
         p->state = SGAMP_PARSER_ARRAY;
-        p->mark = sgamp_parser_consumed(p);
+        p->from = sgamp_parser_consumed(p);
         return 1;
     }
 
@@ -620,7 +620,7 @@ sgamp_parser_array(sgamp_parser_t *p)
     p->state = SGAMP_PARSER_ARRAY;
     p->nested = 1;
     p->open = 0;
-    p->mark = sgamp_parser_consumed(p);
+    p->from = sgamp_parser_consumed(p);
 
     none.len = 0;
     none.data = NULL;
@@ -628,7 +628,7 @@ sgamp_parser_array(sgamp_parser_t *p)
     rc = p->root(p->data, &p->name, &none);
 
     if (rc != SGAMP_OK) {
-        (void) sgamp_parser_fail(p, rc, p->mark);
+        (void) sgamp_parser_fail(p, rc, p->from);
         return 0;
     }
 
@@ -648,7 +648,7 @@ sgamp_parser_key(void *ctx, const u_char *key, size_t len)
 
     name = sgamp_names_lookup(p->names, key, len);
 
-    /* most keys have no name, and do not follow a mark */
+    /* most keys have no name, and do not follow a hit */
 
     if (name == NULL && !p->event.follow) {
         return 1;
@@ -661,20 +661,20 @@ sgamp_parser_key(void *ctx, const u_char *key, size_t len)
         p->event.ends[name->key] = end;
     }
 
-    sgamp_parser_mark(&p->event, name, end - (uint32_t) len - 2, end);
+    sgamp_parser_hit(&p->event, name, end - (uint32_t) len - 2, end);
 
     return 1;
 }
 
 
 static inline void
-sgamp_parser_mark(sgamp_event_t *event, const sgamp_name_t *name,
+sgamp_parser_hit(sgamp_event_t *event, const sgamp_name_t *name,
     uint32_t start, uint32_t end)
 {
-    sgamp_mark_t  *mark;
+    sgamp_hit_t  *hit;
 
     if (event->follow) {
-        event->marks[event->nmarks - 1].next = start;
+        event->hits[event->nhits - 1].next = start;
         event->follow = 0;
     }
 
@@ -682,17 +682,17 @@ sgamp_parser_mark(sgamp_event_t *event, const sgamp_name_t *name,
         return;
     }
 
-    if (event->nmarks < SGAMP_MAX_MARKS) {
-        mark = &event->marks[event->nmarks];
-        mark->start = start;
-        mark->end = end;
-        mark->next = 0;
-        mark->actions = name->actions;
+    if (event->nhits < SGAMP_MAX_HITS) {
+        hit = &event->hits[event->nhits];
+        hit->start = start;
+        hit->end = end;
+        hit->next = 0;
+        hit->actions = name->actions;
 
         event->follow = 1;
     }
 
-    event->nmarks++;
+    event->nhits++;
 }
 
 
@@ -710,15 +710,15 @@ sgamp_parser_root_key(void *ctx, const u_char *key, size_t len)
     if (!p->open) {
         p->element = sgamp_parser_gap(p, end);
 
-        if (p->element - p->mark > p->max_size) {
+        if (p->element - p->from > p->max_size) {
             (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, p->element);
             return 0;
         }
 
-        p->mark = p->element;
+        p->from = p->element;
     }
 
-    if (end - p->mark > p->max_size) {
+    if (end - p->from > p->max_size) {
         (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, end);
         return 0;
     }
@@ -753,12 +753,12 @@ sgamp_parser_end(void *ctx)
     if (p->depth == 0) {
         end = sgamp_parser_consumed(p);
 
-        if (end - 1 - p->mark > p->max_size) {
+        if (end - 1 - p->from > p->max_size) {
             (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, end - 1);
             return 0;
         }
 
-        p->state = SGAMP_PARSER_DONE;
+        p->state = SGAMP_PARSER_END;
         sgamp_parser_gap_from(p, end, ',');
 
         if (p->nested) {
@@ -789,17 +789,17 @@ sgamp_parser_begin(sgamp_parser_t *p, unsigned object)
 {
     p->element = sgamp_parser_consumed(p) - 1;
 
-    if (p->element - p->mark > p->max_size) {
+    if (p->element - p->from > p->max_size) {
         (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, p->element);
         return 0;
     }
 
-    p->mark = p->element;
+    p->from = p->element;
     p->open = 1;
     p->depth = 1;
 
     p->event.seen = 0;
-    p->event.nmarks = 0;
+    p->event.nhits = 0;
     p->event.follow = 0;
     p->event.object = (object && p->state != SGAMP_PARSER_OBJECT);
 
@@ -844,12 +844,12 @@ sgamp_parser_scalar(sgamp_parser_t *p)
     if (!p->open) {
         p->element = sgamp_parser_gap(p, sgamp_parser_consumed(p));
 
-        if (p->element - p->mark > p->max_size) {
+        if (p->element - p->from > p->max_size) {
             (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, p->element);
             return 0;
         }
 
-        p->mark = p->element;
+        p->from = p->element;
         p->open = 1;
     }
 
@@ -868,7 +868,7 @@ sgamp_parser_element(sgamp_parser_t *p)
 
     end = sgamp_parser_consumed(p);
 
-    if (end - p->mark > p->max_size) {
+    if (end - p->from > p->max_size) {
         (void) sgamp_parser_fail(p, SGAMP_TOO_LARGE, end);
         return 0;
     }
@@ -919,7 +919,7 @@ sgamp_parser_element(sgamp_parser_t *p)
     p->event.seen = 0;
 
     if (p->state == SGAMP_PARSER_SINGLE) {
-        p->state = SGAMP_PARSER_DONE;
+        p->state = SGAMP_PARSER_END;
     }
 
     sgamp_parser_scalars(p, 1);
@@ -933,7 +933,7 @@ sgamp_parser_gap_from(sgamp_parser_t *p, uint64_t from, u_char separates)
 {
     /* a gap in a root object has one separator at most */
 
-    p->mark = from;
+    p->from = from;
     p->separator = 0;
     p->separates = separates;
 }
@@ -945,7 +945,7 @@ sgamp_parser_gap(sgamp_parser_t *p, uint64_t end)
     uint64_t       from;
     const u_char  *s, *last;
 
-    from = (p->mark > p->base) ? p->mark : p->base;
+    from = (p->from > p->base) ? p->from : p->base;
 
     s = p->src + (from - p->base);
     last = p->src + (end - p->base);

@@ -12,7 +12,7 @@
 #include "sgamp_names.h"
 
 
-#define SGAMP_MAX_MARKS  48  /* of an element */
+#define SGAMP_MAX_HITS  48  /* of an element */
 
 
 /* a member of an element that has a name with actions */
@@ -22,7 +22,7 @@ typedef struct {
     uint32_t  end;     /* past the key */
     uint32_t  next;    /* start of the next key; 0: none follows yet */
     unsigned  actions; /* of the name */
-} sgamp_mark_t;
+} sgamp_hit_t;
 
 
 /* one element of the webhook's array, valid while its handler runs */
@@ -31,9 +31,9 @@ typedef struct {
     sgamp_str_t   raw;                   /* the element as it was sent */
     uint32_t      ends[SGAMP_MAX_KEYS];  /* offset past the last such key */
     uint32_t      seen;                  /* bits of the keys that occurred */
-    sgamp_mark_t  marks[SGAMP_MAX_MARKS];
-    unsigned      nmarks;                /* may be above SGAMP_MAX_MARKS */
-    unsigned      follow:1;              /* the last mark has no next yet */
+    sgamp_hit_t  hits[SGAMP_MAX_HITS];
+    unsigned      nhits;                /* may be above SGAMP_MAX_HITS */
+    unsigned      follow:1;              /* the last hit has no next yet */
     unsigned      object:1;
 } sgamp_event_t;
 
@@ -56,7 +56,7 @@ typedef enum {
     SGAMP_PARSER_ARRAY,
     SGAMP_PARSER_OBJECT, /* members of the root object, see sgamp_root_pt */
     SGAMP_PARSER_SINGLE, /* one element without an array */
-    SGAMP_PARSER_DONE    /* nothing but white space may follow */
+    SGAMP_PARSER_END    /* nothing but white space may follow */
 } sgamp_parser_state_e;
 
 
@@ -79,13 +79,13 @@ typedef struct {
     const u_char         *src;        /* what is being parsed */
     uint64_t              base;       /* offset of src */
     uint64_t              offset;     /* bytes before it were parsed */
-    uint64_t              mark;       /* where the element or gap begins */
+    uint64_t              from;       /* where the element or gap begins */
     uint64_t              element;    /* where the open element begins */
     uint64_t              at;         /* where the fault is */
 
     sgamp_str_t           carry;      /* the open element between two feeds */
     size_t                carry_size;
-    size_t                held;       /* the end of carry, not parsed yet */
+    size_t                deferred;   /* the end of carry, not parsed yet */
 
     sgamp_event_t         event;
     sgamp_parser_state_e  state;

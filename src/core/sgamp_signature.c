@@ -61,7 +61,7 @@ static const sgamp_key_type_t sgamp_key_types[] = {
 
 
 int
-sgamp_key_read(EVP_PKEY **key, const u_char *text, size_t n,
+sgamp_public_key_read(EVP_PKEY **key, const u_char *text, size_t n,
     const char **found)
 {
     u_char  der[SGAMP_PEM_DER];
@@ -94,7 +94,7 @@ sgamp_key_read(EVP_PKEY **key, const u_char *text, size_t n,
 
 
 void
-sgamp_key_free(EVP_PKEY *key)
+sgamp_public_key_free(EVP_PKEY *key)
 {
     EVP_PKEY_free(key);
 }

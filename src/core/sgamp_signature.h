@@ -35,10 +35,10 @@ typedef struct {
  * may be anywhere in the base64 of both.  SGAMP_INVALID if it is not one of
  * the curve P-256: *found then is a text that says what it is, never freed.
  */
-int sgamp_key_read(EVP_PKEY **key, const u_char *text, size_t n,
+int sgamp_public_key_read(EVP_PKEY **key, const u_char *text, size_t n,
     const char **found);
 
-void sgamp_key_free(EVP_PKEY *key);
+void sgamp_public_key_free(EVP_PKEY *key);
 
 /* the seconds of a timestamp, SGAMP_INVALID if it is not a decimal number */
 int sgamp_signature_time(const sgamp_str_t *timestamp, int64_t *seconds);

@@ -263,7 +263,7 @@ struct ngx_http_sendgrid_amp_flow_s {
     /*
      * rejects an element that ngx_http_sendgrid_amp_hold_rejected() has kept
      */
-    void           (*held)(ngx_http_sendgrid_amp_ctx_t *ctx,
+    void           (*stored)(ngx_http_sendgrid_amp_ctx_t *ctx,
                            const sgamp_stored_t *element);
 
     /* sets the method, URI, arguments and kind of body of job->call */
@@ -420,8 +420,8 @@ struct ngx_http_sendgrid_amp_call_s {
  *   DRAINING  block reading   retries                     REPLYING, FAILED
  *   FAILED    block reading   none: waits for what is     REPLYING
  *                             in flight
- *   REPLYING  block reading   none                        DONE
- *   DONE      nginx's         nginx's                     never: a late wake-up
+ *   REPLYING  block reading   none                        ENDED
+ *   ENDED     nginx's         nginx's                     never: a late wake-up
  *                                                         returns at once
  */
 
@@ -432,7 +432,7 @@ typedef enum {
     NGX_HTTP_SENDGRID_AMP_DRAINING,
     NGX_HTTP_SENDGRID_AMP_FAILED,
     NGX_HTTP_SENDGRID_AMP_REPLYING,
-    NGX_HTTP_SENDGRID_AMP_DONE
+    NGX_HTTP_SENDGRID_AMP_ENDED
 } ngx_http_sendgrid_amp_state_e;
 
 
@@ -506,8 +506,8 @@ typedef struct {                               /* delivery.c */
 
 typedef struct {                               /* reject.c */
     ngx_array_t                        *reasons;      /* that were logged */
-    sgamp_store_t                        held;         /* while hold is set */
-    sgamp_store_cursor_t                 cursor;       /* in held */
+    sgamp_store_t                        store;        /* while hold is set */
+    sgamp_store_cursor_t                 cursor;       /* in store */
     unsigned                            unwritten:1;
 } ngx_http_sendgrid_amp_reject_t;
 

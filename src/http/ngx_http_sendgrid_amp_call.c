@@ -71,7 +71,7 @@ static ngx_int_t ngx_http_sendgrid_amp_create_subrequest(
     ngx_http_sendgrid_amp_call_t *call);
 static void ngx_http_sendgrid_amp_prepare(ngx_http_sendgrid_amp_call_t *call,
     ngx_http_sendgrid_amp_message_t *m);
-static ngx_int_t ngx_http_sendgrid_amp_call_done(ngx_http_request_t *sr,
+static ngx_int_t ngx_http_sendgrid_amp_call_ended(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 static ngx_uint_t ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
     ngx_http_sendgrid_amp_call_t *call, ngx_int_t rc);
@@ -458,7 +458,7 @@ ngx_http_sendgrid_amp_create_subrequest(ngx_http_sendgrid_amp_call_t *call)
 
     r = call->ctx->request;
 
-    call->post.handler = ngx_http_sendgrid_amp_call_done;
+    call->post.handler = ngx_http_sendgrid_amp_call_ended;
     call->post.data = call;
 
     /* nginx allocates a subrequest from the pool of its parent */
@@ -528,7 +528,7 @@ ngx_http_sendgrid_amp_prepare(ngx_http_sendgrid_amp_call_t *call,
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_call_done(ngx_http_request_t *sr, void *data,
+ngx_http_sendgrid_amp_call_ended(ngx_http_request_t *sr, void *data,
     ngx_int_t rc)
 {
     ngx_http_sendgrid_amp_call_t  *call = data;
@@ -899,7 +899,7 @@ ngx_http_sendgrid_amp_call(ngx_http_request_t *r)
 {
     if (r == r->main
         || r->post_subrequest == NULL
-        || r->post_subrequest->handler != ngx_http_sendgrid_amp_call_done)
+        || r->post_subrequest->handler != ngx_http_sendgrid_amp_call_ended)
     {
         return NULL;
     }

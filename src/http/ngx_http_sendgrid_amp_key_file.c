@@ -163,7 +163,7 @@ ngx_http_sendgrid_amp_add_key(ngx_conf_t *cf, ngx_array_t *keys,
         return NGX_ERROR;
     }
 
-    if (sgamp_key_read(&key, text.data, text.len, &found) != SGAMP_OK) {
+    if (sgamp_public_key_read(&key, text.data, text.len, &found) != SGAMP_OK) {
 
         /* a key is not logged, it may be a private one */
 
@@ -366,7 +366,7 @@ ngx_http_sendgrid_amp_read_open(ngx_conf_t *cf, ngx_fd_t fd, ngx_str_t *name,
 static void
 ngx_http_sendgrid_amp_cleanup_key(void *data)
 {
-    sgamp_key_free(data);
+    sgamp_public_key_free(data);
 }
 
 

@@ -396,7 +396,7 @@ int
 ngx_http_sendgrid_amp_hold_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
     const sgamp_stored_t *element)
 {
-    if (ctx->reject.held.grow == NULL) {
+    if (ctx->reject.store.grow == NULL) {
 
         if (ngx_http_sendgrid_amp_add_cleanup(ctx,
                                         ngx_http_sendgrid_amp_reject_cleanup)
@@ -405,10 +405,10 @@ ngx_http_sendgrid_amp_hold_rejected(ngx_http_sendgrid_amp_ctx_t *ctx,
             return SGAMP_NOMEM;
         }
 
-        sgamp_store_init(&ctx->reject.held, &ctx->worker->grow);
+        sgamp_store_init(&ctx->reject.store, &ctx->worker->grow);
     }
 
-    return sgamp_store_add(&ctx->reject.held, element);
+    return sgamp_store_add(&ctx->reject.store, element);
 }
 
 
@@ -429,14 +429,14 @@ ngx_http_sendgrid_amp_end_hold(ngx_http_sendgrid_amp_ctx_t *ctx,
 
         while (size < NGX_HTTP_SENDGRID_AMP_FEED_SIZE) {
 
-            if (!sgamp_store_next(&ctx->reject.held, &ctx->reject.cursor,
+            if (!sgamp_store_next(&ctx->reject.store, &ctx->reject.cursor,
                                   &element))
             {
                 reject = 0;
                 break;
             }
 
-            ctx->flow->held(ctx, &element);
+            ctx->flow->stored(ctx, &element);
             size += element.raw.len;
         }
 
@@ -444,7 +444,7 @@ ngx_http_sendgrid_amp_end_hold(ngx_http_sendgrid_amp_ctx_t *ctx,
         ngx_http_sendgrid_amp_work(ctx, size);
     }
 
-    sgamp_store_done(&ctx->reject.held);
+    sgamp_store_done(&ctx->reject.store);
 
     return NGX_OK;
 }

@@ -235,11 +235,11 @@ ngx_http_sendgrid_amp_run(ngx_http_sendgrid_amp_ctx_t *ctx)
             break;
 
         case NGX_HTTP_SENDGRID_AMP_REPLYING:
-            ngx_http_sendgrid_amp_set_state(ctx, NGX_HTTP_SENDGRID_AMP_DONE);
+            ngx_http_sendgrid_amp_set_state(ctx, NGX_HTTP_SENDGRID_AMP_ENDED);
             ngx_http_sendgrid_amp_finalize(ctx);
             return;
 
-        default: /* NGX_HTTP_SENDGRID_AMP_DONE */
+        default: /* NGX_HTTP_SENDGRID_AMP_ENDED */
             return;
         }
     }

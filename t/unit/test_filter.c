@@ -11,13 +11,13 @@
 
 #define SGAMP_TEST_ROUNDS   200  /* sets of rules */
 #define SGAMP_TEST_EVENTS   25   /* of each set */
-#define SGAMP_TEST_MEMBERS  60   /* more than SGAMP_MAX_MARKS */
+#define SGAMP_TEST_MEMBERS  60   /* more than SGAMP_MAX_HITS */
 
 
-/* the same rules twice: members are found by marks, and by a search */
+/* the same rules twice: members are found by hits, and by a search */
 
 typedef struct {
-    sgamp_test_env_t     marks;
+    sgamp_test_env_t     hits;
     sgamp_test_env_t     search;
     sgamp_test_random_t  random;
     sgamp_test_buf_t     event;
@@ -82,7 +82,7 @@ main(void)
         sgamp_test_members(row);
     }
 
-    for (n = SGAMP_MAX_MARKS - 2; n <= SGAMP_MAX_MARKS + 2; n++) {
+    for (n = SGAMP_MAX_HITS - 2; n <= SGAMP_MAX_HITS + 2; n++) {
         sgamp_test_count(n);
     }
 
@@ -204,32 +204,32 @@ sgamp_test_sources(void)
         for (k = 0; k < SGAMP_TEST_EVENTS; k++) {
             sgamp_test_random_event(&t);
 
-            sgamp_test_run(&t.marks, t.event.data, t.event.len);
+            sgamp_test_run(&t.hits, t.event.data, t.event.len);
             sgamp_test_run(&t.search, t.event.data, t.event.len);
 
-            sgamp_test_puts(&t.marks.out, "");
-            t.hashes += strstr((char *) t.marks.out.data, hash) != NULL;
+            sgamp_test_puts(&t.hits.out, "");
+            t.hashes += strstr((char *) t.hits.out.data, hash) != NULL;
 
-            if (t.marks.out.len != t.search.out.len
-                || memcmp(t.marks.out.data, t.search.out.data,
-                          t.marks.out.len)
+            if (t.hits.out.len != t.search.out.len
+                || memcmp(t.hits.out.data, t.search.out.data,
+                          t.hits.out.len)
                    != 0)
             {
                 if (bad++ == 0) {
                     tap_diag_bytes("event", t.event.data, t.event.len);
-                    tap_diag_bytes("marks", t.marks.out.data,
-                                   t.marks.out.len);
+                    tap_diag_bytes("hits", t.hits.out.data,
+                                   t.hits.out.len);
                     tap_diag_bytes("search", t.search.out.data,
                                    t.search.out.len);
                 }
             }
         }
 
-        sgamp_test_env_done(&t.marks);
+        sgamp_test_env_done(&t.hits);
         sgamp_test_env_done(&t.search);
     }
 
-    tap_is(bad, 0, "members by marks are those that a search finds");
+    tap_is(bad, 0, "members by hits are those that a search finds");
     tap_ok(t.hashes != 0, "some of them are hashed");
 
     sgamp_test_free(&t.event);
@@ -246,7 +246,7 @@ sgamp_test_random_rules(sgamp_test_filter_t *t)
         "a", "b", "c", "d", "email", "\"a", "x?", "caf\xc3\xa9", NULL
     };
 
-    sgamp_test_env_init(&t->marks);
+    sgamp_test_env_init(&t->hits);
     sgamp_test_env_init(&t->search);
 
     other = sgamp_test_random(&t->random, 2) ? "keep" : "drop";
@@ -266,14 +266,14 @@ sgamp_test_random_rules(sgamp_test_filter_t *t)
             rule = other;
         }
 
-        sgamp_test_rules(&t->marks, rule, names[i]);
+        sgamp_test_rules(&t->hits, rule, names[i]);
         sgamp_test_rules(&t->search, rule, names[i]);
     }
 
-    /* no event has this name, whose like marks cannot tell */
+    /* no event has this name, whose like hits cannot tell */
 
     sgamp_test_rules(&t->search, other, "\xef\xbf\xbd!");
-    sgamp_test_rules(&t->marks, other, "no!");
+    sgamp_test_rules(&t->hits, other, "no!");
 }
 
 
@@ -295,7 +295,7 @@ sgamp_test_random_event(sgamp_test_filter_t *t)
         "\"a\\u0040x.org\""
     };
 
-    /* an escape in few events only: with it there are no marks to compare */
+    /* an escape in few events only: with it there are no hits to compare */
 
     n = sgamp_test_random(&t->random, 3) ? 12 : sizeof(keys) / sizeof(keys[0]);
 

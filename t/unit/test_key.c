@@ -324,7 +324,7 @@ sgamp_test_bounds(void)
 
     for (i = 0; i < sizeof(sgamp_test_spki) - 1; i++) {
         p = sgamp_test_guard(&guard, sgamp_test_spki, i);
-        bad += sgamp_key_read(&key, p, i, &found) != SGAMP_INVALID;
+        bad += sgamp_public_key_read(&key, p, i, &found) != SGAMP_INVALID;
         bad += key != NULL;
         bad += !sgamp_test_no_errors();
     }
@@ -400,7 +400,7 @@ sgamp_test_read_key(const char *text, size_t n, const char *want,
 
     line[i] = '\0';
 
-    rc = sgamp_key_read(&key, (u_char *) text, n, &found);
+    rc = sgamp_public_key_read(&key, (u_char *) text, n, &found);
 
     tap_ok(rc == (want ? SGAMP_INVALID : SGAMP_OK)
            && (key == NULL) == (want != NULL)
@@ -412,5 +412,5 @@ sgamp_test_read_key(const char *text, size_t n, const char *want,
         tap_diag("got \"%s\"", found);
     }
 
-    sgamp_key_free(key);
+    sgamp_public_key_free(key);
 }

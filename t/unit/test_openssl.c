@@ -224,7 +224,9 @@ sgamp_test_first_process(unsigned fail, unsigned forever)
 
     sgamp_test_vector_read(&v, SGAMP_TEST_VALID);
 
-    if (sgamp_key_read(&key, v.key.data, v.key.len, &found) != SGAMP_OK) {
+    if (sgamp_public_key_read(&key, v.key.data, v.key.len, &found)
+        != SGAMP_OK)
+    {
         _exit(3);
     }
 
@@ -264,7 +266,9 @@ sgamp_test_queue(sgamp_test_call_pt call, int want, unsigned stale,
 
     sgamp_test_vector_read(&v, SGAMP_TEST_VALID);
 
-    if (sgamp_key_read(&key, v.key.data, v.key.len, &found) != SGAMP_OK) {
+    if (sgamp_public_key_read(&key, v.key.data, v.key.len, &found)
+        != SGAMP_OK)
+    {
         tap_bail("no key");
     }
 
@@ -313,7 +317,7 @@ sgamp_test_queue(sgamp_test_call_pt call, int want, unsigned stale,
     tap_is(wrong, 0, "%s: right, or no memory", name);
     tap_is(bad, 0, "%s: the queue of errors stays as it was", name);
 
-    sgamp_key_free(key);
+    sgamp_public_key_free(key);
     sgamp_test_vector_done(&v);
 }
 
@@ -340,9 +344,9 @@ sgamp_test_call_read(sgamp_test_vector_t *v, EVP_PKEY **key)
     EVP_PKEY    *other;
     const char  *found;
 
-    rc = sgamp_key_read(&other, v->key.data, v->key.len, &found);
+    rc = sgamp_public_key_read(&other, v->key.data, v->key.len, &found);
 
-    sgamp_key_free(other);
+    sgamp_public_key_free(other);
 
     /* without memory nothing can be told of a key */
 
@@ -356,8 +360,9 @@ sgamp_test_call_noise(sgamp_test_vector_t *v, EVP_PKEY **key)
     EVP_PKEY    *other;
     const char  *found;
 
-    return sgamp_key_read(&other, (u_char *) "MFkwEwYHKoZIzj0CAQYIKoZIzj0D",
-                          28, &found);
+    return sgamp_public_key_read(&other,
+                                 (u_char *) "MFkwEwYHKoZIzj0CAQYIKoZIzj0D",
+                                 28, &found);
 }
 
 

@@ -70,7 +70,7 @@ sgamp_test_vector(const char *dir)
 
     sgamp_test_vector_read(&v, dir);
 
-    tap_is(sgamp_key_read(&key, v.key.data, v.key.len, &found), SGAMP_OK,
+    tap_is(sgamp_public_key_read(&key, v.key.data, v.key.len, &found), SGAMP_OK,
            "%s: key", dir);
 
     /* "invalid", "valid", or "valid-..." with what has to be done for it */
@@ -98,7 +98,7 @@ sgamp_test_vector(const char *dir)
 
     tap_ok(sgamp_test_no_errors(), "%s: no error is left", dir);
 
-    sgamp_key_free(key);
+    sgamp_public_key_free(key);
     sgamp_test_vector_done(&v);
 }
 
@@ -141,7 +141,7 @@ sgamp_test_bits(void)
     sgamp_test_vector_t  v;
 
     sgamp_test_vector_read(&v, SGAMP_TEST_VALID);
-    (void) sgamp_key_read(&key, v.key.data, v.key.len, &found);
+    (void) sgamp_public_key_read(&key, v.key.data, v.key.len, &found);
 
     tap_is(sgamp_test_flip(&v, &v.body, &key), 0, "a bit of the body");
     tap_is(sgamp_test_flip(&v, &v.timestamp, &key), 0,
@@ -174,11 +174,11 @@ sgamp_test_bits(void)
             sgamp_test_base64(&text, der, n);
             der[i] ^= bit;
 
-            if (sgamp_key_read(&other, text.data, text.len, &found)
+            if (sgamp_public_key_read(&other, text.data, text.len, &found)
                 == SGAMP_OK)
             {
                 bad += sgamp_test_verify(&v, &other, 1, 64) == SGAMP_OK;
-                sgamp_key_free(other);
+                sgamp_public_key_free(other);
             }
         }
     }
@@ -187,7 +187,7 @@ sgamp_test_bits(void)
     tap_is(sgamp_test_verify(&v, &key, 1, 64), SGAMP_OK, "no bit");
     tap_ok(sgamp_test_no_errors(), "no error is left");
 
-    sgamp_key_free(key);
+    sgamp_public_key_free(key);
     sgamp_test_free(&text);
     sgamp_test_vector_done(&v);
 }
@@ -276,7 +276,7 @@ sgamp_test_lengths(void)
 
     tap_is(sgamp_test_verify(&v, &key, 1, 64), SGAMP_OK, "as they were");
 
-    sgamp_key_free(key);
+    sgamp_public_key_free(key);
     sgamp_test_vector_done(&v);
 }
 
@@ -315,7 +315,7 @@ sgamp_test_several(void)
            "signed with another curve");
     tap_ok(sgamp_test_no_errors(), "no error is left");
 
-    sgamp_key_free(other);
+    sgamp_public_key_free(other);
 
     other = sgamp_test_key("RSA");
     sgamp_test_sign(&v, other);
@@ -323,10 +323,10 @@ sgamp_test_several(void)
     tap_is(sgamp_test_verify(&v, keys, 4, 64), SGAMP_TOO_LARGE,
            "signed with RSA");
 
-    sgamp_key_free(other);
+    sgamp_public_key_free(other);
 
     for (i = 0; i < 4; i++) {
-        sgamp_key_free(keys[i]);
+        sgamp_public_key_free(keys[i]);
     }
 
     sgamp_test_vector_done(&v);

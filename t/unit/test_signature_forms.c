@@ -67,7 +67,7 @@ sgamp_test_base64_forms(void)
     };
 
     sgamp_test_vector_read(&v, SGAMP_TEST_VALID);
-    (void) sgamp_key_read(&key, v.key.data, v.key.len, &found);
+    (void) sgamp_public_key_read(&key, v.key.data, v.key.len, &found);
 
     good = v.signature;
     memset(&v.signature, 0, sizeof(sgamp_test_buf_t));
@@ -101,7 +101,7 @@ sgamp_test_base64_forms(void)
 
     sgamp_test_free(&good);
     sgamp_test_vector_done(&v);
-    sgamp_key_free(key);
+    sgamp_public_key_free(key);
 }
 
 
@@ -172,7 +172,7 @@ sgamp_test_der_forms(void)
     tap_ok(sgamp_test_no_errors(), "no error is left");
 
     sgamp_test_vector_done(&v);
-    sgamp_key_free(key);
+    sgamp_public_key_free(key);
 }
 
 
@@ -257,6 +257,6 @@ sgamp_test_high_s(void)
     BN_free(order);
     ECDSA_SIG_free(sig);
     OPENSSL_free(out);
-    sgamp_key_free(key);
+    sgamp_public_key_free(key);
     sgamp_test_vector_done(&v);
 }
