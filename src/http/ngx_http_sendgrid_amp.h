@@ -17,7 +17,7 @@
 #include "sgamp_event_map.h"
 #include "sgamp_metrics.h"
 #include "sgamp_parser.h"
-#include "sgamp_response.h"
+#include "sgamp_event_answer.h"
 #include "sgamp_signature.h"
 #include "sgamp_store.h"
 

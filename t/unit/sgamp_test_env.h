@@ -8,7 +8,7 @@
 #define _SGAMP_TEST_ENV_H_INCLUDED_
 
 
-#include "sgamp_response.h"
+#include "sgamp_event_answer.h"
 #include "sgamp_test.h"
 
 

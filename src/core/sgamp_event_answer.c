@@ -5,7 +5,7 @@
 
 
 #include "sgamp_json.h"
-#include "sgamp_response.h"
+#include "sgamp_event_answer.h"
 #include "sgamp_text.h"
 
 

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _SGAMP_RESPONSE_H_INCLUDED_
-#define _SGAMP_RESPONSE_H_INCLUDED_
+#ifndef _SGAMP_EVENT_ANSWER_H_INCLUDED_
+#define _SGAMP_EVENT_ANSWER_H_INCLUDED_
 
 
 #include "sgamp_answer.h"
@@ -91,4 +91,4 @@ sgamp_str_t sgamp_response_field(const sgamp_response_t *rs, uint32_t n);
 void sgamp_response_done(sgamp_response_t *rs);
 
 
-#endif /* _SGAMP_RESPONSE_H_INCLUDED_ */
+#endif /* _SGAMP_EVENT_ANSWER_H_INCLUDED_ */
