@@ -30,10 +30,10 @@ typedef enum {
     SGAMP_NEXT,        /* this step is done: the same elements, next step */
     SGAMP_REFUSE,      /* none ever will be: the request itself is wrong */
     SGAMP_REJECT,      /* the elements that are marked never will be */
-    SGAMP_HALVE,       /* some never will be, it is not known which */
+    SGAMP_HALVE,       /* some elements never will be; the answer names none */
     SGAMP_THROTTLE,    /* the elements that are marked may be later */
     SGAMP_WAIT,        /* all may be later, too many were sent */
-    SGAMP_RETRY        /* all may be later, or were */
+    SGAMP_RETRY        /* all elements may be later, or were already */
 } sgamp_action_e;
 
 
@@ -88,8 +88,8 @@ struct sgamp_answer_s {
     sgamp_answer_body_e           body;
     unsigned                      depth;   /* open brackets that yajl saw */
     uint32_t                      n;       /* elements of the request */
-    u_char                       *marks;   /* n of them; NULL: none is named */
-    unsigned                      failed;  /* no memory to keep it */
+    u_char                       *marks;   /* NULL: none is named */
+    unsigned                      failed;  /* no memory for what is named */
 };
 
 

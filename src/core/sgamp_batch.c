@@ -57,7 +57,7 @@ sgamp_batcher_init(sgamp_batcher_t *b, sgamp_pieces_t *pieces,
 
 
 int
-sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *element,
+sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_element_t *element,
     int *reason)
 {
     sgamp_batch_save_t  save;
@@ -333,7 +333,7 @@ sgamp_batcher_rollback(sgamp_batcher_t *b, sgamp_batch_save_t *save)
             sgamp_pieces_put(b->pieces, piece);
         }
 
-        /* the reference of the batch, and the one of the batcher */
+        /* drops the batch's and the batcher's reference */
 
         sgamp_pieces_put(b->pieces, piece);
         sgamp_pieces_put(b->pieces, piece);
@@ -588,7 +588,7 @@ sgamp_cursor_range(sgamp_cursor_t *cursor)
     size_t    from, to;
     uint32_t  end;
 
-    /* ranges that follow each other are one */
+    /* adjacent ranges make one slice */
 
     end = (cursor->part != NULL) ? cursor->part->n + 2 : 0;
 

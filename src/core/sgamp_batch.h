@@ -71,7 +71,7 @@ struct sgamp_batch_s {
  * element is left out; what was written for it is taken back then.  A failure
  * of the sink stays in its status.
  */
-typedef int (*sgamp_writer_pt)(void *data, const sgamp_event_t *element,
+typedef int (*sgamp_writer_pt)(void *data, const sgamp_element_t *element,
     sgamp_sink_t *sink, sgamp_item_t *item);
 
 
@@ -81,7 +81,7 @@ typedef struct {
     sgamp_writer_pt   writer;
     void             *data;      /* of the writer */
     sgamp_str_t       head;      /* before the elements of a batch */
-    sgamp_str_t       tail;      /* behind them */
+    sgamp_str_t       tail;      /* after the elements of a batch */
     size_t            max_size;
     uint32_t          max_n;
 
@@ -108,7 +108,7 @@ void sgamp_batcher_init(sgamp_batcher_t *b, sgamp_pieces_t *pieces,
  * Sets the reason to what the writer returned, and b->item.  Returns SGAMP_OK,
  * SGAMP_NOMEM, or SGAMP_TOO_LARGE: the element fits into no batch.
  */
-int sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_event_t *element,
+int sgamp_batcher_add(sgamp_batcher_t *b, const sgamp_element_t *element,
     int *reason);
 
 /* closes the open batch, if the batch has an element */
@@ -139,9 +139,9 @@ struct sgamp_part_s {
     uint64_t       due;          /* for the caller's clock */
     uint32_t       n;            /* elements, at least one */
     unsigned       step;         /* for the caller: of requests that follow */
-    unsigned       attempts;     /* answers that may pass, so far */
-    unsigned       rounds;       /* answers that named elements, so far */
-    unsigned       throttled:1;  /* the last of them was a 429 */
+    unsigned       attempts;     /* answers that delayed the part */
+    unsigned       rounds;       /* answers that named elements */
+    unsigned       throttled:1;  /* the last such answer was a 429 */
     unsigned       sent:1;
     uint32_t       index[];
 };

@@ -212,7 +212,7 @@ sgamp_response_number(sgamp_answer_t *a, const u_char *p, size_t len)
     size_t   i;
     int64_t  n;
 
-    static const sgamp_str_t code = sgamp_str("200");
+    static const sgamp_str_t  code = sgamp_str("200");
 
     if (a->depth == 1 && rs->key == SGAMP_RESPONSE_CODE) {
         rs->code = sgamp_same(&code, p, len);

@@ -10,7 +10,7 @@
 #include "sgamp_span.h"
 
 
-#define sgamp_filter_lower(actions)  (((actions) & SGAMP_NAMES_LOWER) != 0)
+#define sgamp_filter_lower(treat)  (((treat) & SGAMP_NAMES_LOWER) != 0)
 
 /* whether a key begins at p: a quote inside of a key follows a backslash */
 
@@ -31,7 +31,7 @@ typedef struct {
     const u_char  *key;     /* just past the key */
     const u_char  *value;   /* set by sgamp_filter_value() */
     const u_char  *end;     /* past the value, and maybe past the gap after */
-    unsigned       actions;
+    unsigned       treat;
 } sgamp_filter_member_t;
 
 
@@ -54,7 +54,7 @@ static sgamp_hashed_value_t *sgamp_filter_known(sgamp_filter_event_t *fe,
 
 void
 sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
-    sgamp_hash_t *hash, const sgamp_event_t *event,
+    sgamp_hash_t *hash, const sgamp_element_t *event,
     const sgamp_json_value_t *user)
 {
     fe->names = names;
@@ -67,7 +67,7 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
 
     sgamp_hashed_init(&fe->hashed, hash);
 
-    if ((names->actions & SGAMP_NAMES_HASH) == 0) {
+    if ((names->treat & SGAMP_NAMES_HASH) == 0) {
         return;
     }
 
@@ -126,7 +126,7 @@ sgamp_filter_note(sgamp_filter_event_t *fe)
 
     while (sgamp_filter_next(&walk, &m)) {
 
-        if ((m.actions & SGAMP_NAMES_HASH) == 0) {
+        if ((m.treat & SGAMP_NAMES_HASH) == 0) {
             continue;
         }
 
@@ -136,7 +136,7 @@ sgamp_filter_note(sgamp_filter_event_t *fe)
             continue;
         }
 
-        lower = sgamp_filter_lower(m.actions);
+        lower = sgamp_filter_lower(m.treat);
 
         if (lower
             && fe->user->type == SGAMP_JSON_STRING
@@ -167,7 +167,7 @@ sgamp_filter_next(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
 {
     const u_char         *raw;
     const sgamp_hit_t   *hit;
-    const sgamp_event_t  *event;
+    const sgamp_element_t  *event;
 
     if (!walk->fe->all_hits) {
         return sgamp_filter_search(walk, m);
@@ -185,7 +185,7 @@ sgamp_filter_next(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
     m->start = raw + hit->start;
     m->key = raw + hit->end;
     m->end = raw + (hit->next ? hit->next : event->raw.len - 1);
-    m->actions = hit->actions;
+    m->treat = hit->treat;
 
     return 1;
 }
@@ -203,13 +203,13 @@ sgamp_filter_search(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
     while (sgamp_member_next(&walk->next, last, &member)) {
 
         if (sgamp_names_decode(walk->fe->names, &member.key, &name)) {
-            m->actions = name.actions;
+            m->treat = name.treat;
 
         } else {
-            m->actions = 0;
+            m->treat = 0;
         }
 
-        if (m->actions != 0 || walk->fe->all) {
+        if (m->treat != 0 || walk->fe->all) {
             m->start = member.key.data - 1;
             m->key = member.key.data + member.key.len + 1;
             m->end = member.end;
@@ -250,7 +250,7 @@ sgamp_filter_decode(sgamp_json_value_t *value, const sgamp_filter_member_t *m)
         value->text.data = (u_char *) m->value;
         value->text.len = m->end - m->value;
 
-    } else if (sgamp_filter_lower(m->actions)) {
+    } else if (sgamp_filter_lower(m->treat)) {
         (void) sgamp_id_cut(value);
     }
 }
@@ -271,7 +271,7 @@ sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
     sgamp_filter_walk(&walk, fe);
 
     p = walk.next;
-    keep = fe->names->actions & SGAMP_NAMES_KEEP;
+    keep = fe->names->treat & SGAMP_NAMES_KEEP;
 
     while (sgamp_filter_next(&walk, &m)) {
 
@@ -283,13 +283,13 @@ sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
 
         p = m.end;
 
-        if ((m.actions & SGAMP_NAMES_DROP)
-            || (m.actions & SGAMP_NAMES_KEEP) != keep)
+        if ((m.treat & SGAMP_NAMES_DROP)
+            || (m.treat & SGAMP_NAMES_KEEP) != keep)
         {
             continue;
         }
 
-        if (fe->all || (m.actions & SGAMP_NAMES_HASH)) {
+        if (fe->all || (m.treat & SGAMP_NAMES_HASH)) {
             sgamp_filter_hash(fe, &m, &span);
             continue;
         }
@@ -321,7 +321,7 @@ sgamp_filter_hash(sgamp_filter_event_t *fe, sgamp_filter_member_t *m,
     /* null has nothing to hash */
 
     if (known == NULL
-        && ((m->actions & SGAMP_NAMES_HASH) == 0 || *m->value == 'n'))
+        && ((m->treat & SGAMP_NAMES_HASH) == 0 || *m->value == 'n'))
     {
         sgamp_span_add(span, m->start, m->end);
         return;
@@ -338,7 +338,7 @@ sgamp_filter_hash(sgamp_filter_event_t *fe, sgamp_filter_member_t *m,
     } else {
         sgamp_filter_decode(&value, m);
         sgamp_hashed_write(&fe->hashed, span->sink, &value,
-                           sgamp_filter_lower(m->actions));
+                           sgamp_filter_lower(m->treat));
     }
 
     sgamp_json_put(span->sink, (u_char *) "\"", 1);
@@ -350,7 +350,7 @@ sgamp_filter_known(sgamp_filter_event_t *fe, const sgamp_filter_member_t *m)
 {
     sgamp_str_t  string;
 
-    if (m->actions & SGAMP_NAMES_HASH) {
+    if (m->treat & SGAMP_NAMES_HASH) {
         return sgamp_hashed_at(&fe->hashed, m->value);
     }
 

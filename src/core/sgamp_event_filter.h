@@ -16,11 +16,11 @@
 
 typedef struct {
     const sgamp_names_t       *names;
-    const sgamp_event_t       *event;
+    const sgamp_element_t     *event;
     const sgamp_json_value_t  *user;
-    unsigned                   all_hits:1; /* hits tell all named members */
-    unsigned                   all:1;    /* any string may be to be hashed */
-    unsigned                   ascii;    /* the event is ASCII without escape */
+    unsigned                   all_hits:1;  /* hits tell all named members */
+    unsigned                   all:1;       /* any string may be hashed */
+    unsigned                   ascii;       /* the event has no escape, too */
     sgamp_hashed_t             hashed;
 } sgamp_filter_event_t;
 
@@ -31,7 +31,7 @@ typedef struct {
  * of the user_id, without white space around.
  */
 void sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
-    sgamp_hash_t *hash, const sgamp_event_t *event,
+    sgamp_hash_t *hash, const sgamp_element_t *event,
     const sgamp_json_value_t *user);
 
 /*

@@ -27,22 +27,22 @@
 static void sgamp_mapper_copy(sgamp_sink_t *sink,
     const sgamp_json_value_t *value);
 static unsigned sgamp_mapper_user(const sgamp_rules_t *rules,
-    const sgamp_event_t *event, sgamp_json_value_t *user);
+    const sgamp_element_t *event, sgamp_json_value_t *user);
 static void sgamp_mapper_user_id(const sgamp_rules_t *rules,
     sgamp_filter_event_t *fe, unsigned key, const sgamp_json_value_t *user,
     sgamp_sink_t *sink);
 static int sgamp_mapper_known(sgamp_filter_event_t *fe,
     const sgamp_json_value_t *value, sgamp_sink_t *sink);
-static void sgamp_mapper_value(const sgamp_event_t *event, unsigned key,
+static void sgamp_mapper_value(const sgamp_element_t *event, unsigned key,
     sgamp_json_value_t *value);
 static void sgamp_mapper_time(sgamp_sink_t *sink,
-    const sgamp_event_t *event);
+    const sgamp_element_t *event);
 static void sgamp_mapper_ip(const sgamp_rules_t *rules,
-    const sgamp_event_t *event, sgamp_kind_e kind, sgamp_sink_t *sink);
+    const sgamp_element_t *event, sgamp_kind_e kind, sgamp_sink_t *sink);
 static void sgamp_mapper_insert_id(const sgamp_rules_t *rules,
-    const sgamp_event_t *event, sgamp_filter_event_t *fe, sgamp_sink_t *sink);
+    const sgamp_element_t *event, sgamp_filter_event_t *fe, sgamp_sink_t *sink);
 static void sgamp_mapper_properties(const sgamp_rules_t *rules,
-    const sgamp_event_t *event, sgamp_filter_event_t *fe,
+    const sgamp_element_t *event, sgamp_filter_event_t *fe,
     const sgamp_str_t *properties, sgamp_sink_t *sink);
 
 
@@ -62,7 +62,7 @@ sgamp_reason(sgamp_reason_e reason)
 
 
 int
-sgamp_map(void *data, const sgamp_event_t *event, sgamp_sink_t *sink,
+sgamp_map(void *data, const sgamp_element_t *event, sgamp_sink_t *sink,
     sgamp_item_t *item)
 {
     sgamp_mapper_t  *mapper = data;
@@ -105,7 +105,7 @@ sgamp_map(void *data, const sgamp_event_t *event, sgamp_sink_t *sink,
 
     fe = NULL;
 
-    if (rules->names.actions != 0) {
+    if (rules->names.treat != 0) {
         fe = &filtered;
         sgamp_filter_read(fe, &rules->names, mapper->hash, event,
                           &user);
@@ -149,7 +149,7 @@ sgamp_map(void *data, const sgamp_event_t *event, sgamp_sink_t *sink,
 
 
 sgamp_kind_e
-sgamp_event_kind(const sgamp_event_t *event)
+sgamp_event_kind(const sgamp_element_t *event)
 {
     sgamp_json_value_t  name, machine;
 
@@ -165,7 +165,7 @@ sgamp_event_kind(const sgamp_event_t *event)
 
 
 void
-sgamp_event_id(const sgamp_event_t *event, sgamp_str_t *id)
+sgamp_event_id(const sgamp_element_t *event, sgamp_str_t *id)
 {
     sgamp_json_value_t  value;
 
@@ -236,7 +236,7 @@ sgamp_mapper_copy(sgamp_sink_t *sink, const sgamp_json_value_t *value)
 
 
 static unsigned
-sgamp_mapper_user(const sgamp_rules_t *rules, const sgamp_event_t *event,
+sgamp_mapper_user(const sgamp_rules_t *rules, const sgamp_element_t *event,
     sgamp_json_value_t *user)
 {
     unsigned  i;
@@ -313,7 +313,7 @@ sgamp_mapper_known(sgamp_filter_event_t *fe, const sgamp_json_value_t *value,
 
 
 static void
-sgamp_mapper_value(const sgamp_event_t *event, unsigned key,
+sgamp_mapper_value(const sgamp_element_t *event, unsigned key,
     sgamp_json_value_t *value)
 {
     if ((event->seen & ((uint32_t) 1 << key)) == 0) {
@@ -327,7 +327,7 @@ sgamp_mapper_value(const sgamp_event_t *event, unsigned key,
 
 
 static void
-sgamp_mapper_time(sgamp_sink_t *sink, const sgamp_event_t *event)
+sgamp_mapper_time(sgamp_sink_t *sink, const sgamp_element_t *event)
 {
     size_t              i;
     uint64_t            ms;
@@ -363,7 +363,7 @@ sgamp_mapper_time(sgamp_sink_t *sink, const sgamp_event_t *event)
 
 
 static void
-sgamp_mapper_ip(const sgamp_rules_t *rules, const sgamp_event_t *event,
+sgamp_mapper_ip(const sgamp_rules_t *rules, const sgamp_element_t *event,
     sgamp_kind_e kind, sgamp_sink_t *sink)
 {
     int                 n;
@@ -412,7 +412,7 @@ sgamp_mapper_ip(const sgamp_rules_t *rules, const sgamp_event_t *event,
 
 
 static void
-sgamp_mapper_insert_id(const sgamp_rules_t *rules, const sgamp_event_t *event,
+sgamp_mapper_insert_id(const sgamp_rules_t *rules, const sgamp_element_t *event,
     sgamp_filter_event_t *fe, sgamp_sink_t *sink)
 {
     u_char              hex[SGAMP_SHA256_HEX_LEN];
@@ -443,7 +443,7 @@ sgamp_mapper_insert_id(const sgamp_rules_t *rules, const sgamp_event_t *event,
 
 static void
 sgamp_mapper_properties(const sgamp_rules_t *rules,
-    const sgamp_event_t *event, sgamp_filter_event_t *fe,
+    const sgamp_element_t *event, sgamp_filter_event_t *fe,
     const sgamp_str_t *properties, sgamp_sink_t *sink)
 {
     int       written;

@@ -53,13 +53,13 @@ typedef struct {
  * an sgamp_kind_e.  Returns an sgamp_reason_e.  The same event always gives the
  * same bytes.
  */
-int sgamp_map(void *data, const sgamp_event_t *event, sgamp_sink_t *sink,
+int sgamp_map(void *data, const sgamp_element_t *event, sgamp_sink_t *sink,
     sgamp_item_t *item);
 
-sgamp_kind_e sgamp_event_kind(const sgamp_event_t *event);
+sgamp_kind_e sgamp_event_kind(const sgamp_element_t *event);
 
 /* the event's sg_event_id between its quotes, empty if there is none */
-void sgamp_event_id(const sgamp_event_t *event, sgamp_str_t *id);
+void sgamp_event_id(const sgamp_element_t *event, sgamp_str_t *id);
 
 /*
  * Three slices of an event that sgamp_map() has written with this item: head is

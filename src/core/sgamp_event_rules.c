@@ -141,7 +141,7 @@ sgamp_rules_client_ip(sgamp_rules_t *rules)
 {
     int  rc, key;
 
-    static const sgamp_str_t ip = sgamp_str("ip");
+    static const sgamp_str_t  ip = sgamp_str("ip");
 
     rc = sgamp_rules_key(rules, &ip, &key);
 
@@ -166,7 +166,7 @@ sgamp_rules_property(sgamp_rules_t *rules, const sgamp_str_t *name)
 
     bit = 0;
 
-    if ((sgamp_names_actions(&rules->names, name) & SGAMP_NAMES_DROP) == 0) {
+    if ((sgamp_names_treat(&rules->names, name) & SGAMP_NAMES_DROP) == 0) {
         rc = sgamp_rules_key(rules, name, &key);
 
         if (rc != SGAMP_OK) {
@@ -364,7 +364,7 @@ sgamp_rules_end(sgamp_rules_t *rules)
         name = &rules->names.names[i];
 
         if (name->key != SGAMP_NAMES_NO_KEY
-            && (name->actions & SGAMP_NAMES_HASH))
+            && (name->treat & SGAMP_NAMES_HASH))
         {
             rules->hashed |= (uint32_t) 1 << name->key;
         }
@@ -432,7 +432,7 @@ sgamp_rules_use_hash(const sgamp_rules_t *rules, const sgamp_str_t *name)
 
     /* a member that is dropped is sent as user_id or as insert_id only */
 
-    if ((sgamp_names_actions(&rules->names, name) & SGAMP_NAMES_DROP)
+    if ((sgamp_names_treat(&rules->names, name) & SGAMP_NAMES_DROP)
         && !sgamp_same(&keys[SGAMP_KEY_EVENT_ID], name->data, name->len)
         && !sgamp_rules_is_user(rules, name))
     {

@@ -69,7 +69,7 @@ typedef struct {
 
 typedef struct {
     sgamp_grow_t          grow;
-    sgamp_names_t         names;               /* of keys, and with actions */
+    sgamp_names_t         names;               /* of keys, and of rules */
     sgamp_str_t           prefix;                      /* JSON */
     unsigned              users[SGAMP_MAX_USER_KEYS];  /* keys, first to last */
     unsigned              nusers;

@@ -33,7 +33,7 @@ typedef struct {
     ((c) == ' ' || (c) == '\t' || (c) == '\n' || (c) == '\r')
 
 
-/* a sink into size bytes at p and no more: SGAMP_NOMEM if they do not do */
+/* a sink of size bytes at p; SGAMP_NOMEM: the text is longer */
 void sgamp_sink_init(sgamp_sink_t *sink, u_char *p, size_t size);
 
 /* writes bytes as they are; sgamp_json_put() is for short and frequent texts */

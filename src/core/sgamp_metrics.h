@@ -49,7 +49,7 @@ typedef enum {
     (SGAMP_METRICS_SIGNED + SGAMP_METRICS_SIGNATURES)
 #define SGAMP_METRICS_SENT_BYTES      (SGAMP_METRICS_RECEIVED_BYTES + 1)
 
-/* the buckets of a histogram, each less those below it, then the sum in ms */
+/* the buckets of a histogram, without lower buckets, then the sum in ms */
 
 #define SGAMP_METRICS_WEBHOOK_TIME    (SGAMP_METRICS_SENT_BYTES + 1)
 #define SGAMP_METRICS_AMPLITUDE_TIME                                          \
@@ -87,7 +87,7 @@ typedef struct {
 
 typedef struct {
     uint64_t  values[SGAMP_METRICS];
-    uint64_t  since; /* the first was counted after it, in seconds */
+    uint64_t  since; /* when counting began, seconds since the epoch */
     uint64_t  now;   /* in ms, both since the epoch */
 } sgamp_metrics_t;
 

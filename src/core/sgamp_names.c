@@ -75,7 +75,7 @@ sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name, unsigned action)
 {
     sgamp_name_t  *added;
 
-    static const sgamp_str_t email = sgamp_str("email");
+    static const sgamp_str_t  email = sgamp_str("email");
 
     added = sgamp_names_get(names, name);
 
@@ -83,15 +83,15 @@ sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name, unsigned action)
         return SGAMP_TOO_LARGE;
     }
 
-    names->actions |= action;
+    names->treat |= action;
     names->replaced |= sgamp_names_replaced(name);
 
-    added->actions |= action;
+    added->treat |= action;
 
     if (action == SGAMP_NAMES_HASH
         && sgamp_same(&email, name->data, name->len))
     {
-        added->actions |= SGAMP_NAMES_LOWER;
+        added->treat |= SGAMP_NAMES_LOWER;
     }
 
     return SGAMP_OK;
@@ -105,7 +105,7 @@ sgamp_names_get(sgamp_names_t *names, const sgamp_str_t *name)
     uint32_t       i;
     sgamp_name_t  *added;
 
-    /* the name in the table, with neither key nor actions if it is new */
+    /* the name in the table; a new name has no key and no treatment */
 
     slot = sgamp_names_slot(name->data, name->len);
 
@@ -125,7 +125,7 @@ sgamp_names_get(sgamp_names_t *names, const sgamp_str_t *name)
 
     added->text = *name;
     added->key = SGAMP_NAMES_NO_KEY;
-    added->actions = 0;
+    added->treat = 0;
 
     names->n++;
 
@@ -191,7 +191,7 @@ sgamp_names_decode(const sgamp_names_t *names, const sgamp_str_t *string,
 
     found->text.data = NULL;
     found->key = SGAMP_NAMES_NO_KEY;
-    found->actions = 0;
+    found->treat = 0;
 
     for (i = 0; i < names->n; i++) {
         name = &names->names[i];
@@ -207,7 +207,7 @@ sgamp_names_decode(const sgamp_names_t *names, const sgamp_str_t *string,
         }
 
         found->text = name->text;
-        found->actions |= name->actions;
+        found->treat |= name->treat;
     }
 
     return found->text.data != NULL;
@@ -255,20 +255,20 @@ sgamp_names_keys(const sgamp_names_t *names, const sgamp_str_t *object,
 
 
 unsigned
-sgamp_names_actions(const sgamp_names_t *names, const sgamp_str_t *name)
+sgamp_names_treat(const sgamp_names_t *names, const sgamp_str_t *name)
 {
-    unsigned             actions;
+    unsigned             treat;
     const sgamp_name_t  *found;
 
     found = sgamp_names_lookup(names, name->data, name->len);
 
-    actions = (found != NULL) ? found->actions : 0;
+    treat = (found != NULL) ? found->treat : 0;
 
-    if ((names->actions & SGAMP_NAMES_KEEP)
-        && (actions & SGAMP_NAMES_KEEP) == 0)
+    if ((names->treat & SGAMP_NAMES_KEEP)
+        && (treat & SGAMP_NAMES_KEEP) == 0)
     {
-        actions |= SGAMP_NAMES_DROP;
+        treat |= SGAMP_NAMES_DROP;
     }
 
-    return actions;
+    return treat;
 }

@@ -14,7 +14,7 @@
 #define SGAMP_NAMES_SLOTS   256
 #define SGAMP_NAMES_NO_KEY  -1
 
-/* actions: what becomes of the members with a name, bits */
+/* how the members with a name are treated, bits */
 
 #define SGAMP_NAMES_DROP    0x1
 #define SGAMP_NAMES_KEEP    0x2
@@ -25,14 +25,14 @@
 typedef struct {
     sgamp_str_t  text;
     int          key;      /* number of the key, or SGAMP_NAMES_NO_KEY */
-    unsigned     actions;
+    unsigned     treat;
 } sgamp_name_t;
 
 
 /*
  * The names of top-level members that rules have.  A name is looked up once,
- * and tells the number of a key, actions, or both.  A table of zeroes has no
- * name.
+ * and tells the number of a key, how to treat members, or both.  A table of
+ * zeroes has no name.
  */
 
 typedef struct {
@@ -41,9 +41,9 @@ typedef struct {
     uint32_t       n;
     uint32_t       size;        /* names there is room for */
     unsigned       nkeys;
-    unsigned       actions;     /* of all names */
+    unsigned       treat;     /* of all names */
     unsigned       doubtful:1;  /* yajl may take other text for a key's name */
-    unsigned       replaced:1;  /* a name with actions has U+FFFD */
+    unsigned       replaced:1;  /* a treated name has U+FFFD */
     sgamp_name_t   keys[SGAMP_MAX_KEYS];          /* room for the first names */
 } sgamp_names_t;
 
@@ -73,7 +73,7 @@ int sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name,
 /*
  * Finds the name that the inside of a JSON string is when decoded; returns 0
  * if there is no such name.  Broken UTF-8 may be two names, one with the same
- * bytes and one with U+FFFD in their place: then the actions are those of both.
+ * bytes and one with U+FFFD in their place: members are treated as both say.
  */
 int sgamp_names_decode(const sgamp_names_t *names, const sgamp_str_t *string,
     sgamp_name_t *found);
@@ -88,7 +88,7 @@ uint32_t sgamp_names_keys(const sgamp_names_t *names,
     const sgamp_str_t *object, uint32_t ends[SGAMP_MAX_KEYS]);
 
 /* what becomes of members with a name, bits */
-unsigned sgamp_names_actions(const sgamp_names_t *names,
+unsigned sgamp_names_treat(const sgamp_names_t *names,
     const sgamp_str_t *name);
 
 

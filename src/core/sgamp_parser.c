@@ -40,7 +40,7 @@ static int sgamp_parser_string(void *ctx, const u_char *value, size_t len);
 static int sgamp_parser_start_map(void *ctx);
 static int sgamp_parser_start_array(void *ctx);
 static int sgamp_parser_key(void *ctx, const u_char *key, size_t len);
-static inline void sgamp_parser_hit(sgamp_event_t *event,
+static inline void sgamp_parser_hit(sgamp_element_t *event,
     const sgamp_name_t *name, uint32_t start, uint32_t end);
 static int sgamp_parser_root_key(void *ctx, const u_char *key, size_t len);
 static int sgamp_parser_end(void *ctx);
@@ -58,7 +58,7 @@ static int sgamp_parser_fail(sgamp_parser_t *p, int status, uint64_t at);
 
 int
 sgamp_parser_init(sgamp_parser_t *p, const sgamp_names_t *names,
-    size_t max_size, sgamp_event_pt handler, void *data, sgamp_grow_t *grow,
+    size_t max_size, sgamp_element_pt handler, void *data, sgamp_grow_t *grow,
     sgamp_str_t *reserve)
 {
     memset(p, 0, sizeof(sgamp_parser_t));
@@ -650,25 +650,25 @@ sgamp_parser_key(void *ctx, const u_char *key, size_t len)
 
     /* most keys have no name, and do not follow a hit */
 
-    if (name == NULL && !p->event.follow) {
+    if (name == NULL && !p->current.follow) {
         return 1;
     }
 
     end = (uint32_t) (sgamp_parser_consumed(p) - p->element);
 
     if (name != NULL && name->key != SGAMP_NAMES_NO_KEY) {
-        p->event.seen |= (uint32_t) 1 << name->key;
-        p->event.ends[name->key] = end;
+        p->current.seen |= (uint32_t) 1 << name->key;
+        p->current.ends[name->key] = end;
     }
 
-    sgamp_parser_hit(&p->event, name, end - (uint32_t) len - 2, end);
+    sgamp_parser_hit(&p->current, name, end - (uint32_t) len - 2, end);
 
     return 1;
 }
 
 
 static inline void
-sgamp_parser_hit(sgamp_event_t *event, const sgamp_name_t *name,
+sgamp_parser_hit(sgamp_element_t *event, const sgamp_name_t *name,
     uint32_t start, uint32_t end)
 {
     sgamp_hit_t  *hit;
@@ -678,7 +678,7 @@ sgamp_parser_hit(sgamp_event_t *event, const sgamp_name_t *name,
         event->follow = 0;
     }
 
-    if (name == NULL || name->actions == 0) {
+    if (name == NULL || name->treat == 0) {
         return;
     }
 
@@ -687,7 +687,7 @@ sgamp_parser_hit(sgamp_event_t *event, const sgamp_name_t *name,
         hit->start = start;
         hit->end = end;
         hit->next = 0;
-        hit->actions = name->actions;
+        hit->treat = name->treat;
 
         event->follow = 1;
     }
@@ -776,7 +776,7 @@ sgamp_parser_end(void *ctx)
         return sgamp_parser_element(p);
     }
 
-    if (p->depth == 1 && p->event.object) {
+    if (p->depth == 1 && p->current.object) {
         p->callbacks.yajl_map_key = sgamp_parser_key;
     }
 
@@ -798,16 +798,16 @@ sgamp_parser_begin(sgamp_parser_t *p, unsigned object)
     p->open = 1;
     p->depth = 1;
 
-    p->event.seen = 0;
-    p->event.nhits = 0;
-    p->event.follow = 0;
-    p->event.object = (object && p->state != SGAMP_PARSER_OBJECT);
+    p->current.seen = 0;
+    p->current.nhits = 0;
+    p->current.follow = 0;
+    p->current.object = (object && p->state != SGAMP_PARSER_OBJECT);
 
     /* callbacks that nobody needs are off: yajl decodes no strings for them */
 
     sgamp_parser_scalars(p, 0);
 
-    p->callbacks.yajl_map_key = p->event.object ? sgamp_parser_key : NULL;
+    p->callbacks.yajl_map_key = p->current.object ? sgamp_parser_key : NULL;
 
     return 1;
 }
@@ -853,8 +853,8 @@ sgamp_parser_scalar(sgamp_parser_t *p)
         p->open = 1;
     }
 
-    p->event.seen = 0;
-    p->event.object = 0;
+    p->current.seen = 0;
+    p->current.object = 0;
 
     return sgamp_parser_element(p);
 }
@@ -874,7 +874,7 @@ sgamp_parser_element(sgamp_parser_t *p)
     }
 
     if (p->element >= p->base) {
-        p->event.raw.data = (u_char *) p->src + (p->element - p->base);
+        p->current.raw.data = (u_char *) p->src + (p->element - p->base);
 
     } else {
 
@@ -882,27 +882,27 @@ sgamp_parser_element(sgamp_parser_t *p)
             return 0;
         }
 
-        p->event.raw.data = p->carry.data;
+        p->current.raw.data = p->carry.data;
     }
 
-    p->event.raw.len = end - p->element;
+    p->current.raw.len = end - p->element;
 
-    if (p->names->doubtful && p->event.object) {
-        p->event.seen = sgamp_names_keys(p->names, &p->event.raw,
-                                         p->event.ends);
+    if (p->names->doubtful && p->current.object) {
+        p->current.seen = sgamp_names_keys(p->names, &p->current.raw,
+                                         p->current.ends);
     }
 
     if (p->state == SGAMP_PARSER_OBJECT) {
         rc = SGAMP_OK;
 
         if (p->name.len <= SGAMP_MAX_MEMBER) {
-            rc = p->root(p->data, &p->name, &p->event.raw);
+            rc = p->root(p->data, &p->name, &p->current.raw);
         }
 
         p->callbacks.yajl_map_key = sgamp_parser_root_key;
 
     } else {
-        rc = p->handler(p->data, &p->event);
+        rc = p->handler(p->data, &p->current);
     }
 
     if (rc != SGAMP_OK) {
@@ -916,7 +916,7 @@ sgamp_parser_element(sgamp_parser_t *p)
 
     p->open = 0;
     sgamp_parser_gap_from(p, end, ',');
-    p->event.seen = 0;
+    p->current.seen = 0;
 
     if (p->state == SGAMP_PARSER_SINGLE) {
         p->state = SGAMP_PARSER_END;

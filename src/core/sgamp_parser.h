@@ -15,13 +15,13 @@
 #define SGAMP_MAX_HITS  48  /* of an element */
 
 
-/* a member of an element that has a name with actions */
+/* a member of an element whose name says how to treat the member */
 
 typedef struct {
     uint32_t  start;   /* offset of the key, if the key has no escape */
     uint32_t  end;     /* past the key */
     uint32_t  next;    /* start of the next key; 0: none follows yet */
-    unsigned  actions; /* of the name */
+    unsigned  treat; /* of the name */
 } sgamp_hit_t;
 
 
@@ -31,15 +31,15 @@ typedef struct {
     sgamp_str_t   raw;                   /* the element as it was sent */
     uint32_t      ends[SGAMP_MAX_KEYS];  /* offset past the last such key */
     uint32_t      seen;                  /* bits of the keys that occurred */
-    sgamp_hit_t  hits[SGAMP_MAX_HITS];
-    unsigned      nhits;                /* may be above SGAMP_MAX_HITS */
+    sgamp_hit_t   hits[SGAMP_MAX_HITS];
+    unsigned      nhits;                 /* may be above SGAMP_MAX_HITS */
     unsigned      follow:1;              /* the last hit has no next yet */
     unsigned      object:1;
-} sgamp_event_t;
+} sgamp_element_t;
 
 
 /* any return value but SGAMP_OK ends the parsing with it */
-typedef int (*sgamp_event_pt)(void *data, const sgamp_event_t *event);
+typedef int (*sgamp_element_pt)(void *data, const sgamp_element_t *event);
 
 /*
  * Takes a member of the root object, valid while the handler runs: the name,
@@ -69,7 +69,7 @@ typedef struct {
     const sgamp_names_t  *names;
     sgamp_grow_t         *grow;
     size_t                max_size;   /* bytes of an event, or of a gap */
-    sgamp_event_pt        handler;
+    sgamp_element_pt      handler;
     sgamp_root_pt         root;       /* NULL: a root object is an element */
     void                 *data;
 
@@ -87,7 +87,7 @@ typedef struct {
     size_t                carry_size;
     size_t                deferred;   /* the end of carry, not parsed yet */
 
-    sgamp_event_t         event;
+    sgamp_element_t       current;
     sgamp_parser_state_e  state;
     u_char                text[SGAMP_MAX_MEMBER];
     sgamp_str_t           name;       /* of a root member, in text */
@@ -109,7 +109,7 @@ typedef struct {
  * and reserve have to outlive the parser; reserve is as in sgamp_arena.h.
  */
 int sgamp_parser_init(sgamp_parser_t *p, const sgamp_names_t *names,
-    size_t max_size, sgamp_event_pt handler, void *data, sgamp_grow_t *grow,
+    size_t max_size, sgamp_element_pt handler, void *data, sgamp_grow_t *grow,
     sgamp_str_t *reserve);
 
 /*

@@ -60,7 +60,7 @@ sgamp_store_add(sgamp_store_t *store, const sgamp_stored_t *element)
 static sgamp_store_piece_t *
 sgamp_store_room(sgamp_store_t *store, size_t size)
 {
-    size_t               n;
+    size_t                n;
     sgamp_store_piece_t  *piece;
 
     piece = store->last;

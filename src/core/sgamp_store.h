@@ -21,14 +21,14 @@ typedef struct sgamp_store_piece_s  sgamp_store_piece_t;
 
 struct sgamp_store_piece_s {
     sgamp_store_piece_t  *next;
-    u_char              *last;
-    u_char              *end;
-    u_char               data[];
+    u_char               *last;
+    u_char               *end;
+    u_char                data[];
 };
 
 
 typedef struct {
-    sgamp_grow_t         *grow;
+    sgamp_grow_t          *grow;
     sgamp_store_piece_t   *first;
     sgamp_store_piece_t   *last;
 } sgamp_store_t;
@@ -38,7 +38,7 @@ typedef struct {
 
 typedef struct {
     sgamp_store_piece_t  *piece;
-    u_char              *pos;
+    u_char               *pos;
 } sgamp_store_cursor_t;
 
 

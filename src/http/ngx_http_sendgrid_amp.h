@@ -67,6 +67,7 @@ typedef enum {
     NGX_HTTP_SENDGRID_AMP_THROTTLED,
     NGX_HTTP_SENDGRID_AMP_UNAVAILABLE,
     NGX_HTTP_SENDGRID_AMP_REFUSED,
+    NGX_HTTP_SENDGRID_AMP_INVALID_MESSAGE,
     NGX_HTTP_SENDGRID_AMP_INVALID_JSON,
     NGX_HTTP_SENDGRID_AMP_BAD_SIGNATURE,
     NGX_HTTP_SENDGRID_AMP_UNAUTHORIZED,
@@ -78,13 +79,6 @@ typedef enum {
     NGX_HTTP_SENDGRID_AMP_TIMED_OUT,
     NGX_HTTP_SENDGRID_AMP_INTERNAL
 } ngx_http_sendgrid_amp_error_e;
-
-
-typedef struct {
-    ngx_uint_t  status;
-    ngx_str_t   keyword;
-    ngx_uint_t  retry_after;  /* whether SendGrid is asked to wait */
-} ngx_http_sendgrid_amp_error_t;
 
 
 /* what is known about the signature of a webhook */
@@ -193,7 +187,7 @@ typedef struct {
 
 typedef struct {
     /* set by the directive of a flow, as sendgrid_amp */
-    const struct ngx_http_sendgrid_amp_flow_s  *flow;  /* NULL: none */
+    const struct ngx_http_sendgrid_amp_flow_s  *flow;   /* NULL: none */
     ngx_http_complex_value_t            *region;
     ngx_uint_t                           keyed;  /* a request may hold a key */
 
@@ -225,7 +219,7 @@ struct ngx_http_sendgrid_amp_flow_s {
     const char      *a_noun;       /* with its article */
     const char      *id;           /* the member that tells elements apart */
     const char      *realm;        /* of Basic credentials, a header's value */
-    const char *const  *actions;   /* of states, for the log of nginx */
+    const char *const  *states;    /* what nginx's log says of each state */
 
     size_t           answer_size;  /* bytes of job->answer */
 
@@ -242,7 +236,7 @@ struct ngx_http_sendgrid_amp_flow_s {
     const sgamp_names_t  *(*start)(ngx_http_sendgrid_amp_ctx_t *ctx);
 
     /* takes an element, data is ctx */
-    sgamp_event_pt   element;
+    sgamp_element_pt   element;
 
     /*
      * Arrays of elements in a root object and what takes the other members,
@@ -266,8 +260,12 @@ struct ngx_http_sendgrid_amp_flow_s {
     void           (*stored)(ngx_http_sendgrid_amp_ctx_t *ctx,
                            const sgamp_stored_t *element);
 
-    /* sets the method, URI, arguments and kind of body of job->call */
-    ngx_int_t      (*request)(ngx_http_sendgrid_amp_job_t *job);
+    /*
+     * Sets the method, its name and the URI of job->call, and args and no_body
+     * if the step needs them, with memory of the call's pool.
+     */
+    ngx_int_t      (*request)(ngx_http_sendgrid_amp_job_t *job,
+                              ngx_pool_t *pool);
 
     /*
      * Begins to read an answer into job->answer, reads, and frees the answer;
@@ -280,14 +278,13 @@ struct ngx_http_sendgrid_amp_flow_s {
 
     /*
      * What the answer in job->answer and job->call leads to; sets job->marks
-     * for SGAMP_REJECT and SGAMP_THROTTLE, job->call->kind for SGAMP_HALVE.
+     * for SGAMP_REJECT and SGAMP_THROTTLE, job->call->body_kind.
      * After SGAMP_NEXT request() is called for the next job->part->step.
      */
     sgamp_action_e (*judge)(ngx_http_sendgrid_amp_job_t *job);
 
-    /* counts an answer, status 0: there was none; may be NULL */
-    void           (*answered)(ngx_http_sendgrid_amp_job_t *job,
-                               ngx_uint_t status);
+    /* counts a call that the webhook has ended without an answer; or NULL */
+    void           (*unanswered)(ngx_http_sendgrid_amp_job_t *job);
 
     /* counts the elements that were accepted, in its own way; may be NULL */
     void           (*accepted)(ngx_http_sendgrid_amp_job_t *job,
@@ -303,12 +300,15 @@ struct ngx_http_sendgrid_amp_flow_s {
 
     /*
      * Writes the members of the answer to the client, in at most
-     * NGX_HTTP_SENDGRID_AMP_SUMMARY bytes, and returns where they end.
+     * NGX_HTTP_SENDGRID_AMP_SUMMARY bytes, and returns where they end;
+     * ctx->data is NULL if the webhook was refused before authorize().
      */
     u_char        *(*summary)(ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p);
 
     /* counts what is left to count when the webhook ends; may be NULL */
     void           (*finish)(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+    unsigned         is_signed;    /* SendGrid may sign the webhooks */
 };
 
 
@@ -324,7 +324,7 @@ typedef struct {
     /* begins to send job->part; NGX_ERROR: the webhook has failed */
     ngx_int_t      (*send)(ngx_http_sendgrid_amp_job_t *job);
 
-    /* whether job->part has its answer; sets what the answer leads to */
+    /* whether job->part has its answer; sets its action, if ops are live */
     ngx_uint_t     (*take)(ngx_http_sendgrid_amp_job_t *job,
                            sgamp_action_e *action);
 
@@ -398,10 +398,10 @@ struct ngx_http_sendgrid_amp_call_s {
     ngx_msec_t                     start;        /* of the request */
     off_t                          received;     /* bytes of the answer */
     ngx_uint_t                     status;       /* of the answer, 0: none */
-    const char                    *kind;         /* of the answer's body */
+    const char                    *body_kind;    /* of the answer */
 
     unsigned                       no_body:1;    /* set by the flow */
-    unsigned                       answered:1;   /* the flow listens */
+    unsigned                       listening:1;  /* the flow is */
     unsigned                       last:1; /* the answer was read to its end */
     unsigned                       local:1;      /* nginx itself has answered */
 };
@@ -470,7 +470,7 @@ typedef struct {                               /* webhook.c */
 } ngx_http_sendgrid_amp_input_t;
 
 
-typedef struct {                               /* body.c */
+typedef struct {                               /* webhook.c */
     ngx_chain_t                        *in;           /* not taken yet */
     ngx_buf_t                           buf;          /* a copy of in->buf */
     ngx_buf_t                          *file;  /* what is read from a file */
@@ -492,7 +492,7 @@ typedef struct {                               /* delivery.c */
     ngx_http_sendgrid_amp_job_t        *jobs;
     ngx_uint_t                          n;            /* jobs */
     ngx_http_sendgrid_amp_job_t        *probe;        /* the only sender */
-    ngx_http_sendgrid_amp_loc_conf_t   *way;          /* that refused last */
+    ngx_http_sendgrid_amp_loc_conf_t   *where;        /* that refused last */
     ngx_http_sendgrid_amp_rejected_t   *suspects;
     ngx_uint_t                          nsuspects;
     ngx_uint_t                          refusals;     /* without evidence */
@@ -505,9 +505,9 @@ typedef struct {                               /* delivery.c */
 
 
 typedef struct {                               /* reject.c */
-    ngx_array_t                        *reasons;      /* that were logged */
-    sgamp_store_t                        store;        /* while hold is set */
-    sgamp_store_cursor_t                 cursor;       /* in store */
+    ngx_array_t                        *reasons;       /* that were logged */
+    sgamp_store_t                       store;         /* while hold is set */
+    sgamp_store_cursor_t                cursor;        /* in store */
     unsigned                            unwritten:1;
 } ngx_http_sendgrid_amp_reject_t;
 

@@ -422,7 +422,7 @@ ngx_http_sendgrid_amp_signature_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
     kcf = ngx_http_get_module_loc_conf(ctx->request,
                                        ngx_http_sendgrid_amp_key_module);
 
-    if (kcf->keys == NULL) {
+    if (!ctx->flow->is_signed || kcf->keys == NULL) {
         return NGX_OK;
     }
 
@@ -458,7 +458,13 @@ ngx_http_sendgrid_amp_signature_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     /* a bad signature that is only reported refuses no webhook */
 
-    return (rc == NGX_DECLINED && !ctx->hold) ? NGX_OK : rc;
+    if (rc == NGX_DECLINED
+        && (ctx->hold & NGX_HTTP_SENDGRID_AMP_HOLD_SIGNATURE) == 0)
+    {
+        return NGX_OK;
+    }
+
+    return rc;
 }
 
 
@@ -663,7 +669,9 @@ ngx_http_sendgrid_amp_unverified(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     ctx->access.signature = signature;
 
-    level = ctx->hold ? NGX_LOG_INFO : NGX_LOG_WARN;
+    level = (ctx->hold & NGX_HTTP_SENDGRID_AMP_HOLD_SIGNATURE)
+            ? NGX_LOG_INFO
+            : NGX_LOG_WARN;
 
     ngx_log_error(level, ctx->request->connection->log, 0,
                   "client sent a bad signature: %V, %s \"%s\"",

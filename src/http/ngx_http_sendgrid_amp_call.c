@@ -206,10 +206,13 @@ ngx_http_sendgrid_amp_call_send(ngx_http_sendgrid_amp_job_t *job)
     ctx = job->ctx;
     call = job->call;
 
+    call->no_body = 0;
+    call->args.len = 0;
+    call->body_kind = "a body";
     ngx_memzero(&message, sizeof(ngx_http_sendgrid_amp_message_t));
 
     if (ngx_http_sendgrid_amp_create_pool(call) != NGX_OK
-        || ctx->flow->request(job) != NGX_OK
+        || ctx->flow->request(job, call->pool->pool) != NGX_OK
         || ngx_http_sendgrid_amp_create_message(job, &message) != NGX_OK
         || ngx_http_sendgrid_amp_create_subrequest(call) != NGX_OK)
     {
@@ -225,7 +228,7 @@ ngx_http_sendgrid_amp_call_send(ngx_http_sendgrid_amp_job_t *job)
 
     if (ctx->flow->listen != NULL) {
         ctx->flow->listen(job);
-        call->answered = 1;
+        call->listening = 1;
     }
 
     call->last = 0;
@@ -253,10 +256,7 @@ ngx_http_sendgrid_amp_create_pool(ngx_http_sendgrid_amp_call_t *call)
     ngx_http_request_t            *r;
     ngx_http_sendgrid_amp_pool_t  *p;
 
-    /*
-     * webhooks of any length are sent with the memory of a few subrequests:
-     * each has a pool of its own
-     */
+    /* a long webhook needs no more memory than a few subrequests have */
 
     r = call->ctx->request;
 
@@ -640,9 +640,9 @@ ngx_http_sendgrid_amp_call_close(ngx_http_sendgrid_amp_job_t *job)
 
     call = job->call;
 
-    if (call->answered) {
+    if (call->listening) {
         job->ctx->flow->unlisten(job);
-        call->answered = 0;
+        call->listening = 0;
     }
 
     if (call->timer.timer_set) {
@@ -966,7 +966,7 @@ ngx_http_sendgrid_amp_call_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         if (ngx_buf_in_memory(b)) {
             call->received += b->last - b->pos;
 
-            if (call->answered) {
+            if (call->listening) {
                 call->ctx->flow->read(call->job, b->pos, b->last - b->pos);
             }
 

@@ -137,9 +137,9 @@ ngx_http_sendgrid_amp_delivery_cleanup(void *data)
         job = &ctx->delivery.jobs[i];
 
         if (job->part != NULL && ctx->transport.ops->live
-            && ctx->flow->answered != NULL)
+            && ctx->flow->unanswered != NULL)
         {
-            ctx->flow->answered(job, 0);
+            ctx->flow->unanswered(job);
         }
 
         if (job->batch != NULL) {
@@ -738,7 +738,7 @@ ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_job_t *job,
 
     ctx = job->ctx;
 
-    ctx->delivery.way = ngx_http_get_module_loc_conf(job->call->request,
+    ctx->delivery.where = ngx_http_get_module_loc_conf(job->call->request,
                                             ngx_http_sendgrid_amp_module);
 
     evidence = ngx_http_sendgrid_amp_has_evidence(ctx);
@@ -861,7 +861,7 @@ ngx_http_sendgrid_amp_suspect(ngx_http_sendgrid_amp_job_t *job,
     delivery = &job->ctx->delivery;
 
     delivery->refusal = job->call->status;
-    delivery->refused_by = job->call->kind;
+    delivery->refused_by = job->call->body_kind;
 
     if (++delivery->nsuspects == NGX_HTTP_SENDGRID_AMP_SUSPECTS) {
         ngx_http_sendgrid_amp_wrong_way(job->ctx);
@@ -904,7 +904,7 @@ static ngx_uint_t
 ngx_http_sendgrid_amp_has_evidence(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     return ctx->delivery.accepted
-           || ngx_http_sendgrid_amp_is_recent(&ctx->delivery.way->evidence);
+           || ngx_http_sendgrid_amp_is_recent(&ctx->delivery.where->evidence);
 }
 
 

@@ -217,7 +217,7 @@ ngx_http_sendgrid_amp_dry_run_header(ngx_http_sendgrid_amp_ctx_t *ctx,
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    /* filters keep what they have set up: there is no second header */
+    /* filters keep their state: there is no second header */
 
     dry->started = 1;
 
@@ -320,7 +320,7 @@ ngx_http_sendgrid_amp_dry_run_output(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     rc = ngx_http_output_filter(r, out);
 
-    /* before anything else: the buffers may be in use until it is closed */
+    /* first: nginx may use the buffers until the request is closed */
 
     ngx_chain_update_chains(r->pool, &dry->free, &dry->busy, &out,
                             (ngx_buf_tag_t) &ngx_http_sendgrid_amp_module);

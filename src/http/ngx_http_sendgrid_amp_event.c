@@ -22,7 +22,7 @@
 /* whether event_properties may be other than what SendGrid sent */
 
 #define ngx_http_sendgrid_amp_changes_events(rules)                           \
-    ((rules)->names.actions != 0 || (rules)->nproperties != 0)
+    ((rules)->names.treat != 0 || (rules)->nproperties != 0)
 
 
 typedef struct {
@@ -55,13 +55,13 @@ static void ngx_http_sendgrid_amp_remember_hashes(sgamp_hash_t *hash);
 static ngx_int_t ngx_http_sendgrid_amp_properties(
     ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t **properties);
 static int ngx_http_sendgrid_amp_event_element(void *data,
-    const sgamp_event_t *event);
+    const sgamp_element_t *event);
 static void ngx_http_sendgrid_amp_event_unmapped(
     ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_stored_t *event);
 static void ngx_http_sendgrid_amp_event_counters(
     ngx_http_sendgrid_amp_rejected_t *rejected, sgamp_kind_e kind);
 static ngx_int_t ngx_http_sendgrid_amp_event_request(
-    ngx_http_sendgrid_amp_job_t *job);
+    ngx_http_sendgrid_amp_job_t *job, ngx_pool_t *pool);
 static void ngx_http_sendgrid_amp_event_listen(
     ngx_http_sendgrid_amp_job_t *job);
 static void ngx_http_sendgrid_amp_event_read(ngx_http_sendgrid_amp_job_t *job,
@@ -73,6 +73,8 @@ static sgamp_action_e ngx_http_sendgrid_amp_event_judge(
 static void ngx_http_sendgrid_amp_event_refused(
     ngx_http_sendgrid_amp_job_t *job);
 static const char *ngx_http_sendgrid_amp_event_body(
+    ngx_http_sendgrid_amp_job_t *job);
+static void ngx_http_sendgrid_amp_event_unanswered(
     ngx_http_sendgrid_amp_job_t *job);
 static void ngx_http_sendgrid_amp_event_answered(
     ngx_http_sendgrid_amp_job_t *job, ngx_uint_t status);
@@ -88,7 +90,7 @@ static void ngx_http_sendgrid_amp_event_finish(
 
 /* in the order of ngx_http_sendgrid_amp_state_e */
 
-static const char *const  ngx_http_sendgrid_amp_event_actions[] = {
+static const char *const  ngx_http_sendgrid_amp_event_states[] = {
     "reading SendGrid events",
     "waiting for Amplitude",
     "verifying SendGrid events",
@@ -107,7 +109,7 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     "an event",
     "sg_event_id",
     "Basic realm=\"SendGrid Event Webhook\"",
-    ngx_http_sendgrid_amp_event_actions,
+    ngx_http_sendgrid_amp_event_states,
     sizeof(sgamp_response_t),
     ngx_http_sendgrid_amp_event_authorize,
     ngx_http_sendgrid_amp_event_route,
@@ -123,11 +125,12 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     ngx_http_sendgrid_amp_event_read,
     ngx_http_sendgrid_amp_event_unlisten,
     ngx_http_sendgrid_amp_event_judge,
-    ngx_http_sendgrid_amp_event_answered,
+    ngx_http_sendgrid_amp_event_unanswered,
     ngx_http_sendgrid_amp_event_accepted,
     ngx_http_sendgrid_amp_event_rejected,
     ngx_http_sendgrid_amp_event_summary,
-    ngx_http_sendgrid_amp_event_finish
+    ngx_http_sendgrid_amp_event_finish,
+    1
 };
 
 
@@ -369,7 +372,7 @@ ngx_http_sendgrid_amp_properties(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 
 static int
-ngx_http_sendgrid_amp_event_element(void *data, const sgamp_event_t *event)
+ngx_http_sendgrid_amp_event_element(void *data, const sgamp_element_t *event)
 {
     ngx_http_sendgrid_amp_ctx_t  *ctx = data;
 
@@ -442,7 +445,8 @@ ngx_http_sendgrid_amp_event_counters(
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_event_request(ngx_http_sendgrid_amp_job_t *job)
+ngx_http_sendgrid_amp_event_request(ngx_http_sendgrid_amp_job_t *job,
+    ngx_pool_t *pool)
 {
     ngx_http_sendgrid_amp_call_t  *call;
 
@@ -532,7 +536,7 @@ ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
         ngx_http_sendgrid_amp_event_refused(job);
     }
 
-    call->kind = ngx_http_sendgrid_amp_event_body(job);
+    call->body_kind = ngx_http_sendgrid_amp_event_body(job);
     job->marks = answer->answer.marks;
 
     return action;
@@ -575,6 +579,13 @@ ngx_http_sendgrid_amp_event_body(ngx_http_sendgrid_amp_job_t *job)
     }
 
     return "a body that is not JSON";
+}
+
+
+static void
+ngx_http_sendgrid_amp_event_unanswered(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_http_sendgrid_amp_event_answered(job, 0);
 }
 
 
@@ -700,7 +711,7 @@ ngx_http_sendgrid_amp_event_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     ec = ctx->data;
 
-    /* events that are still held may come from anybody */
+    /* events whose sender is not verified are not counted */
 
     if (ec == NULL || ctx->counts.ignored == 0 || ctx->hold) {
         return;

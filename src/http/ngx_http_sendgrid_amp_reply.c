@@ -7,6 +7,13 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+typedef struct {
+    ngx_uint_t  status;
+    ngx_str_t   keyword;
+    ngx_uint_t  retry_after;  /* whether the client is asked to wait */
+} ngx_http_sendgrid_amp_error_t;
+
+
 static ngx_buf_t *ngx_http_sendgrid_amp_summary(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_reply_headers(
@@ -31,6 +38,7 @@ static const ngx_http_sendgrid_amp_error_t  ngx_http_sendgrid_amp_errors[] = {
     { NGX_HTTP_TOO_MANY_REQUESTS, ngx_string("throttled"), 1 },
     { NGX_HTTP_SERVICE_UNAVAILABLE, ngx_string("unavailable"), 1 },
     { NGX_HTTP_BAD_GATEWAY, ngx_string("refused"), 0 },
+    { NGX_HTTP_BAD_REQUEST, ngx_string("invalid_message"), 0 },
     { NGX_HTTP_BAD_REQUEST, ngx_string("invalid_json"), 0 },
     { NGX_HTTP_FORBIDDEN, ngx_string("bad_signature"), 0 },
     { NGX_HTTP_UNAUTHORIZED, ngx_string("unauthorized"), 0 },

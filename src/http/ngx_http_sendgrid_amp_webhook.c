@@ -269,7 +269,7 @@ ngx_http_sendgrid_amp_read(ngx_http_sendgrid_amp_ctx_t *ctx)
         }
 
         if (ngx_http_sendgrid_amp_access_update(ctx, &portion) != NGX_OK) {
-            ngx_http_sendgrid_amp_internal(ctx, "the body cannot be read");
+            ngx_http_sendgrid_amp_internal(ctx, "OpenSSL cannot hash the body");
             return NGX_ERROR;
         }
 
@@ -473,7 +473,7 @@ ngx_http_sendgrid_amp_set_action(ngx_http_sendgrid_amp_ctx_t *ctx)
      */
 
     ctx->request->connection->log->action =
-        (char *) ctx->flow->actions[ctx->state];
+        (char *) ctx->flow->states[ctx->state];
 }
 
 

@@ -8,10 +8,7 @@
 #include "sgamp_json.h"
 
 
-/*
- * A flow for t/078-flow.t: {"users":[..],"list":NAME} is sent with PUT
- * ?list=NAME, and in a second step with DELETE ?from=NAME and no body.
- */
+/* {"users":[..],"list":NAME} is sent with PUT ?list=NAME, DELETE ?from=NAME */
 
 static ngx_int_t
 ngx_http_sendgrid_amp_test_route(ngx_http_sendgrid_amp_ctx_t *ctx)
@@ -22,7 +19,7 @@ ngx_http_sendgrid_amp_test_route(ngx_http_sendgrid_amp_ctx_t *ctx)
 
 
 static int
-ngx_http_sendgrid_amp_test_write(void *data, const sgamp_event_t *element,
+ngx_http_sendgrid_amp_test_write(void *data, const sgamp_element_t *element,
     sgamp_sink_t *sink, sgamp_item_t *item)
 {
     sgamp_json_copy(sink, element->raw.data, element->raw.len);
@@ -47,13 +44,12 @@ ngx_http_sendgrid_amp_test_start(ngx_http_sendgrid_amp_ctx_t *ctx)
 
 
 static int
-ngx_http_sendgrid_amp_test_element(void *data, const sgamp_event_t *element)
+ngx_http_sendgrid_amp_test_element(void *data, const sgamp_element_t *element)
 {
     int                           reason;
     ngx_http_sendgrid_amp_ctx_t  *ctx = data;
 
     ctx->counts.received++;
-
     return sgamp_batcher_add(ngx_http_sendgrid_amp_batcher(ctx), element,
                              &reason);
 }
@@ -67,6 +63,10 @@ ngx_http_sendgrid_amp_test_member(void *data, const sgamp_str_t *name,
 
     if (name->len == 4 && ngx_memcmp(name->data, "list", 4) == 0) {
         ctx->data = ngx_pnalloc(ctx->request->pool, value->len + 1);
+        if (ctx->data == NULL) {
+            return SGAMP_NOMEM;
+        }
+
         ngx_cpystrn(ctx->data, value->data, value->len + 1);
     }
 
@@ -78,22 +78,25 @@ static ngx_http_sendgrid_amp_error_e
 ngx_http_sendgrid_amp_test_message(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     return (ctx->data != NULL) ? NGX_HTTP_SENDGRID_AMP_OK
-                               : NGX_HTTP_SENDGRID_AMP_INVALID_JSON;
+                               : NGX_HTTP_SENDGRID_AMP_INVALID_MESSAGE;
 }
 
 
 static ngx_int_t
-ngx_http_sendgrid_amp_test_request(ngx_http_sendgrid_amp_job_t *job)
+ngx_http_sendgrid_amp_test_request(ngx_http_sendgrid_amp_job_t *job,
+    ngx_pool_t *pool)
 {
     ngx_uint_t                     step = job->part->step;
     ngx_http_sendgrid_amp_call_t  *call = job->call;
-
     static ngx_str_t  names[] = { ngx_string("PUT"), ngx_string("DELETE") };
 
-    call->args.data = ngx_pnalloc(job->ctx->request->pool, 100);
-    call->args.len = ngx_snprintf(call->args.data, 100, "%s=%s",
-                                  step ? "from" : "list", job->ctx->data)
-                     - call->args.data;
+    call->args.data = ngx_pnalloc(pool, ngx_strlen(job->ctx->data) + 5);
+    if (call->args.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    call->args.len = ngx_strlen(job->ctx->data) + 5;
+    ngx_sprintf(call->args.data, step ? "from=%s" : "list=%s", job->ctx->data);
 
     call->uri = job->ctx->route.uri;
     call->method = step ? NGX_HTTP_DELETE : NGX_HTTP_PUT;
@@ -132,19 +135,16 @@ ngx_http_sendgrid_amp_test_summary(ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p)
 }
 
 
-static const sgamp_str_t  ngx_http_sendgrid_amp_test_array = sgamp_str("users");
-static const char *const  ngx_http_sendgrid_amp_test_actions[] = {
-    "reading", "pausing", "verifying", "draining", "failing", "replying", "done"
-};
-
 const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_test_flow = {
     "test", "peer", "user", "users", "a user", "id", "Basic realm=\"test\"",
-    ngx_http_sendgrid_amp_test_actions, 0, NULL,
-    ngx_http_sendgrid_amp_test_route, ngx_http_sendgrid_amp_test_start,
-    ngx_http_sendgrid_amp_test_element, &ngx_http_sendgrid_amp_test_array, 1,
+    (const char *const []) { "read", "pause", "verify", "drain", "fail",
+                             "reply", "end" },
+    0, NULL, ngx_http_sendgrid_amp_test_route,
+    ngx_http_sendgrid_amp_test_start, ngx_http_sendgrid_amp_test_element,
+    &(const sgamp_str_t) sgamp_str("users"), 1,
     ngx_http_sendgrid_amp_test_member, ngx_http_sendgrid_amp_test_message,
     NULL, ngx_http_sendgrid_amp_test_request, NULL, NULL, NULL,
     ngx_http_sendgrid_amp_test_judge, NULL, NULL,
     ngx_http_sendgrid_amp_test_rejected, ngx_http_sendgrid_amp_test_summary,
-    NULL
+    NULL, 0
 };

@@ -53,7 +53,7 @@ sgamp_test_heap_init(sgamp_test_heap_t *heap)
 static void *
 sgamp_test_alloc(void *data, size_t size)
 {
-    sgamp_test_heap_t *heap = data;
+    sgamp_test_heap_t  *heap = data;
 
     sgamp_test_head_t  *head;
 
@@ -91,7 +91,7 @@ sgamp_test_alloc(void *data, size_t size)
 static void
 sgamp_test_release(void *data, void *p)
 {
-    sgamp_test_heap_t *heap = data;
+    sgamp_test_heap_t  *heap = data;
 
     sgamp_test_head_t  *head;
 
@@ -185,7 +185,7 @@ sgamp_test_sink_init(sgamp_test_sink_t *sink, size_t portion, size_t limit)
 static int
 sgamp_test_sink_next(sgamp_sink_t *sink)
 {
-    sgamp_test_sink_t *s = (sgamp_test_sink_t *) sink;
+    sgamp_test_sink_t  *s = (sgamp_test_sink_t *) sink;
 
     sgamp_test_sink_flush(s);
 
@@ -285,7 +285,7 @@ sgamp_test_random(sgamp_test_random_t *random, uint32_t n)
 size_t
 sgamp_test_cut_random(void *data)
 {
-    sgamp_test_random_t *random = data;
+    sgamp_test_random_t  *random = data;
 
     size_t  n;
 
@@ -300,7 +300,7 @@ sgamp_test_cut_random(void *data)
 size_t
 sgamp_test_cut_fixed(void *data)
 {
-    size_t *n = data;
+    size_t  *n = data;
 
     return *n;
 }

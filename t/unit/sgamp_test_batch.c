@@ -12,7 +12,7 @@
 #define SGAMP_TEST_SENT  65536 /* bytes that a batch may have */
 
 
-static void sgamp_test_batch_key(sgamp_event_t *event, unsigned key,
+static void sgamp_test_batch_key(sgamp_element_t *event, unsigned key,
     const char *text, const char *name);
 
 
@@ -51,11 +51,11 @@ int
 sgamp_test_batch_add(sgamp_test_env_t *env, size_t n, size_t pad)
 {
     int               rc, reason;
-    sgamp_event_t     event;
-    sgamp_test_buf_t  buf;
+    sgamp_element_t     event;
+    sgamp_test_buf_t    buf;
 
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
-    memset(&event, 0, sizeof(sgamp_event_t));
+    memset(&event, 0, sizeof(sgamp_element_t));
 
     sgamp_test_batch_text(&buf, n, pad, 0);
 
@@ -81,7 +81,7 @@ sgamp_test_batch_add(sgamp_test_env_t *env, size_t n, size_t pad)
 
 
 static void
-sgamp_test_batch_key(sgamp_event_t *event, unsigned key, const char *text,
+sgamp_test_batch_key(sgamp_element_t *event, unsigned key, const char *text,
     const char *name)
 {
     const char  *p;

@@ -17,7 +17,7 @@
 #define SGAMP_TEST_LONG        4096 /* bytes of the longest portion but all */
 
 
-static int sgamp_test_event(void *data, const sgamp_event_t *event);
+static int sgamp_test_event(void *data, const sgamp_element_t *event);
 static void sgamp_test_payloads(sgamp_test_env_t *env);
 static void sgamp_test_error(sgamp_test_env_t *env);
 static unsigned sgamp_test_differs(sgamp_test_env_t *env,
@@ -84,7 +84,7 @@ sgamp_test_batcher(sgamp_test_env_t *env)
     sgamp_str_t   head;
     sgamp_sink_t  sink;
 
-    static const sgamp_str_t tail = sgamp_str(SGAMP_EVENTS_TAIL);
+    static const sgamp_str_t  tail = sgamp_str(SGAMP_EVENTS_TAIL);
 
     sgamp_test_rules_end(env);
 
@@ -204,9 +204,9 @@ sgamp_test_run(sgamp_test_env_t *env, const u_char *p, size_t n)
 
 
 static int
-sgamp_test_event(void *data, const sgamp_event_t *event)
+sgamp_test_event(void *data, const sgamp_element_t *event)
 {
-    sgamp_test_env_t *env = data;
+    sgamp_test_env_t  *env = data;
 
     int   rc, reason;
     char  text[64];

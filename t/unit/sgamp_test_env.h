@@ -47,8 +47,8 @@ typedef struct {
     sgamp_test_cut_pt    cut;     /* NULL: all bytes at once */
     void                *cut_data;
 
-    sgamp_names_t       *names;   /* NULL: those of the rules */
-    sgamp_event_pt       handler; /* NULL: adds the event to the batcher */
+    sgamp_names_t       *names;    /* NULL: those of the rules */
+    sgamp_element_pt     handler;  /* NULL: adds the event to the batcher */
     void                *data;
 
     sgamp_rules_t        rules;

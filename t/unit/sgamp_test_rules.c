@@ -175,7 +175,7 @@ sgamp_test_rules_end(sgamp_test_env_t *env)
         return;
     }
 
-    if (env->rules.names.actions & SGAMP_NAMES_HASH) {
+    if (env->rules.names.treat & SGAMP_NAMES_HASH) {
 
         if (sgamp_hash_init(&set->hash, set->key.data ? &set->key : NULL)
             != SGAMP_OK)

@@ -173,8 +173,8 @@ sgamp_test_utf8(const u_char **p, const u_char *last, sgamp_test_char_t *c)
     size_t    k, n;
     uint32_t  least, most, from, to;
 
-    static const uint32_t first[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    static const uint32_t final[] = { 0, 0x7f, 0x7ff, 0xffff, 0x10ffff };
+    static const uint32_t  first[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    static const uint32_t  final[] = { 0, 0x7f, 0x7ff, 0xffff, 0x10ffff };
 
     c->out = *p;
     c->c = **p;

@@ -123,7 +123,7 @@ void
 tap_diag_bytes(const char *name, const void *data, size_t n)
 {
     size_t         i, size;
-    const uint8_t *p;
+    const uint8_t  *p;
 
     p = data;
     size = (n < TAP_DIAG_SIZE) ? n : TAP_DIAG_SIZE;

@@ -199,12 +199,12 @@ sgamp_test_rejected(void)
     int               reason;
     size_t            i;
     sgamp_batch_t    *batch;
-    sgamp_event_t     event;
+    sgamp_element_t   event;
     sgamp_test_env_t  env;
 
     sgamp_test_batch_start(&env, 65536, 1000);
 
-    memset(&event, 0, sizeof(sgamp_event_t));
+    memset(&event, 0, sizeof(sgamp_element_t));
     sgamp_test_set(&event.raw, "17");
 
     for (i = 0; i < 3; i++) {

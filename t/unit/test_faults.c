@@ -205,8 +205,8 @@ sgamp_test_long(void)
         "\"\v", "\",\f", NULL
     };
 
-    static const size_t behind[] = { 0, 1, 1, 2, 2, 1, 0, 0, 1, 2 };
-    static const size_t cuts[] = { 1, 7, 100, 255, 256, 1000, 4096, 5000, 0 };
+    static const size_t  behind[] = { 0, 1, 1, 2, 2, 1, 0, 0, 1, 2 };
+    static const size_t  cuts[] = { 1, 7, 100, 255, 256, 1000, 4096, 5000, 0 };
 
     memset(&buf, 0, sizeof(sgamp_test_buf_t));
 

@@ -23,7 +23,7 @@ typedef struct {
 
 
 static void sgamp_test_held(const sgamp_test_text_t *text, size_t portion);
-static int sgamp_test_skip(void *data, const sgamp_event_t *event);
+static int sgamp_test_skip(void *data, const sgamp_element_t *event);
 
 
 int
@@ -31,7 +31,7 @@ main(void)
 {
     size_t  i, k;
 
-    static const size_t portions[] = { 100, 1448, 4096, 16384, 65536, 262144 };
+    static const size_t  portions[] = { 100, 1448, 4096, 16384, 65536, 262144 };
 
     static const sgamp_test_text_t texts[] = {
         { "a string", "[{\"x\":\"", "a", SGAMP_TEST_TOKEN },
@@ -115,7 +115,7 @@ sgamp_test_held(const sgamp_test_text_t *text, size_t portion)
 
 
 static int
-sgamp_test_skip(void *data, const sgamp_event_t *event)
+sgamp_test_skip(void *data, const sgamp_element_t *event)
 {
     return SGAMP_OK;
 }

@@ -42,7 +42,7 @@ static void sgamp_test_states(void);
 static void sgamp_test_reserved(void);
 static void sgamp_test_no_memory(void);
 static void sgamp_test_start(sgamp_test_parser_t *t, size_t max_size);
-static int sgamp_test_see(void *data, const sgamp_event_t *event);
+static int sgamp_test_see(void *data, const sgamp_element_t *event);
 static void sgamp_test_end(sgamp_test_parser_t *t);
 
 
@@ -67,7 +67,7 @@ sgamp_test_endless(void)
 {
     size_t    i, k;
 
-    static const size_t portions[] = { 1, 1000, 16384 };
+    static const size_t  portions[] = { 1, 1000, 16384 };
 
     static const char *texts[] = {
         "a string", "[\"", "a",
@@ -203,7 +203,7 @@ sgamp_test_ends(void)
     unsigned              i;
     const char           *p;
     sgamp_str_t           name;
-    sgamp_event_t        *event;
+    sgamp_element_t        *event;
     sgamp_test_parser_t   t;
 
     /* the last key of a name counts, on the first level only */
@@ -231,7 +231,7 @@ sgamp_test_ends(void)
     tap_is(sgamp_test_feed(&t.env, (u_char *) text, sizeof(text) - 3),
            SGAMP_OK, "all but the end of an event");
 
-    event = &t.env.parser.event;
+    event = &t.env.parser.current;
 
     for (i = 0; names[i] != NULL; i++) {
         p = text + 1 + event->ends[i];
@@ -260,7 +260,7 @@ sgamp_test_slots(void)
     char                 text[SGAMP_MAX_KEYS][8];
     unsigned             i, bad;
     sgamp_str_t          name;
-    sgamp_event_t       *event;
+    sgamp_element_t     *event;
     sgamp_test_buf_t     buf;
     sgamp_test_parser_t  t;
 
@@ -285,7 +285,7 @@ sgamp_test_slots(void)
 
     (void) sgamp_test_feed(&t.env, buf.data, buf.len);
 
-    event = &t.env.parser.event;
+    event = &t.env.parser.current;
     bad = 0;
 
     for (i = 0; i < SGAMP_MAX_KEYS; i++) {
@@ -601,9 +601,9 @@ sgamp_test_start(sgamp_test_parser_t *t, size_t max_size)
 
 
 static int
-sgamp_test_see(void *data, const sgamp_event_t *event)
+sgamp_test_see(void *data, const sgamp_element_t *event)
 {
-    sgamp_test_seen_t *seen = data;
+    sgamp_test_seen_t  *seen = data;
 
     sgamp_test_put(&seen->raw, event->raw.data, event->raw.len);
     sgamp_test_puts(&seen->raw, "\n");

@@ -165,7 +165,7 @@ sgamp_test_depths(sgamp_test_answer_t *a)
 {
     size_t  i, n;
 
-    static const size_t depths[] = { 1, 38, 39, 40, 41, 42, 100, 20000 };
+    static const size_t  depths[] = { 1, 38, 39, 40, 41, 42, 100, 20000 };
 
     for (i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
         n = depths[i];

@@ -42,7 +42,7 @@ static void sgamp_test_no_memory(void);
 static void sgamp_test_start(sgamp_test_root_t *t);
 static void sgamp_test_parse(sgamp_test_root_t *t, const char *text, size_t n,
     size_t size, unsigned root);
-static int sgamp_test_element(void *data, const sgamp_event_t *event);
+static int sgamp_test_element(void *data, const sgamp_element_t *event);
 static int sgamp_test_member(void *data, const sgamp_str_t *name,
     const sgamp_str_t *value);
 static void sgamp_test_end(sgamp_test_root_t *t);
@@ -473,7 +473,7 @@ sgamp_test_start(sgamp_test_root_t *t)
 
 
 static int
-sgamp_test_element(void *data, const sgamp_event_t *event)
+sgamp_test_element(void *data, const sgamp_element_t *event)
 {
     sgamp_test_root_t  *t = data;
 

@@ -313,7 +313,7 @@ sgamp_test_no_memory(void)
             event = sgamp_rules_event(rules, SGAMP_KIND_OTHER, &name);
 
             bad += !sgamp_same(&event->type, name.data, name.len);
-            bad += sgamp_names_actions(&rules->names, &name)
+            bad += sgamp_names_treat(&rules->names, &name)
                    != SGAMP_NAMES_HASH;
         }
 
@@ -359,7 +359,7 @@ sgamp_test_names(void)
         found = sgamp_names_lookup(&names, name.data, name.len);
 
         bad += found == NULL || found->text.data != (u_char *) text[i]
-               || found->actions != (SGAMP_NAMES_DROP | SGAMP_NAMES_HASH);
+               || found->treat != (SGAMP_NAMES_DROP | SGAMP_NAMES_HASH);
 
         if (i != 0) {
             text[i][i - 1] ^= 1;
@@ -377,18 +377,18 @@ sgamp_test_names(void)
            "no room for another");
 
     sgamp_names_init(&names);
-    tap_is(sgamp_names_actions(&names, &name), 0, "no names: all leave");
+    tap_is(sgamp_names_treat(&names, &name), 0, "no names: all leave");
 
     sgamp_test_set(&name, "kept");
     (void) sgamp_names_add(&names, &name, SGAMP_NAMES_KEEP);
-    tap_is(sgamp_names_actions(&names, &name), SGAMP_NAMES_KEEP, "kept");
+    tap_is(sgamp_names_treat(&names, &name), SGAMP_NAMES_KEEP, "kept");
 
     sgamp_test_set(&name, "email");
-    tap_is(sgamp_names_actions(&names, &name), SGAMP_NAMES_DROP,
+    tap_is(sgamp_names_treat(&names, &name), SGAMP_NAMES_DROP,
            "others are not");
 
     (void) sgamp_names_add(&names, &name, SGAMP_NAMES_HASH);
-    tap_is(sgamp_names_actions(&names, &name),
+    tap_is(sgamp_names_treat(&names, &name),
            SGAMP_NAMES_DROP | SGAMP_NAMES_HASH | SGAMP_NAMES_LOWER,
            "an address is hashed in lower case");
 }
@@ -399,13 +399,13 @@ sgamp_test_numbers(void)
 {
     char                 text[SGAMP_TEST_TABLE][8];
     int                  key;
-    unsigned             i, bad, actions;
+    unsigned             i, bad, treat;
     sgamp_str_t          name;
     sgamp_name_t         room[SGAMP_TEST_TABLE];
     sgamp_names_t        names;
     const sgamp_name_t  *found;
 
-    /* each second name has actions, the others numbers, some have both */
+    /* each second name has treat, the others numbers, some have both */
 
     sgamp_test_poison(room, sizeof(room));
     sgamp_test_poison(&names, sizeof(sgamp_names_t));
@@ -423,7 +423,7 @@ sgamp_test_numbers(void)
         bad += i % 2 == 0 && sgamp_names_key(&names, &name) != (int) i / 2;
     }
 
-    tap_is(bad, 0, "names with a number, with actions, and with both");
+    tap_is(bad, 0, "names with a number, with treat, and with both");
     tap_is(names.n, 2 * SGAMP_MAX_KEYS, "each name is there once");
 
     for (i = 0; i < 2 * SGAMP_MAX_KEYS; i++) {
@@ -431,16 +431,16 @@ sgamp_test_numbers(void)
                                    strlen(text[i]));
 
         key = (i % 2) ? SGAMP_NAMES_NO_KEY : (int) i / 2;
-        actions = (i % 2 || i % 8 == 0) ? SGAMP_NAMES_DROP : 0;
+        treat = (i % 2 || i % 8 == 0) ? SGAMP_NAMES_DROP : 0;
 
-        bad += found == NULL || found->key != key || found->actions != actions;
+        bad += found == NULL || found->key != key || found->treat != treat;
     }
 
     tap_is(bad, 0, "a name is looked up once for both");
 
     sgamp_test_set(&name, text[1]);
     tap_is(sgamp_names_key(&names, &name), -1,
-           "no number is left for a name with actions");
+           "no number is left for a name with treat");
     sgamp_test_set(&name, text[2]);
     tap_is(sgamp_names_key(&names, &name), 1, "a number stays what it was");
     sgamp_test_set(&name, "another");
@@ -523,14 +523,14 @@ sgamp_test_broken(void)
 
     tap_is(sgamp_names_decode(&names, &bytes, &found), 1, "broken UTF-8");
     tap_is(found.key, 0, "the first number of two names");
-    tap_is(found.actions, SGAMP_NAMES_DROP | SGAMP_NAMES_HASH,
-           "the actions of both");
+    tap_is(found.treat, SGAMP_NAMES_DROP | SGAMP_NAMES_HASH,
+           "the treat of both");
 
     sgamp_test_set(&key, "a\\ud800");
     tap_is(sgamp_names_decode(&names, &key, &found), 1, "half of a pair");
-    tap_is(found.actions, SGAMP_NAMES_DROP, "is the name with U+FFFD only");
+    tap_is(found.treat, SGAMP_NAMES_DROP, "is the name with U+FFFD only");
 
-    /* a name with a number, another one with actions */
+    /* a name with a number, another one with treat */
 
     sgamp_names_init(&names);
     (void) sgamp_names_add(&names, &replaced, SGAMP_NAMES_DROP);
@@ -538,7 +538,7 @@ sgamp_test_broken(void)
 
     tap_is(sgamp_names_decode(&names, &bytes, &found), 1, "two names");
     tap_is(found.key, 0, "one has the number");
-    tap_is(found.actions, SGAMP_NAMES_DROP, "the other one has the actions");
+    tap_is(found.treat, SGAMP_NAMES_DROP, "the other one has the treat");
 }
 
 

@@ -66,7 +66,7 @@ sgamp_test_vector(const char *dir)
     const char          *found;
     sgamp_test_vector_t  v;
 
-    static const size_t sizes[] = { 1, 7, 64, SGAMP_TEST_WHOLE };
+    static const size_t  sizes[] = { 1, 7, 64, SGAMP_TEST_WHOLE };
 
     sgamp_test_vector_read(&v, dir);
 

@@ -10,8 +10,8 @@
 
 typedef struct {
     sgamp_test_env_t  env;
-    sgamp_store_t      store;
-    size_t            n; /* events */
+    sgamp_store_t     store;
+    size_t            n;  /* events */
 } sgamp_test_kept_t;
 
 
@@ -22,8 +22,8 @@ static void sgamp_test_no_memory(void);
 static void sgamp_test_start(sgamp_test_kept_t *t);
 static void sgamp_test_parse(sgamp_test_kept_t *t, const char *text,
     size_t n);
-static int sgamp_test_add(void *data, const sgamp_event_t *event);
-static int sgamp_test_store(sgamp_store_t *store, const sgamp_event_t *event,
+static int sgamp_test_add(void *data, const sgamp_element_t *event);
+static int sgamp_test_store(sgamp_store_t *store, const sgamp_element_t *event,
     sgamp_reason_e reason);
 
 
@@ -106,7 +106,7 @@ static void
 sgamp_test_sizes(void)
 {
     size_t                i, n, size, bad;
-    sgamp_event_t         event;
+    sgamp_element_t       event;
     sgamp_stored_t        got;
     sgamp_test_buf_t      raw;
     sgamp_test_kept_t     t;
@@ -117,7 +117,7 @@ sgamp_test_sizes(void)
     };
 
     memset(&raw, 0, sizeof(sgamp_test_buf_t));
-    memset(&event, 0, sizeof(sgamp_event_t));
+    memset(&event, 0, sizeof(sgamp_element_t));
     memset(&cursor, 0, sizeof(sgamp_store_cursor_t));
     sgamp_test_start(&t);
 
@@ -188,10 +188,10 @@ static void
 sgamp_test_no_memory(void)
 {
     unsigned           i, n;
-    sgamp_event_t      event;
-    sgamp_test_kept_t  t;
+    sgamp_element_t      event;
+    sgamp_test_kept_t    t;
 
-    memset(&event, 0, sizeof(sgamp_event_t));
+    memset(&event, 0, sizeof(sgamp_element_t));
     event.raw.data = (u_char *) "[]";
     event.raw.len = 2;
 
@@ -248,7 +248,7 @@ sgamp_test_parse(sgamp_test_kept_t *t, const char *text, size_t n)
 
 
 static int
-sgamp_test_add(void *data, const sgamp_event_t *event)
+sgamp_test_add(void *data, const sgamp_element_t *event)
 {
     sgamp_test_kept_t  *t = data;
 
@@ -261,7 +261,7 @@ sgamp_test_add(void *data, const sgamp_event_t *event)
 
 
 static int
-sgamp_test_store(sgamp_store_t *store, const sgamp_event_t *event,
+sgamp_test_store(sgamp_store_t *store, const sgamp_element_t *event,
     sgamp_reason_e reason)
 {
     sgamp_stored_t  element;
