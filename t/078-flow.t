@@ -14,11 +14,14 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Gateway;
+use Sign;
+use Util qw(lines);
 use Webhook qw(post);
 
 my $ngx = Gateway->new();
 my ($port, $peer, $sink, $refusing) = map { $ngx->port($_) } 0, 2, 3, 4;
 my $root = $ngx->root();
+my $key = Sign->new();
 
 $ngx->{conf} = conf();
 $ngx->start();
@@ -44,6 +47,15 @@ for my $body ('{"users":[{"u":1},"two"],"list":"a"}',
 is(send_to('{"users":[1,2]}')->{status}, 400, 'no list: 400');
 is(send_to('{"users":[1,2],"list":"a"')->{status}, 400, 'cut short: 400');
 is_deeply([ calls() ], [], 'nothing was sent');
+
+# signatures are SendGrid's, and this flow does not ask for them
+
+is(post($port, '{"users":[1],"list":"a"}', uri => '/keys')->{status}, 200,
+	'no signature is needed where a key is inherited');
+is(post($port, '{"users":[1],"list":"a"}', uri => '/report')->{status}, 200,
+	'nor reported');
+unlike($ngx->log(), qr/signature/, 'nothing is said of signatures');
+calls();
 
 # batches: each has its own steps
 
@@ -114,12 +126,9 @@ sub send_to {
 sub calls {
 	my $name = "$root/calls.log";
 
-	open my $fh, '<', $name or die "$name: $!";
-	my @lines = <$fh>;
-	close $fh;
+	my @lines = map { s/\n\z//r } lines($name);
 
 	truncate($name, 0) or die "$name: $!";
-	chomp @lines;
 
 	return @lines;
 }
@@ -189,6 +198,19 @@ http {
 			sendgrid_amp_retries 2;
 			sendgrid_amp_retry_delay 10ms;
 			sendgrid_amp_max_event_size 2k;
+		}
+
+		location = /keys {
+			sendgrid_amp /peer;
+			sendgrid_amp_test_flow;
+			sendgrid_amp_public_key "@{[ $key->base64() ]}";
+		}
+
+		location = /report {
+			sendgrid_amp /peer;
+			sendgrid_amp_test_flow;
+			sendgrid_amp_public_key "@{[ $key->base64() ]}";
+			sendgrid_amp_signature report;
 		}
 
 		location = /peer {

@@ -12,12 +12,11 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "sgamp_answer.h"
 #include "sgamp_batch.h"
 #include "sgamp_digest.h"
-#include "sgamp_event_map.h"
 #include "sgamp_metrics.h"
 #include "sgamp_parser.h"
-#include "sgamp_event_answer.h"
 #include "sgamp_signature.h"
 #include "sgamp_store.h"
 
@@ -146,41 +145,6 @@ typedef struct {
     ngx_uint_t    signature;
     time_t        window;       /* of the time in it, seconds; 0: any time */
 } ngx_http_sendgrid_amp_key_conf_t;
-
-
-/* the directives of the flow of events */
-
-typedef struct {
-    sgamp_str_t               name;
-    sgamp_str_t               head;  /* JSON up to the value */
-    ngx_http_complex_value_t  value;
-} ngx_http_sendgrid_amp_property_t;
-
-
-typedef struct {
-    ngx_array_t  *event_names;  /* ngx_keyval_t, keys in lower case */
-    ngx_array_t  *events;       /* ngx_str_t; NULL: all */
-    ngx_array_t  *ignore;       /* ngx_str_t, and so on */
-    ngx_array_t  *drop;
-    ngx_array_t  *keep;
-    ngx_array_t  *hash;
-    ngx_str_t     hash_key;     /* belongs to hash */
-    ngx_array_t  *properties;   /* ..._property_t */
-    ngx_flag_t    client_ip;
-} ngx_http_sendgrid_amp_rules_conf_t;
-
-
-typedef struct {
-    ngx_http_complex_value_t            *api_key;
-    ngx_array_t                         *users;         /* ngx_str_t */
-    ngx_flag_t                           lowercase;
-    ngx_str_t                            event_prefix;
-    ngx_uint_t                           batch_events;
-    size_t                               batch_size;
-    ngx_http_sendgrid_amp_rules_conf_t   set;
-    sgamp_rules_t                       *rules;         /* made of the above */
-    sgamp_hash_t                        *hash;          /* in this worker */
-} ngx_http_sendgrid_amp_event_conf_t;
 
 
 /* the directives of all flows */
@@ -550,7 +514,6 @@ struct ngx_http_sendgrid_amp_ctx_s {
 
 extern ngx_module_t  ngx_http_sendgrid_amp_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_key_module;
-extern ngx_module_t  ngx_http_sendgrid_amp_event_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_dead_letter_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_metrics_module;
 
@@ -807,25 +770,6 @@ ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* takes the value from $remote_user, or gives the value back */
 void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide);
-
-
-/* event */
-
-extern const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow;
-
-
-/* event rules */
-
-/* makes conf->rules of the directives */
-ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
-    ngx_http_sendgrid_amp_event_conf_t *conf);
-
-#define ngx_http_sendgrid_amp_count_names(names)                              \
-    (((names) != NULL) ? (names)->nelts : 0)
-
-/* bytes of the table of remembered hashes */
-#define NGX_HTTP_SENDGRID_AMP_HASHES                                          \
-    (SGAMP_HASH_ENTRIES * sizeof(sgamp_hash_entry_t))
 
 
 /* webhook */

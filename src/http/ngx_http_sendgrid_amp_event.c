@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_http_sendgrid_amp.h"
+#include "ngx_http_sendgrid_amp_event.h"
 
 #include <sys/mman.h>
 

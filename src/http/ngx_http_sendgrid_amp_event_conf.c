@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_http_sendgrid_amp.h"
+#include "ngx_http_sendgrid_amp_event.h"
 
 
 #define NGX_HTTP_SENDGRID_AMP_MAX_EVENTS  2000
