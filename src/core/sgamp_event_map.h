@@ -26,8 +26,7 @@ typedef enum {
     SGAMP_MAPPED = 0,
     SGAMP_NOT_AN_OBJECT,
     SGAMP_NO_EVENT_TYPE,
-    SGAMP_NO_USER_ID,
-    SGAMP_REASONS /* how many there are */
+    SGAMP_NO_USER_ID
 } sgamp_reason_e;
 
 

@@ -107,15 +107,15 @@ static ngx_int_t ngx_http_sendgrid_amp_call_hooks(ngx_conf_t *cf);
 
 
 const ngx_http_sendgrid_amp_transport_ops_t  ngx_http_sendgrid_amp_calling = {
-    ngx_http_sendgrid_amp_call_init,
-    ngx_http_sendgrid_amp_call_send,
-    ngx_http_sendgrid_amp_call_take,
-    NULL,
-    ngx_http_sendgrid_amp_call_close,
-    ngx_http_sendgrid_amp_watch_delay,
-    ngx_http_sendgrid_amp_end_delay,
-    ngx_http_sendgrid_amp_reply,
-    1
+    ngx_http_sendgrid_amp_call_init,              /* init */
+    ngx_http_sendgrid_amp_call_send,              /* send */
+    ngx_http_sendgrid_amp_call_take,              /* take */
+    NULL,                                         /* busy */
+    ngx_http_sendgrid_amp_call_close,             /* close */
+    ngx_http_sendgrid_amp_watch_delay,            /* attend */
+    ngx_http_sendgrid_amp_end_delay,              /* end */
+    ngx_http_sendgrid_amp_reply,                  /* reply */
+    1                                             /* live */
 };
 
 

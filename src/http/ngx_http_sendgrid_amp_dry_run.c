@@ -58,15 +58,15 @@ static char *ngx_http_sendgrid_amp_dry_run_merge_conf(ngx_conf_t *cf,
 
 static const ngx_http_sendgrid_amp_transport_ops_t
     ngx_http_sendgrid_amp_writing = {
-    ngx_http_sendgrid_amp_dry_run_init,
-    ngx_http_sendgrid_amp_dry_run_send,
-    ngx_http_sendgrid_amp_dry_run_take,
-    ngx_http_sendgrid_amp_dry_run_busy,
-    ngx_http_sendgrid_amp_dry_run_close,
-    NULL,
-    NULL,
-    ngx_http_sendgrid_amp_dry_run_reply,
-    0
+    ngx_http_sendgrid_amp_dry_run_init,           /* init */
+    ngx_http_sendgrid_amp_dry_run_send,           /* send */
+    ngx_http_sendgrid_amp_dry_run_take,           /* take */
+    ngx_http_sendgrid_amp_dry_run_busy,           /* busy */
+    ngx_http_sendgrid_amp_dry_run_close,          /* close */
+    NULL,                                         /* attend */
+    NULL,                                         /* end */
+    ngx_http_sendgrid_amp_dry_run_reply,          /* reply */
+    0                                             /* live */
 };
 
 

@@ -102,35 +102,35 @@ static const char *const  ngx_http_sendgrid_amp_event_states[] = {
 
 
 const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
-    "sendgrid_amp",
-    "amplitude",
-    "event",
-    "events",
-    "an event",
-    "sg_event_id",
-    "Basic realm=\"SendGrid Event Webhook\"",
-    ngx_http_sendgrid_amp_event_states,
-    sizeof(sgamp_response_t),
-    ngx_http_sendgrid_amp_event_authorize,
-    ngx_http_sendgrid_amp_event_route,
-    ngx_http_sendgrid_amp_event_start,
-    ngx_http_sendgrid_amp_event_element,
-    NULL,
-    0,
-    NULL,
-    NULL,
-    ngx_http_sendgrid_amp_event_unmapped,
-    ngx_http_sendgrid_amp_event_request,
-    ngx_http_sendgrid_amp_event_listen,
-    ngx_http_sendgrid_amp_event_read,
-    ngx_http_sendgrid_amp_event_unlisten,
-    ngx_http_sendgrid_amp_event_judge,
-    ngx_http_sendgrid_amp_event_unanswered,
-    ngx_http_sendgrid_amp_event_accepted,
-    ngx_http_sendgrid_amp_event_rejected,
-    ngx_http_sendgrid_amp_event_summary,
-    ngx_http_sendgrid_amp_event_finish,
-    1
+    "sendgrid_amp",                                   /* name */
+    "amplitude",                                      /* peer */
+    "event",                                          /* noun */
+    "events",                                         /* nouns */
+    "an event",                                       /* a noun */
+    "sg_event_id",                                    /* id */
+    "Basic realm=\"SendGrid Event Webhook\"",         /* realm */
+    ngx_http_sendgrid_amp_event_states,               /* states */
+    sizeof(sgamp_response_t),                         /* answer size */
+    ngx_http_sendgrid_amp_event_authorize,            /* authorize */
+    ngx_http_sendgrid_amp_event_route,                /* route */
+    ngx_http_sendgrid_amp_event_start,                /* start */
+    ngx_http_sendgrid_amp_event_element,              /* element */
+    NULL,                                             /* arrays */
+    0,                                                /* number of arrays */
+    NULL,                                             /* member */
+    NULL,                                             /* message */
+    ngx_http_sendgrid_amp_event_unmapped,             /* stored */
+    ngx_http_sendgrid_amp_event_request,              /* request */
+    ngx_http_sendgrid_amp_event_listen,               /* listen */
+    ngx_http_sendgrid_amp_event_read,                 /* read */
+    ngx_http_sendgrid_amp_event_unlisten,             /* unlisten */
+    ngx_http_sendgrid_amp_event_judge,                /* judge */
+    ngx_http_sendgrid_amp_event_unanswered,           /* unanswered */
+    ngx_http_sendgrid_amp_event_accepted,             /* accepted */
+    ngx_http_sendgrid_amp_event_rejected,             /* rejected */
+    ngx_http_sendgrid_amp_event_summary,              /* summary */
+    ngx_http_sendgrid_amp_event_finish,               /* finish */
+    1                                                 /* is signed */
 };
 
 
