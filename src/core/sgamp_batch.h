@@ -142,7 +142,7 @@ struct sgamp_part_s {
     unsigned       attempts;     /* answers that delayed the part */
     unsigned       rounds;       /* answers that named elements */
     unsigned       throttled:1;  /* the last such answer was a 429 */
-    unsigned       sent:1;
+    unsigned       tried:1;      /* it was sent */
     uint32_t       index[];
 };
 

@@ -185,7 +185,7 @@ sgamp_event_id(const sgamp_element_t *event, sgamp_str_t *id)
 
 
 void
-sgamp_mapped_parts(const sgamp_str_t *mapped, const sgamp_item_t *item,
+sgamp_mapped_slices(const sgamp_str_t *mapped, const sgamp_item_t *item,
     sgamp_str_t *head, sgamp_str_t *id, sgamp_str_t *properties)
 {
     size_t  n;

@@ -65,7 +65,7 @@ void sgamp_event_id(const sgamp_element_t *event, sgamp_str_t *id);
  * the text from the opening bracket to the end of the insert_id, id is the
  * value of the insert_id, properties is the object of event_properties.
  */
-void sgamp_mapped_parts(const sgamp_str_t *mapped, const sgamp_item_t *item,
+void sgamp_mapped_slices(const sgamp_str_t *mapped, const sgamp_item_t *item,
     sgamp_str_t *head, sgamp_str_t *id, sgamp_str_t *properties);
 
 /*

@@ -93,7 +93,7 @@ static const char  *sgamp_page_signatures[] = {
 
 
 void
-sgamp_page_write(const sgamp_page_part_t *part, unsigned n,
+sgamp_page_write(const sgamp_page_row_t *part, unsigned n,
     const sgamp_metrics_t *m, sgamp_sink_t *sink)
 {
     unsigned  i;

@@ -41,10 +41,10 @@ typedef enum {
 typedef struct {
     sgamp_str_t        text;
     sgamp_page_slot_e  slot;
-} sgamp_page_part_t;
+} sgamp_page_row_t;
 
 
-void sgamp_page_write(const sgamp_page_part_t *part, unsigned n,
+void sgamp_page_write(const sgamp_page_row_t *part, unsigned n,
     const sgamp_metrics_t *m, sgamp_sink_t *sink);
 
 

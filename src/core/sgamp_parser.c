@@ -17,7 +17,7 @@
  */
 
 #define SGAMP_PARSER_DEFER_SIZE   4096 /* bytes of a token */
-#define SGAMP_PARSER_DEFER_PART   16   /* of its length */
+#define SGAMP_PARSER_DEFER_SHARE  16   /* of its length */
 
 
 static void sgamp_parser_scalars(sgamp_parser_t *p, unsigned on);
@@ -147,7 +147,7 @@ sgamp_parser_feed(sgamp_parser_t *p, const u_char *data, size_t n)
 
         if (p->open && !p->last
             && p->arena.pending >= SGAMP_PARSER_DEFER_SIZE
-            && n < p->arena.pending / SGAMP_PARSER_DEFER_PART)
+            && n < p->arena.pending / SGAMP_PARSER_DEFER_SHARE)
         {
             p->deferred = n;
             break;

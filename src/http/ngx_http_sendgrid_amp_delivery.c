@@ -371,7 +371,7 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_job_t *job)
             return;
         }
 
-        if (part->sent) {
+        if (part->tried) {
             ctx->counts.retries++;
             ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_RETRIES, 1);
 
@@ -379,7 +379,7 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_job_t *job)
             ctx->counts.batches += ctx->transport.ops->live;
         }
 
-        part->sent = 1;
+        part->tried = 1;
 
         return;
     }
@@ -622,7 +622,7 @@ ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
 
         part->step++;
         part->attempts = 0;
-        part->sent = 0;
+        part->tried = 0;
 
         ngx_http_sendgrid_amp_push(job, part, (ngx_msec_t) part->due);
         return NGX_OK;
@@ -707,7 +707,7 @@ ngx_http_sendgrid_amp_separate(ngx_http_sendgrid_amp_job_t *job,
             return NGX_ERROR;
         }
 
-        named->sent = 1;
+        named->tried = 1;
         ngx_http_sendgrid_amp_delay(job, named, 1);
 
         return NGX_OK;

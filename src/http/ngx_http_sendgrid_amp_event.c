@@ -666,7 +666,7 @@ ngx_http_sendgrid_amp_event_rejected(ngx_http_sendgrid_amp_job_t *job,
 
     item = &job->batch->items[n];
 
-    sgamp_mapped_parts(&event, item, &rejected->sent, &rejected->id,
+    sgamp_mapped_slices(&event, item, &rejected->sent, &rejected->id,
                        &rejected->element);
 
     if (!ngx_http_sendgrid_amp_changes_events(ec->conf->rules)) {

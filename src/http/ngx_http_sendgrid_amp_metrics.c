@@ -365,7 +365,7 @@ ngx_http_sendgrid_amp_status_write(ngx_http_request_t *r,
     default: /* SGAMP_FORMAT_HTML */
         sgamp_page_write(ngx_http_sendgrid_amp_page,
                          sizeof(ngx_http_sendgrid_amp_page)
-                         / sizeof(sgamp_page_part_t),
+                         / sizeof(sgamp_page_row_t),
                          &m, &text->sink);
         break;
     }

@@ -25,7 +25,7 @@
     "frame-ancestors 'none'"
 
 
-static const sgamp_page_part_t  ngx_http_sendgrid_amp_page[] = {
+static const sgamp_page_row_t  ngx_http_sendgrid_amp_page[] = {
 
     { sgamp_str("<!DOCTYPE html>\n"
                 "<html lang=\"en\">\n"

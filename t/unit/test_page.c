@@ -352,7 +352,7 @@ static void
 sgamp_test_parts(void)
 {
     sgamp_metrics_t    m;
-    sgamp_page_part_t  parts[3];
+    sgamp_page_row_t  parts[3];
     sgamp_test_buf_t   json;
     sgamp_test_sink_t  sink;
 
@@ -498,7 +498,7 @@ static void
 sgamp_test_write(sgamp_test_buf_t *buf, const sgamp_metrics_t *m,
     sgamp_page_slot_e slot)
 {
-    sgamp_page_part_t  part;
+    sgamp_page_row_t  part;
     sgamp_test_sink_t  sink;
 
     part.text.data = (u_char *) "";

@@ -835,7 +835,7 @@ sgamp_test_parts(void)
     item.id = item.id_end - 2;
 
     sgamp_test_set(&mapped, text);
-    sgamp_mapped_parts(&mapped, &item, &head, &id, &properties);
+    sgamp_mapped_slices(&mapped, &item, &head, &id, &properties);
 
     tap_bytes(head.data, head.len, begin, sizeof(begin) - 1,
               "what comes before the library");
