@@ -208,6 +208,7 @@ sgamp_test_uses(void)
         { "sg_event_id", "uuu" },
         { "amp_user_id", "uuu" },
         { "email", "uuu" },
+        { "sg_machine_open", "uu-" },
         { "x", "u-u" },
         { "y", "uu-" }
     };
