@@ -153,11 +153,7 @@ events {
 
 http {
 	access_log off;
-	client_body_temp_path $root/client_body_temp;
-	proxy_temp_path $root/proxy_temp;
-	fastcgi_temp_path $root/fastcgi_temp;
-	uwsgi_temp_path $root/uwsgi_temp;
-	scgi_temp_path $root/scgi_temp;
+	@{[ Gateway::temp_paths() ]}
 
 	log_format calls escape=none '\$request_method \$request_uri '
 		'\$calls_length \$calls_type <\$calls_body>';

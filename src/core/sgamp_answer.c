@@ -123,8 +123,8 @@ sgamp_answer_start(sgamp_answer_t *a)
 static const u_char *
 sgamp_answer_scan(sgamp_answer_t *a, const u_char *p, const u_char *last)
 {
-    unsigned                shown;
-    const u_char           *begin, *start;
+    unsigned              shown;
+    const u_char         *begin, *start;
     sgamp_answer_body_e   body;
     sgamp_answer_place_t  place;
 

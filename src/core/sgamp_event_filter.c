@@ -83,8 +83,8 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
 static unsigned
 sgamp_filter_has_hits(const sgamp_filter_event_t *fe)
 {
-    unsigned             i;
-    const u_char        *raw;
+    unsigned            i;
+    const u_char       *raw;
     const sgamp_hit_t  *hit;
 
     /*
@@ -115,10 +115,10 @@ sgamp_filter_has_hits(const sgamp_filter_event_t *fe)
 static void
 sgamp_filter_note(sgamp_filter_event_t *fe)
 {
-    unsigned                lower;
-    sgamp_json_value_t      value;
-    sgamp_filter_walk_t     walk;
-    sgamp_filter_member_t   m;
+    unsigned               lower;
+    sgamp_json_value_t     value;
+    sgamp_filter_walk_t    walk;
+    sgamp_filter_member_t  m;
 
     /* all that is hashed has to be known before the first member is written */
 
@@ -165,8 +165,8 @@ sgamp_filter_walk(sgamp_filter_walk_t *walk, const sgamp_filter_event_t *fe)
 static inline int
 sgamp_filter_next(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
 {
-    const u_char         *raw;
-    const sgamp_hit_t   *hit;
+    const u_char           *raw;
+    const sgamp_hit_t      *hit;
     const sgamp_element_t  *event;
 
     if (!walk->fe->all_hits) {
@@ -194,9 +194,9 @@ sgamp_filter_next(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
 static int
 sgamp_filter_search(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
 {
-    const u_char    *last;
-    sgamp_name_t     name;
-    sgamp_member_t   member;
+    const u_char   *last;
+    sgamp_name_t    name;
+    sgamp_member_t  member;
 
     last = walk->fe->event->raw.data + walk->fe->event->raw.len;
 
@@ -259,11 +259,11 @@ sgamp_filter_decode(sgamp_json_value_t *value, const sgamp_filter_member_t *m)
 int
 sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
 {
-    unsigned                keep;
-    sgamp_span_t             span;
-    const u_char           *p;
-    sgamp_filter_walk_t     walk;
-    sgamp_filter_member_t   m;
+    unsigned               keep;
+    sgamp_span_t           span;
+    const u_char          *p;
+    sgamp_filter_walk_t    walk;
+    sgamp_filter_member_t  m;
 
     sgamp_json_put(sink, (u_char *) "{", 1);
 

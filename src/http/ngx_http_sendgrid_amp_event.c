@@ -6,8 +6,6 @@
 
 #include "ngx_http_sendgrid_amp_event.h"
 
-#include <sys/mman.h>
-
 
 /*
  * The flow of events: SendGrid's Event Webhook becomes requests to Amplitude,
@@ -51,7 +49,6 @@ static const sgamp_names_t *ngx_http_sendgrid_amp_event_start(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_event_mask(
     ngx_http_sendgrid_amp_ctx_t *ctx, size_t *size);
-static void ngx_http_sendgrid_amp_remember_hashes(sgamp_hash_t *hash);
 static ngx_int_t ngx_http_sendgrid_amp_properties(
     ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_str_t **properties);
 static int ngx_http_sendgrid_amp_event_element(void *data,
@@ -296,35 +293,6 @@ ngx_http_sendgrid_amp_event_mask(ngx_http_sendgrid_amp_ctx_t *ctx,
     *size = (*size > key.len) ? *size - key.len : 0;
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_sendgrid_amp_remember_hashes(sgamp_hash_t *hash)
-{
-#if (NGX_HAVE_MAP_ANON)
-    void  *p;
-#endif
-
-    if (hash == NULL || hash->entries != NULL) {
-        return;
-    }
-
-    /*
-     * the table is zeroed, and pages that are not used take no memory; without
-     * the table each hash is computed again
-     */
-
-#if (NGX_HAVE_MAP_ANON)
-
-    p = mmap(NULL, NGX_HTTP_SENDGRID_AMP_HASHES, PROT_READ|PROT_WRITE,
-             MAP_ANON|MAP_PRIVATE, -1, 0);
-
-    if (p != MAP_FAILED) {
-        hash->entries = p;
-    }
-
-#endif
 }
 
 

@@ -62,9 +62,8 @@ ngx_int_t ngx_http_sendgrid_amp_create_rules(ngx_conf_t *cf,
 #define ngx_http_sendgrid_amp_count_names(names)                              \
     (((names) != NULL) ? (names)->nelts : 0)
 
-/* bytes of the table of remembered hashes */
-#define NGX_HTTP_SENDGRID_AMP_HASHES                                          \
-    (SGAMP_HASH_ENTRIES * sizeof(sgamp_hash_entry_t))
+/* makes the table of remembered hashes, once; hash is NULL or a location's */
+void ngx_http_sendgrid_amp_remember_hashes(sgamp_hash_t *hash);
 
 
 #endif /* _NGX_HTTP_SENDGRID_AMP_EVENT_H_INCLUDED_ */

@@ -9,6 +9,12 @@
 #include <sys/mman.h>
 
 
+/* bytes of the table of remembered hashes */
+
+#define NGX_HTTP_SENDGRID_AMP_HASHES                                          \
+    (SGAMP_HASH_ENTRIES * sizeof(sgamp_hash_entry_t))
+
+
 static void *ngx_http_sendgrid_amp_rules_alloc(void *data, size_t size);
 static void ngx_http_sendgrid_amp_rules_free(void *data, void *p);
 static ngx_int_t ngx_http_sendgrid_amp_add_rules(ngx_conf_t *cf,
@@ -229,6 +235,35 @@ ngx_http_sendgrid_amp_add_hash(ngx_conf_t *cf,
     }
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_sendgrid_amp_remember_hashes(sgamp_hash_t *hash)
+{
+#if (NGX_HAVE_MAP_ANON)
+    void  *p;
+#endif
+
+    if (hash == NULL || hash->entries != NULL) {
+        return;
+    }
+
+    /*
+     * the table is zeroed, and pages that are not used take no memory; without
+     * the table each hash is computed again
+     */
+
+#if (NGX_HAVE_MAP_ANON)
+
+    p = mmap(NULL, NGX_HTTP_SENDGRID_AMP_HASHES, PROT_READ|PROT_WRITE,
+             MAP_ANON|MAP_PRIVATE, -1, 0);
+
+    if (p != MAP_FAILED) {
+        hash->entries = p;
+    }
+
+#endif
 }
 
 

@@ -200,11 +200,11 @@ sgamp_test_handler(void)
 static void
 sgamp_test_ends(void)
 {
-    unsigned              i;
-    const char           *p;
-    sgamp_str_t           name;
-    sgamp_element_t        *event;
-    sgamp_test_parser_t   t;
+    unsigned             i;
+    const char          *p;
+    sgamp_str_t          name;
+    sgamp_element_t     *event;
+    sgamp_test_parser_t  t;
 
     /* the last key of a name counts, on the first level only */
 
