@@ -28,6 +28,7 @@
 typedef enum {
     SGAMP_FORWARD = 0, /* all elements were accepted */
     SGAMP_NEXT,        /* this step is done: the same elements, next step */
+    SGAMP_SELECT,      /* so are the elements that are marked; next step */
     SGAMP_REFUSE,      /* none ever will be: the request itself is wrong */
     SGAMP_REJECT,      /* the elements that are marked never will be */
     SGAMP_HALVE,       /* some elements never will be; the answer names none */

@@ -66,6 +66,8 @@ typedef enum {
     NGX_HTTP_SENDGRID_AMP_THROTTLED,
     NGX_HTTP_SENDGRID_AMP_UNAVAILABLE,
     NGX_HTTP_SENDGRID_AMP_REFUSED,
+    NGX_HTTP_SENDGRID_AMP_IN_PROGRESS,
+    NGX_HTTP_SENDGRID_AMP_NOT_FOUND,
     NGX_HTTP_SENDGRID_AMP_INVALID_MESSAGE,
     NGX_HTTP_SENDGRID_AMP_INVALID_JSON,
     NGX_HTTP_SENDGRID_AMP_BAD_SIGNATURE,
@@ -182,15 +184,19 @@ struct ngx_http_sendgrid_amp_flow_s {
     const char      *nouns;
     const char      *a_noun;       /* with its article */
     const char      *id;           /* the member that tells elements apart */
-    const char      *realm;        /* of Basic credentials, a header's value */
+    const char      *realm;        /* the value of WWW-Authenticate */
     const char *const  *states;    /* what nginx's log says of each state */
 
-    size_t           answer_size;  /* bytes of job->answer */
+    size_t           answer_size;  /* bytes of job->answer, if there is
+                                      listen(): begins with sgamp_answer_t */
 
     /* NGX_OK, NGX_DECLINED: the credentials are refused; NULL: none needed */
     ngx_int_t      (*authorize)(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-    /* sets ctx->route; NGX_OK or, logged, NGX_ERROR */
+    /*
+     * Sets ctx->route; NGX_OK, NGX_DECLINED: the webhook has failed, or,
+     * logged, NGX_ERROR
+     */
     ngx_int_t      (*route)(ngx_http_sendgrid_amp_ctx_t *ctx);
 
     /*
@@ -210,19 +216,38 @@ struct ngx_http_sendgrid_amp_flow_s {
     unsigned         narrays;
     sgamp_root_pt    member;
 
+    /* takes the next bytes of the body before they are parsed; may be NULL */
+    ngx_int_t      (*portion)(ngx_http_sendgrid_amp_ctx_t *ctx,
+                              ngx_str_t *portion);
+
     /*
      * Called after the last byte of a webhook that may be processed, if the
-     * flow has set NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE; returns why the webhook
-     * fails, or NGX_HTTP_SENDGRID_AMP_OK, and batches are sent.
+     * flow has set NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE.  NGX_OK: batches are
+     * sent; NGX_DONE: elements that were kept are forgotten; NGX_AGAIN: the
+     * flow wakes the webhook, and is called again; NGX_ERROR: the webhook has
+     * failed, with REFUSED or more.
      */
-    ngx_http_sendgrid_amp_error_e  (*message)(
-                                       ngx_http_sendgrid_amp_ctx_t *ctx);
+    ngx_int_t      (*message)(ngx_http_sendgrid_amp_ctx_t *ctx);
 
     /*
      * rejects an element that ngx_http_sendgrid_amp_hold_rejected() has kept
      */
     void           (*stored)(ngx_http_sendgrid_amp_ctx_t *ctx,
                            const sgamp_stored_t *element);
+
+    /*
+     * Called when a job is free and no batch waits, with elements left to add
+     * perhaps; NULL if elements are added as they come.  NGX_OK or NGX_ERROR:
+     * the webhook has failed.
+     */
+    ngx_int_t      (*supply)(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+    /*
+     * Called before job->part is sent to the peer; may be NULL.  NGX_OK;
+     * NGX_AGAIN: the part waits for job->wait ms; NGX_DECLINED: the elements
+     * that are marked in job->marks leave the part; or NGX_ERROR.
+     */
+    ngx_int_t      (*before)(ngx_http_sendgrid_amp_job_t *job);
 
     /*
      * Sets the method, its name and the URI of job->call, and args and no_body
@@ -242,8 +267,9 @@ struct ngx_http_sendgrid_amp_flow_s {
 
     /*
      * What the answer in job->answer and job->call leads to; sets job->marks
-     * for SGAMP_REJECT and SGAMP_THROTTLE, job->call->body_kind.
-     * After SGAMP_NEXT request() is called for the next job->part->step.
+     * for SGAMP_REJECT, SGAMP_THROTTLE and SGAMP_SELECT, job->wait for
+     * SGAMP_WAIT.  After SGAMP_NEXT and SGAMP_SELECT request() is called for
+     * the step job->next, which is the following one unless it is set.
      */
     sgamp_action_e (*judge)(ngx_http_sendgrid_amp_job_t *job);
 
@@ -262,6 +288,9 @@ struct ngx_http_sendgrid_amp_flow_s {
                                ngx_http_sendgrid_amp_job_t *job,
                                sgamp_part_t *part, uint32_t i);
 
+    /* called when nothing is left to be sent, before the answer; or NULL */
+    void           (*settled)(ngx_http_sendgrid_amp_ctx_t *ctx);
+
     /*
      * Writes the members of the answer to the client, in at most
      * NGX_HTTP_SENDGRID_AMP_SUMMARY bytes, and returns where they end;
@@ -272,7 +301,9 @@ struct ngx_http_sendgrid_amp_flow_s {
     /* counts what is left to count when the webhook ends; may be NULL */
     void           (*finish)(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-    unsigned         is_signed;    /* SendGrid may sign the webhooks */
+    unsigned         is_signed:1;    /* SendGrid may sign the webhooks */
+    unsigned         is_certain:1;   /* refusals need no evidence */
+    unsigned         is_lasting:1;   /* goes on when the client has left */
 };
 
 
@@ -338,6 +369,8 @@ struct ngx_http_sendgrid_amp_job_s {
     ngx_http_sendgrid_amp_call_t  *call;    /* NULL: a dry run */
     void                          *answer;  /* the flow's */
     const u_char                  *marks;   /* of the elements of part */
+    ngx_msec_t                     wait;    /* set by the flow, or 0 */
+    unsigned                       next;    /* step after this one */
     ngx_event_t                    timer;   /* of a retry */
 };
 
@@ -455,6 +488,13 @@ typedef struct {                               /* delivery.c */
     sgamp_batcher_t                     batcher;
     ngx_http_sendgrid_amp_job_t        *jobs;
     ngx_uint_t                          n;            /* jobs */
+    ngx_msec_t                          deadline;     /* of the last attempt */
+    unsigned                            drained:1;    /* deadline is set */
+    unsigned                            settled:1;    /* the flow was told */
+} ngx_http_sendgrid_amp_delivery_t;
+
+
+typedef struct {                               /* evidence.c */
     ngx_http_sendgrid_amp_job_t        *probe;        /* the only sender */
     ngx_http_sendgrid_amp_loc_conf_t   *where;        /* that refused last */
     ngx_http_sendgrid_amp_rejected_t   *suspects;
@@ -462,10 +502,8 @@ typedef struct {                               /* delivery.c */
     ngx_uint_t                          refusals;     /* without evidence */
     ngx_uint_t                          refusal;      /* status of the last */
     const char                         *refused_by;   /* a kind of body */
-    ngx_msec_t                          deadline;     /* of the last attempt */
-    unsigned                            drained:1;    /* deadline is set */
     unsigned                            accepted:1;   /* by the peer */
-} ngx_http_sendgrid_amp_delivery_t;
+} ngx_http_sendgrid_amp_suspicion_t;
 
 
 typedef struct {                               /* reject.c */
@@ -499,9 +537,11 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_http_sendgrid_amp_body_t         body;
     ngx_http_sendgrid_amp_access_t       access;
     ngx_http_sendgrid_amp_delivery_t     delivery;
+    ngx_http_sendgrid_amp_suspicion_t    evidence;
     ngx_http_sendgrid_amp_transport_t    transport;
     ngx_http_sendgrid_amp_reject_t       reject;
     ngx_buf_t                           *replacement;  /* of nginx's answer */
+    time_t                               retry_after;  /* seconds, or 0 */
     unsigned                             hold:2;   /* bits: nothing is sent */
     unsigned                             gone:1;   /* the client is */
 };
@@ -654,6 +694,21 @@ ngx_str_t *ngx_http_sendgrid_amp_signature_name(
 extern const ngx_http_sendgrid_amp_transport_ops_t
     ngx_http_sendgrid_amp_calling;
 
+/* the call that a subrequest is, or NULL */
+ngx_http_sendgrid_amp_call_t *ngx_http_sendgrid_amp_call(
+    ngx_http_request_t *r);
+
+
+/* answer */
+
+/* the status of a subrequest that has ended, 0: there was no answer */
+ngx_uint_t ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
+    ngx_http_sendgrid_amp_call_t *call, ngx_int_t rc);
+
+/* corrects last and status of job->call, and sets its body_kind */
+void ngx_http_sendgrid_amp_check_answer(ngx_http_sendgrid_amp_job_t *job,
+    ngx_uint_t no_memory);
+
 
 /* dry run */
 
@@ -673,6 +728,35 @@ ngx_int_t ngx_http_sendgrid_amp_dry_run(ngx_http_sendgrid_amp_ctx_t *ctx);
  * nothing is on its way the suspects are decided about.
  */
 ngx_int_t ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
+/* evidence */
+
+/* whether a part may be sent while n others are on their way */
+ngx_uint_t ngx_http_sendgrid_amp_may_send(ngx_http_sendgrid_amp_job_t *job,
+    ngx_uint_t n);
+
+/* the only job that sends for now, or NULL: all do */
+ngx_http_sendgrid_amp_job_t *ngx_http_sendgrid_amp_probe(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+void ngx_http_sendgrid_amp_end_probe(ngx_http_sendgrid_amp_job_t *job);
+
+/*
+ * Notes that a part was refused, and no element of the part named.  0: there is
+ * evidence; if not, how often parts were refused so far.
+ */
+ngx_uint_t ngx_http_sendgrid_amp_refused(ngx_http_sendgrid_amp_job_t *job);
+
+/* takes the only element of a part that was refused without evidence */
+ngx_int_t ngx_http_sendgrid_amp_suspect(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part);
+
+/* notes that a part was accepted: the suspects are rejected */
+void ngx_http_sendgrid_amp_note_evidence(ngx_http_sendgrid_amp_job_t *job);
+
+/* decides about the suspects that are left at the end */
+void ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx);
+void ngx_http_sendgrid_amp_free_suspects(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
 /* dead letter */

@@ -166,11 +166,19 @@ ngx_http_sendgrid_amp_begin(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_sendgrid_amp_accept(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
+    ngx_int_t  rc;
+
     if (ngx_http_sendgrid_amp_access(ctx) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    if (ctx->flow->route(ctx) != NGX_OK
+    rc = ctx->flow->route(ctx);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_DECLINED;
+    }
+
+    if (rc != NGX_OK
         || ngx_http_sendgrid_amp_dry_run(ctx) != NGX_OK)
     {
         ngx_http_sendgrid_amp_internal(ctx, "no way or form for the webhook");

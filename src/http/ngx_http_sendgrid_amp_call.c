@@ -73,10 +73,6 @@ static void ngx_http_sendgrid_amp_prepare(ngx_http_sendgrid_amp_call_t *call,
     ngx_http_sendgrid_amp_message_t *m);
 static ngx_int_t ngx_http_sendgrid_amp_call_ended(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
-static ngx_uint_t ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
-    ngx_http_sendgrid_amp_call_t *call, ngx_int_t rc);
-static ngx_uint_t ngx_http_sendgrid_amp_upstream_status(ngx_http_upstream_t *u,
-    ngx_http_sendgrid_amp_call_t *call, ngx_int_t rc);
 static ngx_uint_t ngx_http_sendgrid_amp_call_take(
     ngx_http_sendgrid_amp_job_t *job, sgamp_action_e *action);
 static void ngx_http_sendgrid_amp_call_close(ngx_http_sendgrid_amp_job_t *job);
@@ -95,8 +91,6 @@ static void ngx_http_sendgrid_amp_post_delayed(
     ngx_http_sendgrid_amp_calls_t *calls);
 static ngx_uint_t ngx_http_sendgrid_amp_is_delayed(ngx_http_request_t *sr);
 static void ngx_http_sendgrid_amp_delay_handler(ngx_event_t *ev);
-static ngx_http_sendgrid_amp_call_t *ngx_http_sendgrid_amp_call(
-    ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_preaccess_handler(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_call_header_filter(
@@ -552,53 +546,6 @@ ngx_http_sendgrid_amp_call_ended(ngx_http_request_t *sr, void *data,
 
 
 static ngx_uint_t
-ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
-    ngx_http_sendgrid_amp_call_t *call, ngx_int_t rc)
-{
-    ngx_http_core_loc_conf_t          *clcf;
-    ngx_http_sendgrid_amp_loc_conf_t  *conf;
-
-    conf = ngx_http_get_module_loc_conf(sr, ngx_http_sendgrid_amp_module);
-
-    if (!conf->internal) {
-        clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
-
-        ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
-                      "\"sendgrid_amp\" sends nothing to \"%V\", the location "
-                      "\"%V\" is not \"internal\": is "
-                      "\"sendgrid_amp_locations.conf\" included in this server",
-                      &call->uri, &clcf->name);
-        return 0;
-    }
-
-    call->local = (sr->upstream == NULL);
-
-    if (!call->local) {
-        return ngx_http_sendgrid_amp_upstream_status(sr->upstream, call, rc);
-    }
-
-    return sr->headers_out.status ? sr->headers_out.status
-                                  : (ngx_uint_t) ngx_max(rc, 0);
-}
-
-
-static ngx_uint_t
-ngx_http_sendgrid_amp_upstream_status(ngx_http_upstream_t *u,
-    ngx_http_sendgrid_amp_call_t *call, ngx_int_t rc)
-{
-    /* nginx may have the status line and not the rest of the header */
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE
-        && (ngx_uint_t) rc != u->headers_in.status_n)
-    {
-        call->failed = u;
-    }
-
-    return (call->failed != u) ? u->headers_in.status_n : 0;
-}
-
-
-static ngx_uint_t
 ngx_http_sendgrid_amp_call_take(ngx_http_sendgrid_amp_job_t *job,
     sgamp_action_e *action)
 {
@@ -612,19 +559,7 @@ ngx_http_sendgrid_amp_call_take(ngx_http_sendgrid_amp_job_t *job,
         return 0;
     }
 
-    if (sr->headers_out.content_length_n > call->received) {
-        call->last = 0;
-    }
-
-    if (call->pool->log.failed
-        && call->status >= NGX_HTTP_SPECIAL_RESPONSE)
-    {
-        ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
-                      "there was no memory for the whole request to "
-                      "%s: its answer %ui is not believed",
-                      job->ctx->flow->peer, call->status);
-        call->status = 0;
-    }
+    ngx_http_sendgrid_amp_check_answer(job, call->pool->log.failed);
 
     *action = job->ctx->flow->judge(job);
 
@@ -894,7 +829,7 @@ ngx_http_sendgrid_amp_end_delay(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-static ngx_http_sendgrid_amp_call_t *
+ngx_http_sendgrid_amp_call_t *
 ngx_http_sendgrid_amp_call(ngx_http_request_t *r)
 {
     if (r == r->main

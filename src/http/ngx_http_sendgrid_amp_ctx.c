@@ -137,7 +137,7 @@ ngx_http_sendgrid_amp_internal(ngx_http_sendgrid_amp_ctx_t *ctx, char *why)
 
     ngx_http_sendgrid_amp_check_client(ctx);
 
-    if (ctx->gone) {
+    if (ctx->gone && ctx->error >= NGX_HTTP_SENDGRID_AMP_CLOSED) {
         ngx_log_error(NGX_LOG_INFO, c->log, 0,
                       "\"%s\" failed, the client is gone: %s",
                       ctx->flow->name, why);
@@ -176,6 +176,14 @@ ngx_http_sendgrid_amp_check_client(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     c->error = 0;
     ctx->gone = 1;
+
+    /* what has come whole may go on without the client */
+
+    if (ctx->flow->is_lasting
+        && ctx->state >= NGX_HTTP_SENDGRID_AMP_VERIFYING)
+    {
+        return;
+    }
 
     ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_CLOSED);
 }

@@ -9,20 +9,7 @@
 
 #define NGX_HTTP_SENDGRID_AMP_ROUNDS     10       /* answers that name some */
 #define NGX_HTTP_SENDGRID_AMP_MAX_DELAY  3600000  /* ms between two attempts */
-#define NGX_HTTP_SENDGRID_AMP_EVIDENCE   600000   /* ms after an acceptance */
-#define NGX_HTTP_SENDGRID_AMP_SUSPECTS   3        /* lone elements in a row */
 #define NGX_HTTP_SENDGRID_AMP_REFUSALS   6        /* then elements go alone */
-#define NGX_HTTP_SENDGRID_AMP_UNPROVEN   6        /* batches on their way */
-
-
-/* whether evidence still counts */
-
-#define ngx_http_sendgrid_amp_is_recent(evidence)                             \
-    ((evidence)->n != 0                                                       \
-     && ngx_current_msec - (evidence)->last < NGX_HTTP_SENDGRID_AMP_EVIDENCE)
-
-#define ngx_http_sendgrid_amp_way(ctx)                                        \
-    ngx_hash_key((ctx)->route.uri.data, (ctx)->route.uri.len)
 
 
 static ngx_int_t ngx_http_sendgrid_amp_delivery_init(
@@ -33,9 +20,12 @@ static ngx_uint_t ngx_http_sendgrid_amp_collect(
 static ngx_uint_t ngx_http_sendgrid_amp_is_waiting(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_uint_t ngx_http_sendgrid_amp_supply(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_job_t *job);
-static ngx_uint_t ngx_http_sendgrid_amp_may_send(
+static ngx_uint_t ngx_http_sendgrid_amp_sent(ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_prepare_part(
     ngx_http_sendgrid_amp_job_t *job);
 static sgamp_part_t *ngx_http_sendgrid_amp_first_due(
     ngx_http_sendgrid_amp_job_t *job);
@@ -52,6 +42,8 @@ static void ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_job_t *job,
     sgamp_action_e action);
 static ngx_int_t ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_t *part, sgamp_action_e action);
+static ngx_int_t ngx_http_sendgrid_amp_select(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, unsigned step);
 static ngx_int_t ngx_http_sendgrid_amp_separate(
     ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part, unsigned bits);
 static ngx_int_t ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_job_t *job,
@@ -60,20 +52,6 @@ static void ngx_http_sendgrid_amp_delay(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_t *part, unsigned throttled);
 static ngx_int_t ngx_http_sendgrid_amp_reject_one(
     ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part, uint32_t i);
-static ngx_int_t ngx_http_sendgrid_amp_suspect(
-    ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part);
-static void ngx_http_sendgrid_amp_note_evidence(
-    ngx_http_sendgrid_amp_job_t *job);
-static ngx_uint_t ngx_http_sendgrid_amp_has_evidence(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_uint_t ngx_http_sendgrid_amp_has_accepted(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static void ngx_http_sendgrid_amp_reject_suspects(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static void ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx);
-static void ngx_http_sendgrid_amp_free_suspects(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static void ngx_http_sendgrid_amp_wrong_way(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
 static ngx_int_t
@@ -204,6 +182,11 @@ ngx_http_sendgrid_amp_deliver(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     if (ctx->state >= NGX_HTTP_SENDGRID_AMP_DRAINING) {
         ngx_http_sendgrid_amp_settle(ctx);
+
+        if (ctx->flow->settled != NULL && !ctx->delivery.settled) {
+            ctx->delivery.settled = 1;
+            ctx->flow->settled(ctx);
+        }
     }
 
     return NGX_OK;
@@ -266,9 +249,7 @@ ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     for (i = 0; i < ctx->delivery.n; i++) {
 
-        if (ctx->delivery.batcher.closed == NULL
-            || ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED)
-        {
+        if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
             return;
         }
 
@@ -276,6 +257,10 @@ ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
 
         if (job->batch != NULL) {
             continue;
+        }
+
+        if (!ngx_http_sendgrid_amp_supply(ctx)) {
+            return;
         }
 
         job->batch = sgamp_batcher_take(&ctx->delivery.batcher);
@@ -294,6 +279,20 @@ ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
+static ngx_uint_t
+ngx_http_sendgrid_amp_supply(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    if (ctx->delivery.batcher.closed == NULL
+        && ctx->flow->supply != NULL
+        && ctx->flow->supply(ctx) != NGX_OK)
+    {
+        return 0;
+    }
+
+    return ctx->delivery.batcher.closed != NULL;
+}
+
+
 static void
 ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
@@ -301,7 +300,7 @@ ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx)
     ngx_http_sendgrid_amp_job_t  *job, *probe;
 
     do {
-        probe = ctx->delivery.probe;
+        probe = ngx_http_sendgrid_amp_probe(ctx);
 
         for (i = 0; i < ctx->delivery.n; i++) {
             job = &ctx->delivery.jobs[i];
@@ -317,7 +316,7 @@ ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx)
          * the probe has ended: batches that waited for the probe are sent now
          */
 
-    } while (probe != NULL && ctx->delivery.probe == NULL);
+    } while (probe != NULL && ngx_http_sendgrid_amp_probe(ctx) == NULL);
 }
 
 
@@ -358,12 +357,24 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_job_t *job)
             return;
         }
 
-        if (!ngx_http_sendgrid_amp_may_send(job)) {
+        if (!ngx_http_sendgrid_amp_may_send(job,
+                                            ngx_http_sendgrid_amp_sent(ctx)))
+        {
             ngx_http_sendgrid_amp_push(job, part, (ngx_msec_t) part->due);
             return;
         }
 
         job->part = part;
+        job->next = part->step + 1;
+
+        if (ngx_http_sendgrid_amp_prepare_part(job) != NGX_OK) {
+
+            if (ctx->error >= NGX_HTTP_SENDGRID_AMP_REFUSED) {
+                return;
+            }
+
+            continue;
+        }
 
         if (ctx->transport.ops->send(job) != NGX_OK) {
             job->part = NULL;
@@ -387,42 +398,60 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_job_t *job)
 
 
 static ngx_uint_t
-ngx_http_sendgrid_amp_may_send(ngx_http_sendgrid_amp_job_t *job)
+ngx_http_sendgrid_amp_sent(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_uint_t                    i, n;
-    ngx_http_sendgrid_amp_ctx_t  *ctx;
+    ngx_uint_t  i, n;
 
-    ctx = job->ctx;
+    n = 0;
 
-    /*
-     * after a refusal without evidence, a single batch finds out whether
-     * the peer takes anything; each answer wakes the other jobs
-     */
-
-    if (ctx->delivery.refusals == 0) {
-
-        if (ctx->delivery.n <= NGX_HTTP_SENDGRID_AMP_UNPROVEN
-            || ngx_http_sendgrid_amp_has_accepted(ctx))
-        {
-            return 1;
-        }
-
-        /* if the way is wrong, each batch is a request too many */
-
-        n = 0;
-
-        for (i = 0; i < ctx->delivery.n; i++) {
-            n += (ctx->delivery.jobs[i].part != NULL);
-        }
-
-        return n < NGX_HTTP_SENDGRID_AMP_UNPROVEN;
+    for (i = 0; i < ctx->delivery.n; i++) {
+        n += (ctx->delivery.jobs[i].part != NULL);
     }
 
-    if (ctx->delivery.probe == NULL) {
-        ctx->delivery.probe = job;
+    return n;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_prepare_part(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_int_t      rc;
+    sgamp_part_t  *part;
+
+    if (job->ctx->flow->before == NULL || !job->ctx->transport.ops->live) {
+        return NGX_OK;
     }
 
-    return ctx->delivery.probe == job;
+    job->wait = 0;
+    part = job->part;
+
+    rc = job->ctx->flow->before(job);
+
+    if (rc == NGX_OK) {
+        return NGX_OK;
+    }
+
+    /* the part is not sent now, or not all of its elements are */
+
+    job->part = NULL;
+
+    if (rc == NGX_AGAIN) {
+        part->throttled = 1;
+        ngx_http_sendgrid_amp_push(job, part, ngx_current_msec + job->wait);
+        return NGX_AGAIN;
+    }
+
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_sendgrid_amp_select(job, part, part->step);
+    }
+
+    sgamp_part_free(&job->ctx->worker->grow, part);
+
+    if (rc != NGX_OK) {
+        ngx_http_sendgrid_amp_internal(job->ctx, "a batch cannot be prepared");
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -493,6 +522,10 @@ ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_job_t *job,
                   part->attempts, job->ctx->flow->peer,
                   part->throttled ? "throttles them" : "is unavailable");
 
+    if (part->throttled && (ngx_msec_t) part->due > ngx_current_msec) {
+        job->ctx->retry_after = (part->due - ngx_current_msec) / 1000 + 1;
+    }
+
     ngx_http_sendgrid_amp_fail(job->ctx,
                                part->throttled
                                ? NGX_HTTP_SENDGRID_AMP_THROTTLED
@@ -543,9 +576,7 @@ ngx_http_sendgrid_amp_free_job(ngx_http_sendgrid_amp_job_t *job)
 
     sgamp_batch_free(&worker->pieces, job->batch);
 
-    if (job->ctx->delivery.probe == job) {
-        job->ctx->delivery.probe = NULL;
-    }
+    ngx_http_sendgrid_amp_end_probe(job);
 
     job->parts = NULL;
     job->part = NULL;
@@ -575,7 +606,7 @@ ngx_http_sendgrid_amp_outcome(ngx_http_sendgrid_amp_job_t *job,
                    "elements: %uD",
                    job->call->status, job->call->last, action, part->n);
 
-    if (action != SGAMP_FORWARD && action != SGAMP_NEXT) {
+    if (action > SGAMP_SELECT) {
         ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                       "%s answered %ui%s to %uD %s of the region \"%V\"",
                       ctx->flow->peer, job->call->status,
@@ -620,12 +651,17 @@ ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
     case SGAMP_NEXT:
         ngx_http_sendgrid_amp_note_evidence(job);
 
-        part->step++;
+        part->step = job->next;
         part->attempts = 0;
         part->tried = 0;
 
         ngx_http_sendgrid_amp_push(job, part, (ngx_msec_t) part->due);
         return NGX_OK;
+
+    case SGAMP_SELECT:
+        ngx_http_sendgrid_amp_note_evidence(job);
+        rc = ngx_http_sendgrid_amp_select(job, part, job->next);
+        break;
 
     case SGAMP_REFUSE:
         ngx_http_sendgrid_amp_fail(job->ctx, NGX_HTTP_SENDGRID_AMP_REFUSED);
@@ -668,6 +704,41 @@ ngx_http_sendgrid_amp_act(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_free(&job->ctx->worker->grow, part);
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_select(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, unsigned step)
+{
+    uint32_t       i;
+    sgamp_part_t  *rest;
+
+    /* the flow has dealt with the elements that are marked */
+
+    for (i = 0; i < part->n && job->marks[i]; i++) {
+        /* void */
+    }
+
+    if (i == part->n) {
+        return NGX_OK;
+    }
+
+    rest = sgamp_part_marked(&job->ctx->worker->grow, part, job->marks,
+                             SGAMP_ANSWER_REJECTED, 0);
+    if (rest == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (rest->step != step) {
+        rest->step = step;
+        rest->attempts = 0;
+        rest->tried = 0;
+    }
+
+    ngx_http_sendgrid_amp_push(job, rest, ngx_current_msec);
+
+    return NGX_OK;
 }
 
 
@@ -730,44 +801,27 @@ static ngx_int_t
 ngx_http_sendgrid_amp_halve(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_t *part)
 {
-    uint32_t                      first;
-    ngx_uint_t                    evidence;
-    sgamp_grow_t                 *grow;
-    sgamp_part_t                 *range;
-    ngx_http_sendgrid_amp_ctx_t  *ctx;
+    uint32_t       first;
+    ngx_uint_t     refusals;
+    sgamp_grow_t  *grow;
+    sgamp_part_t  *range;
 
-    ctx = job->ctx;
-
-    ctx->delivery.where = ngx_http_get_module_loc_conf(job->call->request,
-                                            ngx_http_sendgrid_amp_module);
-
-    evidence = ngx_http_sendgrid_amp_has_evidence(ctx);
-
-    if (evidence) {
-        ngx_http_sendgrid_amp_reject_suspects(ctx);
-
-    } else {
-        ctx->delivery.refusals++;
-
-        if (ctx->delivery.probe == NULL) {
-            ctx->delivery.probe = job;
-        }
-    }
+    refusals = ngx_http_sendgrid_amp_refused(job);
 
     if (part->n == 1) {
-        return evidence ? ngx_http_sendgrid_amp_reject_one(job, part, 0)
-                        : ngx_http_sendgrid_amp_suspect(job, part);
+        return refusals ? ngx_http_sendgrid_amp_suspect(job, part)
+                        : ngx_http_sendgrid_amp_reject_one(job, part, 0);
     }
 
     /* halves are sent at once; after many refusals a lone element tells more */
 
     first = part->n / 2;
 
-    if (ctx->delivery.refusals >= NGX_HTTP_SENDGRID_AMP_REFUSALS) {
+    if (refusals >= NGX_HTTP_SENDGRID_AMP_REFUSALS) {
         first = 1;
     }
 
-    grow = &ctx->worker->grow;
+    grow = &job->ctx->worker->grow;
 
     range = sgamp_part_range(grow, part, first, part->n - first);
     if (range == NULL) {
@@ -798,6 +852,12 @@ ngx_http_sendgrid_amp_delay(ngx_http_sendgrid_amp_job_t *job,
     conf = job->ctx->conf;
 
     part->throttled = throttled;
+
+    if (throttled && job->wait != 0) {
+        /* the peer says how long */
+        ngx_http_sendgrid_amp_push(job, part, ngx_current_msec + job->wait);
+        return;
+    }
 
     if (part->attempts >= conf->retries) {
         ngx_http_sendgrid_amp_give_up(job, part);
@@ -846,155 +906,4 @@ ngx_http_sendgrid_amp_reject_one(ngx_http_sendgrid_amp_job_t *job,
     grow->free(grow->data, rejected);
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_suspect(ngx_http_sendgrid_amp_job_t *job,
-    sgamp_part_t *part)
-{
-    ngx_http_sendgrid_amp_rejected_t  *suspect;
-    ngx_http_sendgrid_amp_delivery_t  *delivery;
-
-    /* whether the peer accepts any element by the same way is not known */
-
-    delivery = &job->ctx->delivery;
-
-    delivery->refusal = job->call->status;
-    delivery->refused_by = job->call->body_kind;
-
-    if (++delivery->nsuspects == NGX_HTTP_SENDGRID_AMP_SUSPECTS) {
-        ngx_http_sendgrid_amp_wrong_way(job->ctx);
-        return NGX_OK;
-    }
-
-    suspect = job->ctx->flow->rejected(job, part, 0);
-    if (suspect == NULL) {
-        return NGX_ERROR;
-    }
-
-    suspect->next = delivery->suspects;
-    delivery->suspects = suspect;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_sendgrid_amp_note_evidence(ngx_http_sendgrid_amp_job_t *job)
-{
-    ngx_http_sendgrid_amp_loc_conf_t  *conf;
-
-    /* evidence is kept in the location that has answered */
-
-    conf = ngx_http_get_module_loc_conf(job->call->request,
-                                        ngx_http_sendgrid_amp_module);
-    conf->evidence.n++;
-    conf->evidence.last = ngx_current_msec;
-
-    job->ctx->worker->evidence = conf->evidence;
-    job->ctx->worker->evidence.way = ngx_http_sendgrid_amp_way(job->ctx);
-    job->ctx->delivery.accepted = 1;
-
-    ngx_http_sendgrid_amp_reject_suspects(job->ctx);
-}
-
-
-static ngx_uint_t
-ngx_http_sendgrid_amp_has_evidence(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    return ctx->delivery.accepted
-           || ngx_http_sendgrid_amp_is_recent(&ctx->delivery.where->evidence);
-}
-
-
-static ngx_uint_t
-ngx_http_sendgrid_amp_has_accepted(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_http_sendgrid_amp_evidence_t  *evidence;
-
-    evidence = &ctx->worker->evidence;
-
-    return ctx->delivery.accepted
-           || (ngx_http_sendgrid_amp_is_recent(evidence)
-               && evidence->way == ngx_http_sendgrid_amp_way(ctx));
-}
-
-
-static void
-ngx_http_sendgrid_amp_reject_suspects(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_http_sendgrid_amp_rejected_t  *suspect;
-
-    ctx->delivery.refusals = 0;
-    ctx->delivery.probe = NULL;
-
-    for (suspect = ctx->delivery.suspects;
-         suspect != NULL;
-         suspect = suspect->next)
-    {
-
-        if (ctx->error != NGX_HTTP_SENDGRID_AMP_REFUSED) {
-            ngx_http_sendgrid_amp_reject(ctx, suspect);
-        }
-    }
-
-    ngx_http_sendgrid_amp_free_suspects(ctx);
-}
-
-
-static void
-ngx_http_sendgrid_amp_settle(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    /* with another error the way may be right: the client posts again */
-
-    if (ctx->delivery.suspects == NULL
-        || ctx->error != NGX_HTTP_SENDGRID_AMP_OK)
-    {
-        return;
-    }
-
-    if (ngx_http_sendgrid_amp_has_evidence(ctx)) {
-        /* another webhook has found evidence meanwhile */
-        ngx_http_sendgrid_amp_reject_suspects(ctx);
-        ngx_http_sendgrid_amp_write_rejected(ctx);
-        return;
-    }
-
-    ngx_http_sendgrid_amp_wrong_way(ctx);
-}
-
-
-static void
-ngx_http_sendgrid_amp_free_suspects(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    sgamp_grow_t                      *grow;
-    ngx_http_sendgrid_amp_rejected_t  *suspect;
-
-    grow = &ctx->worker->grow;
-
-    while (ctx->delivery.suspects != NULL) {
-        suspect = ctx->delivery.suspects;
-        ctx->delivery.suspects = suspect->next;
-
-        grow->free(grow->data, suspect);
-    }
-
-    ctx->delivery.nsuspects = 0;
-}
-
-
-static void
-ngx_http_sendgrid_amp_wrong_way(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                  "the location \"%V\" answers %ui with %s to each %s, "
-                  "%s has accepted none: check the path and the host of "
-                  "\"proxy_pass\", and for a proxy, a firewall or a login page "
-                  "on the way",
-                  &ctx->route.uri, ctx->delivery.refusal,
-                  ctx->delivery.refused_by, ctx->flow->noun,
-                  ctx->flow->peer);
-
-    ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_REFUSED);
 }

@@ -69,8 +69,6 @@ static sgamp_action_e ngx_http_sendgrid_amp_event_judge(
     ngx_http_sendgrid_amp_job_t *job);
 static void ngx_http_sendgrid_amp_event_refused(
     ngx_http_sendgrid_amp_job_t *job);
-static const char *ngx_http_sendgrid_amp_event_body(
-    ngx_http_sendgrid_amp_job_t *job);
 static void ngx_http_sendgrid_amp_event_unanswered(
     ngx_http_sendgrid_amp_job_t *job);
 static void ngx_http_sendgrid_amp_event_answered(
@@ -115,8 +113,11 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     NULL,                                             /* arrays */
     0,                                                /* number of arrays */
     NULL,                                             /* member */
+    NULL,                                             /* portion */
     NULL,                                             /* message */
     ngx_http_sendgrid_amp_event_unmapped,             /* stored */
+    NULL,                                             /* supply */
+    NULL,                                             /* before */
     ngx_http_sendgrid_amp_event_request,              /* request */
     ngx_http_sendgrid_amp_event_listen,               /* listen */
     ngx_http_sendgrid_amp_event_read,                 /* read */
@@ -125,9 +126,12 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     ngx_http_sendgrid_amp_event_unanswered,           /* unanswered */
     ngx_http_sendgrid_amp_event_accepted,             /* accepted */
     ngx_http_sendgrid_amp_event_rejected,             /* rejected */
+    NULL,                                             /* settled */
     ngx_http_sendgrid_amp_event_summary,              /* summary */
     ngx_http_sendgrid_amp_event_finish,               /* finish */
-    1                                                 /* is signed */
+    1,                                                /* is signed */
+    0,                                                /* is certain */
+    0                                                 /* is lasting */
 };
 
 
@@ -458,7 +462,6 @@ ngx_http_sendgrid_amp_event_unlisten(ngx_http_sendgrid_amp_job_t *job)
 static sgamp_action_e
 ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
 {
-    ngx_log_t                     *log;
     ngx_uint_t                     status;
     sgamp_action_e                 action;
     sgamp_response_t              *answer;
@@ -466,23 +469,6 @@ ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
 
     call = job->call;
     answer = job->answer;
-
-    /* an error page of nginx's own says nothing about the events */
-
-    if (call->local
-        && call->status >= NGX_HTTP_SPECIAL_RESPONSE
-        && answer->answer.body != SGAMP_ANSWER_WHOLE)
-    {
-        log = job->ctx->request->connection->log;
-
-        ngx_http_set_log_request(log, call->request);
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "\"%V\" answers %ui and passes nothing to amplitude",
-                      &call->request->uri, call->status);
-        ngx_http_set_log_request(log, job->ctx->request);
-
-        call->status = 0;
-    }
 
     action = sgamp_response_action(answer, (unsigned) call->status,
                                    call->last, job->batch, job->part);
@@ -504,7 +490,6 @@ ngx_http_sendgrid_amp_event_judge(ngx_http_sendgrid_amp_job_t *job)
         ngx_http_sendgrid_amp_event_refused(job);
     }
 
-    call->body_kind = ngx_http_sendgrid_amp_event_body(job);
     job->marks = answer->answer.marks;
 
     return action;
@@ -518,35 +503,6 @@ ngx_http_sendgrid_amp_event_refused(ngx_http_sendgrid_amp_job_t *job)
                   "amplitude refuses the API key or the whole request: check "
                   "the key and whether its project is in the region \"%V\"",
                   &job->ctx->route.region);
-}
-
-
-static const char *
-ngx_http_sendgrid_amp_event_body(ngx_http_sendgrid_amp_job_t *job)
-{
-    ngx_str_t         *type;
-    sgamp_response_t  *answer;
-
-    answer = job->answer;
-    type = &job->call->request->headers_out.content_type;
-
-    if (job->call->received == 0) {
-        return "an empty body";
-    }
-
-    if (answer->answer.body == SGAMP_ANSWER_WHOLE) {
-        return "JSON";
-    }
-
-    if (type->len >= sizeof("text/html") - 1
-        && ngx_strncasecmp(type->data, (u_char *) "text/html",
-                           sizeof("text/html") - 1)
-           == 0)
-    {
-        return "HTML";
-    }
-
-    return "a body that is not JSON";
 }
 
 

@@ -7,6 +7,9 @@
 #include "ngx_http_sendgrid_amp.h"
 
 
+#define NGX_HTTP_SENDGRID_AMP_RETRY_AFTER  "30"  /* seconds */
+
+
 typedef struct {
     ngx_uint_t  status;
     ngx_str_t   keyword;
@@ -19,6 +22,8 @@ static ngx_buf_t *ngx_http_sendgrid_amp_summary(
 static ngx_int_t ngx_http_sendgrid_amp_reply_headers(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_retry_after(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_uint_t ngx_http_sendgrid_amp_is_refused(ngx_http_request_t *r,
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_replace(ngx_http_request_t *r);
@@ -38,6 +43,8 @@ static const ngx_http_sendgrid_amp_error_t  ngx_http_sendgrid_amp_errors[] = {
     { NGX_HTTP_TOO_MANY_REQUESTS, ngx_string("throttled"), 1 },
     { NGX_HTTP_SERVICE_UNAVAILABLE, ngx_string("unavailable"), 1 },
     { NGX_HTTP_BAD_GATEWAY, ngx_string("refused"), 0 },
+    { NGX_HTTP_CONFLICT, ngx_string("in_progress"), 1 },
+    { NGX_HTTP_NOT_FOUND, ngx_string("not_found"), 0 },
     { NGX_HTTP_BAD_REQUEST, ngx_string("invalid_message"), 0 },
     { NGX_HTTP_BAD_REQUEST, ngx_string("invalid_json"), 0 },
     { NGX_HTTP_FORBIDDEN, ngx_string("bad_signature"), 0 },
@@ -191,11 +198,37 @@ ngx_http_sendgrid_amp_reply_headers(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (ngx_http_sendgrid_amp_errors[ctx->error].retry_after
-        && ngx_http_sendgrid_amp_add_header(r, "Retry-After", "30") == NULL)
-    {
+    if (ngx_http_sendgrid_amp_errors[ctx->error].retry_after) {
+        return ngx_http_sendgrid_amp_retry_after(ctx);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_retry_after(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    u_char           *p;
+    ngx_table_elt_t  *h;
+
+    h = ngx_http_sendgrid_amp_add_header(ctx->request, "Retry-After",
+                                         NGX_HTTP_SENDGRID_AMP_RETRY_AFTER);
+    if (h == NULL) {
         return NGX_ERROR;
     }
+
+    if (ctx->retry_after == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(ctx->request->pool, NGX_TIME_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->value.data = p;
+    h->value.len = ngx_sprintf(p, "%T", ctx->retry_after) - p;
 
     return NGX_OK;
 }

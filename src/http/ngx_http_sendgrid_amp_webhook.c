@@ -273,6 +273,13 @@ ngx_http_sendgrid_amp_read(ngx_http_sendgrid_amp_ctx_t *ctx)
             return NGX_ERROR;
         }
 
+        if (ctx->flow->portion != NULL
+            && ctx->flow->portion(ctx, &portion) != NGX_OK)
+        {
+            ngx_http_sendgrid_amp_internal(ctx, "OpenSSL cannot hash the body");
+            return NGX_ERROR;
+        }
+
         ctx->counts.bytes += portion.len;
         ngx_http_sendgrid_amp_work(ctx, portion.len);
 
@@ -402,7 +409,7 @@ ngx_http_sendgrid_amp_tell_fault(ngx_http_sendgrid_amp_ctx_t *ctx)
 static ngx_int_t
 ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_http_sendgrid_amp_error_e  error;
+    ngx_int_t  rc;
 
     if (ngx_http_sendgrid_amp_access_verify(ctx) != NGX_OK) {
         return NGX_ERROR;
@@ -420,14 +427,17 @@ ngx_http_sendgrid_amp_verify(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     if (ctx->hold & NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE) {
 
-        error = ctx->flow->message(ctx);
+        rc = ctx->flow->message(ctx);
 
-        if (error != NGX_HTTP_SENDGRID_AMP_OK) {
-            ngx_http_sendgrid_amp_fail(ctx, error);
-            return NGX_ERROR;
+        if (rc == NGX_AGAIN || rc == NGX_ERROR) {
+            return rc;
         }
 
         ctx->hold &= ~NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE;
+
+        if (rc == NGX_DONE) {
+            return ngx_http_sendgrid_amp_end_hold(ctx, 0);
+        }
     }
 
     return ngx_http_sendgrid_amp_end_hold(ctx, 1);

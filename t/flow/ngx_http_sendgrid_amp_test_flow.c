@@ -74,11 +74,15 @@ ngx_http_sendgrid_amp_test_member(void *data, const sgamp_str_t *name,
 }
 
 
-static ngx_http_sendgrid_amp_error_e
+static ngx_int_t
 ngx_http_sendgrid_amp_test_message(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    return (ctx->data != NULL) ? NGX_HTTP_SENDGRID_AMP_OK
-                               : NGX_HTTP_SENDGRID_AMP_INVALID_MESSAGE;
+    if (ctx->data != NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INVALID_MESSAGE);
+    return NGX_ERROR;
 }
 
 
@@ -142,9 +146,10 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_test_flow = {
     0, NULL, ngx_http_sendgrid_amp_test_route,
     ngx_http_sendgrid_amp_test_start, ngx_http_sendgrid_amp_test_element,
     &(const sgamp_str_t) sgamp_str("users"), 1,
-    ngx_http_sendgrid_amp_test_member, ngx_http_sendgrid_amp_test_message,
-    NULL, ngx_http_sendgrid_amp_test_request, NULL, NULL, NULL,
+    ngx_http_sendgrid_amp_test_member, NULL,
+    ngx_http_sendgrid_amp_test_message, NULL, NULL, NULL,
+    ngx_http_sendgrid_amp_test_request, NULL, NULL, NULL,
     ngx_http_sendgrid_amp_test_judge, NULL, NULL,
-    ngx_http_sendgrid_amp_test_rejected, ngx_http_sendgrid_amp_test_summary,
-    NULL, 0
+    ngx_http_sendgrid_amp_test_rejected, NULL,
+    ngx_http_sendgrid_amp_test_summary, NULL, 0, 0, 0
 };
