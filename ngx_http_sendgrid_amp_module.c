@@ -17,8 +17,6 @@ static char *ngx_http_sendgrid_amp_auth(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf,
-    ngx_array_t *secrets, ngx_str_t *secret);
 static char *ngx_http_sendgrid_amp_check_concurrency(ngx_conf_t *cf,
     void *post, void *data);
 static char *ngx_http_sendgrid_amp_check_event_size(ngx_conf_t *cf, void *post,
@@ -183,61 +181,11 @@ ngx_http_sendgrid_amp_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sendgrid_amp_loc_conf_t  *alcf = conf;
 
-    ngx_str_t  *value;
-    ngx_uint_t  i;
-
     if (alcf->secrets != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
-    alcf->secrets = ngx_array_create(cf->pool, cf->args->nelts - 1,
-                                     sizeof(ngx_http_sendgrid_amp_secret_t));
-    if (alcf->secrets == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    value = cf->args->elts;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (value[i].len == 0) {
-            return "must not be empty";
-        }
-
-        ngx_http_sendgrid_amp_no_variable(cf, i);
-
-        if (ngx_http_sendgrid_amp_add_secret(cf, alcf->secrets, &value[i])
-            != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf, ngx_array_t *secrets,
-    ngx_str_t *secret)
-{
-    ngx_http_sendgrid_amp_secret_t  *s;
-
-    s = ngx_array_push(secrets);
-    if (s == NULL) {
-        return NGX_ERROR;
-    }
-
-    /* the first use: workers inherit the SHA-256 that OpenSSL fetches here */
-
-    if (sgamp_sha256(s->digest, secret->data, secret->len) != SGAMP_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"sendgrid_amp_secret\" needs SHA-256, which the "
-                           "OpenSSL library does not provide");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_http_sendgrid_amp_set_secrets(cf, &alcf->secrets);
 }
 
 

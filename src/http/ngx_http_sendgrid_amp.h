@@ -578,6 +578,14 @@ ngx_int_t ngx_http_sendgrid_amp_add_handler(ngx_conf_t *cf, ngx_uint_t phase,
 void ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i);
 
 /*
+ * Makes an array of ngx_http_sendgrid_amp_secret_t of the parameters of the
+ * directive that is read, or adds a secret to such an array.
+ */
+char *ngx_http_sendgrid_amp_set_secrets(ngx_conf_t *cf, ngx_array_t **secrets);
+ngx_int_t ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf,
+    ngx_array_t *secrets, ngx_str_t *secret);
+
+/*
  * Evaluates as ngx_http_complex_value() does; NGX_ERROR, too, if there was no
  * memory for a variable.
  */
@@ -673,6 +681,10 @@ ngx_int_t ngx_http_sendgrid_amp_admit(ngx_http_request_t *r, ngx_int_t *rc);
 /* Basic credentials: NGX_OK, NGX_DECLINED or NGX_ERROR */
 ngx_int_t ngx_http_sendgrid_amp_access_basic(ngx_http_sendgrid_amp_ctx_t *ctx);
 
+/* compares with the secrets of the location: NGX_OK, ..._DECLINED, _ERROR */
+ngx_int_t ngx_http_sendgrid_amp_check_secret(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *secret);
+
 /* takes the next bytes of the body for the signature */
 ngx_int_t ngx_http_sendgrid_amp_access_update(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_str_t *portion);
@@ -687,6 +699,13 @@ ngx_int_t ngx_http_sendgrid_amp_access_verify(
 /* the name of the state of the signature */
 ngx_str_t *ngx_http_sendgrid_amp_signature_name(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
+/* key file */
+
+/* reads a file, the i-th parameter of a directive, less white space around */
+ngx_int_t ngx_http_sendgrid_amp_read_secret(ngx_conf_t *cf, ngx_uint_t i,
+    ngx_str_t *text);
 
 
 /* call */

@@ -29,8 +29,6 @@ static ngx_int_t ngx_http_sendgrid_amp_body_check(
 static ngx_uint_t ngx_http_sendgrid_amp_body_is_skipped(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r);
-static ngx_int_t ngx_http_sendgrid_amp_accepted(
-    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *password);
 static ngx_int_t ngx_http_sendgrid_amp_signature_headers(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_get_header(
@@ -379,7 +377,7 @@ ngx_http_sendgrid_amp_access_basic(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_sendgrid_amp_accepted(ctx, &r->headers_in.passwd);
+    rc = ngx_http_sendgrid_amp_check_secret(ctx, &r->headers_in.passwd);
 
     if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
@@ -391,28 +389,28 @@ ngx_http_sendgrid_amp_access_basic(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-static ngx_int_t
-ngx_http_sendgrid_amp_accepted(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_str_t *password)
+ngx_int_t
+ngx_http_sendgrid_amp_check_secret(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *secret)
 {
     u_char                           digest[SGAMP_SHA256_LEN];
     ngx_uint_t                       i, accepted;
-    ngx_http_sendgrid_amp_secret_t  *secret;
+    ngx_http_sendgrid_amp_secret_t  *known;
 
     /*
      * digests are compared, each whole and with all secrets: the time tells
      * neither which secret matches nor how much of a secret
      */
 
-    if (sgamp_sha256(digest, password->data, password->len) != SGAMP_OK) {
+    if (sgamp_sha256(digest, secret->data, secret->len) != SGAMP_OK) {
         return NGX_ERROR;
     }
 
     accepted = 0;
-    secret = ctx->conf->secrets->elts;
+    known = ctx->conf->secrets->elts;
 
     for (i = 0; i < ctx->conf->secrets->nelts; i++) {
-        accepted |= (CRYPTO_memcmp(secret[i].digest, digest, sizeof(digest))
+        accepted |= (CRYPTO_memcmp(known[i].digest, digest, sizeof(digest))
                      == 0);
     }
 

@@ -137,6 +137,63 @@ ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i)
 }
 
 
+char *
+ngx_http_sendgrid_amp_set_secrets(ngx_conf_t *cf, ngx_array_t **secrets)
+{
+    ngx_str_t  *value;
+    ngx_uint_t  i;
+
+    *secrets = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                sizeof(ngx_http_sendgrid_amp_secret_t));
+    if (*secrets == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (value[i].len == 0) {
+            return "must not be empty";
+        }
+
+        ngx_http_sendgrid_amp_no_variable(cf, i);
+
+        if (ngx_http_sendgrid_amp_add_secret(cf, *secrets, &value[i])
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_add_secret(ngx_conf_t *cf, ngx_array_t *secrets,
+    ngx_str_t *secret)
+{
+    ngx_http_sendgrid_amp_secret_t  *s;
+
+    s = ngx_array_push(secrets);
+    if (s == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* the first use: workers inherit the SHA-256 that OpenSSL fetches here */
+
+    if (sgamp_sha256(s->digest, secret->data, secret->len) != SGAMP_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "a secret needs SHA-256, which the OpenSSL library "
+                           "does not provide");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_sendgrid_amp_value(ngx_http_sendgrid_amp_ctx_t *ctx,
     ngx_http_complex_value_t *cv, ngx_str_t *value)

@@ -33,6 +33,8 @@ static void ngx_http_sendgrid_amp_no_file(ngx_conf_t *cf, ngx_uint_t i,
 static ngx_uint_t ngx_http_sendgrid_amp_is_path(ngx_str_t *value);
 static ngx_int_t ngx_http_sendgrid_amp_read_open(ngx_conf_t *cf, ngx_fd_t fd,
     ngx_str_t *name, ngx_str_t *text);
+static ngx_int_t ngx_http_sendgrid_amp_read_all(ngx_conf_t *cf, ngx_fd_t fd,
+    ngx_str_t *name, ngx_str_t *text);
 static void ngx_http_sendgrid_amp_cleanup_key(void *data);
 static char *ngx_http_sendgrid_amp_signature(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
@@ -222,8 +224,7 @@ static ngx_int_t
 ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf, ngx_uint_t i, ngx_str_t *name,
     ngx_str_t *text)
 {
-    ngx_fd_t   fd;
-    ngx_int_t  rc;
+    ngx_fd_t  fd;
 
     fd = ngx_open_file(name->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
                        NGX_FILE_OPEN, 0);
@@ -233,14 +234,57 @@ ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf, ngx_uint_t i, ngx_str_t *name,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_sendgrid_amp_read_open(cf, fd, name, text);
+    return ngx_http_sendgrid_amp_read_open(cf, fd, name, text);
+}
 
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
-                           ngx_close_file_n " \"%V\" failed", name);
+
+ngx_int_t
+ngx_http_sendgrid_amp_read_secret(ngx_conf_t *cf, ngx_uint_t i,
+    ngx_str_t *text)
+{
+    u_char     *p, *last;
+    ngx_fd_t    fd;
+    ngx_err_t   err;
+    ngx_str_t  *value, *name;
+
+    value = cf->args->elts;
+    name = &value[i];
+
+    fd = ngx_open_file(name->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                       NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        err = ngx_errno;
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
+                           "\"%V\" cannot read \"%V\"", &value[0], name);
+        return NGX_ERROR;
     }
 
-    return rc;
+    if (ngx_http_sendgrid_amp_read_open(cf, fd, name, text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    p = text->data;
+    last = p + text->len;
+
+    while (p < last && *p <= ' ') {
+        p++;
+    }
+
+    while (p < last && last[-1] <= ' ') {
+        last--;
+    }
+
+    text->len = last - p;
+    text->data = ngx_pnalloc(cf->pool, text->len + 1);
+
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(text->data, p, text->len);
+
+    return NGX_OK;
 }
 
 
@@ -327,18 +371,38 @@ static ngx_int_t
 ngx_http_sendgrid_amp_read_open(ngx_conf_t *cf, ngx_fd_t fd, ngx_str_t *name,
     ngx_str_t *text)
 {
+    ngx_int_t  rc;
+
+    rc = ngx_http_sendgrid_amp_read_all(cf, fd, name, text);
+
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
+                           ngx_close_file_n " \"%V\" failed", name);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_read_all(ngx_conf_t *cf, ngx_fd_t fd, ngx_str_t *name,
+    ngx_str_t *text)
+{
     ssize_t          n;
     ngx_err_t        err;
+    ngx_str_t       *value;
     ngx_file_info_t  fi;
+
+    value = cf->args->elts;
 
     if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR
         || !ngx_is_file(&fi)
         || ngx_file_size(&fi) > NGX_HTTP_SENDGRID_AMP_KEY_FILE)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"sendgrid_amp_public_key\" cannot read \"%V\": "
-                           "it is no file of at most 64k",
-                           name);
+                           "\"%V\" cannot read \"%V\": it is no file of at "
+                           "most 64k",
+                           &value[0], name);
         return NGX_ERROR;
     }
 
@@ -352,8 +416,7 @@ ngx_http_sendgrid_amp_read_open(ngx_conf_t *cf, ngx_fd_t fd, ngx_str_t *name,
     if (n == -1) {
         err = ngx_errno;
         ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
-                           "\"sendgrid_amp_public_key\" cannot read \"%V\"",
-                           name);
+                           "\"%V\" cannot read \"%V\"", &value[0], name);
         return NGX_ERROR;
     }
 
