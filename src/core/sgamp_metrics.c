@@ -7,8 +7,17 @@
 #include "sgamp_metrics.h"
 
 
+/* upper bounds of all buckets but the last, in ms */
+
+typedef struct {
+    unsigned     ms[SGAMP_METRICS_BUCKETS - 1];
+    const char  *labels[SGAMP_METRICS_BUCKETS];
+} sgamp_metrics_bounds_t;
+
+
 static unsigned sgamp_metrics_lookup(const unsigned *statuses, unsigned n,
     unsigned status);
+static const sgamp_metrics_bounds_t *sgamp_metrics_bounds(unsigned histogram);
 static const char *sgamp_metrics_kind_label(unsigned i);
 static const char *sgamp_metrics_result_label(unsigned i);
 static const char *sgamp_metrics_status_label(unsigned i);
@@ -53,15 +62,38 @@ static const char  *sgamp_metrics_signature_labels[] = {
 };
 
 
-/* upper bounds of all buckets but the last */
-
-static const unsigned  sgamp_metrics_bounds[] = {
-    1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000
+static const unsigned  sgamp_metrics_messages[] = {
+    200, 400, 401, 404, 405, 408, 409, 413, 415, 429, 499, 500, 502, 503
 };
 
-static const char  *sgamp_metrics_bound_labels[] = {
-    "0.001", "0.002", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5",
-    "1", "2.5", "5", "10", "30", "+Inf"
+
+static const unsigned  sgamp_metrics_answers[] = {
+    200, 201, 202, 400, 401, 403, 404, 408, 413, 414, 429, 500, 502, 503, 504
+};
+
+
+static const sgamp_metrics_bounds_t  sgamp_metrics_request_bounds = {
+    { 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000 },
+    { "0.001", "0.002", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5",
+      "1", "2.5", "5", "10", "30", "+Inf" }
+};
+
+/* a message may take as long as its budget allows */
+
+static const sgamp_metrics_bounds_t  sgamp_metrics_cohort_bounds = {
+    { 10, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000,
+      300000, 600000 },
+    { "0.01", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "30", "60",
+      "120", "300", "600", "+Inf" }
+};
+
+/* most changes are seen after half a minute */
+
+static const sgamp_metrics_bounds_t  sgamp_metrics_apply_bounds = {
+    { 1000, 5000, 10000, 20000, 30000, 45000, 60000, 90000, 120000, 180000,
+      240000, 300000, 600000, 900000 },
+    { "1", "5", "10", "20", "30", "45", "60", "90", "120", "180", "240", "300",
+      "600", "900", "+Inf" }
 };
 
 
@@ -246,17 +278,78 @@ sgamp_metrics_event(sgamp_kind_e kind, sgamp_metrics_result_e result)
 
 
 unsigned
-sgamp_metrics_bucket(unsigned histogram, uint64_t ms)
+sgamp_metrics_cohort_message(unsigned status)
+{
+    return SGAMP_METRICS_COHORTS
+           + sgamp_metrics_lookup(sgamp_metrics_messages,
+                                  SGAMP_METRICS_MESSAGES - 1, status);
+}
+
+
+unsigned
+sgamp_metrics_contact(sgamp_operation_e operation,
+    sgamp_contact_result_e result)
+{
+    return SGAMP_METRICS_CONTACTS
+           + (unsigned) operation * SGAMP_CONTACT_RESULTS + result;
+}
+
+
+unsigned
+sgamp_metrics_sendgrid(sgamp_call_e call, unsigned status)
 {
     unsigned  i;
 
+    i = SGAMP_METRICS_ANSWERS - 1;
+
+    if (status != 0) {
+        i = sgamp_metrics_lookup(sgamp_metrics_answers,
+                                 SGAMP_METRICS_ANSWERS - 2, status);
+    }
+
+    return SGAMP_METRICS_SENDGRID + call * SGAMP_METRICS_ANSWERS + i;
+}
+
+
+unsigned
+sgamp_metrics_quota(sgamp_call_e call)
+{
+    return SGAMP_METRICS_QUOTA + call;
+}
+
+
+unsigned
+sgamp_metrics_bucket(unsigned histogram, uint64_t ms)
+{
+    unsigned                       i;
+    const sgamp_metrics_bounds_t  *bounds;
+
+    bounds = sgamp_metrics_bounds(histogram);
+
     for (i = 0; i < SGAMP_METRICS_BUCKETS - 1; i++) {
-        if (ms <= sgamp_metrics_bounds[i]) {
+        if (ms <= bounds->ms[i]) {
             break;
         }
     }
 
     return histogram + i;
+}
+
+
+static const sgamp_metrics_bounds_t *
+sgamp_metrics_bounds(unsigned histogram)
+{
+    switch (histogram) {
+
+    case SGAMP_METRICS_COHORT_TIME:
+        return &sgamp_metrics_cohort_bounds;
+
+    case SGAMP_METRICS_APPLY_TIME:
+        return &sgamp_metrics_apply_bounds;
+
+    default:
+        return &sgamp_metrics_request_bounds;
+    }
 }
 
 
@@ -284,6 +377,7 @@ sgamp_metrics_quantile(const sgamp_metrics_t *m, unsigned histogram,
     unsigned         i;
     uint64_t         count;
     const uint64_t  *buckets;
+    const unsigned  *ms;
 
     count = sgamp_metrics_sum(m, histogram, SGAMP_METRICS_BUCKETS);
 
@@ -291,6 +385,7 @@ sgamp_metrics_quantile(const sgamp_metrics_t *m, unsigned histogram,
         return SGAMP_METRICS_NONE;
     }
 
+    ms = sgamp_metrics_bounds(histogram)->ms;
     buckets = &m->values[histogram];
     rank = (double) count * percent / 100;
 
@@ -306,11 +401,11 @@ sgamp_metrics_quantile(const sgamp_metrics_t *m, unsigned histogram,
     /* nothing is known about times above all bounds */
 
     if (i == SGAMP_METRICS_BUCKETS - 1) {
-        return (uint64_t) sgamp_metrics_bounds[i - 1] * 1000;
+        return (uint64_t) ms[i - 1] * 1000;
     }
 
-    low = (i == 0) ? 0 : sgamp_metrics_bounds[i - 1];
-    high = sgamp_metrics_bounds[i];
+    low = (i == 0) ? 0 : ms[i - 1];
+    high = ms[i];
     share = (buckets[i] == 0) ? 0 : rank / (double) buckets[i];
 
     return (uint64_t) ((low + (high - low) * share) * 1000 + 0.5);
@@ -360,7 +455,7 @@ sgamp_metrics_signature_label(unsigned i)
 
 
 const char *
-sgamp_metrics_bound_label(unsigned i)
+sgamp_metrics_bound_label(unsigned histogram, unsigned i)
 {
-    return sgamp_metrics_bound_labels[i];
+    return sgamp_metrics_bounds(histogram)->labels[i];
 }

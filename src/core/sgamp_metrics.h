@@ -8,6 +8,7 @@
 #define _SGAMP_METRICS_H_INCLUDED_
 
 
+#include "sgamp_cohort.h"
 #include "sgamp_kind.h"
 
 
@@ -22,6 +23,8 @@
 #define SGAMP_METRICS_SIGNATURES  5
 #define SGAMP_METRICS_BUCKETS     15 /* of a histogram, the last for the rest */
 #define SGAMP_METRICS_QUANTILES   3
+#define SGAMP_METRICS_MESSAGES    15 /* statuses of answers to Amplitude */
+#define SGAMP_METRICS_ANSWERS     17 /* codes of SendGrid's answers */
 
 
 typedef enum {
@@ -55,8 +58,32 @@ typedef enum {
 #define SGAMP_METRICS_AMPLITUDE_TIME                                          \
     (SGAMP_METRICS_WEBHOOK_TIME + SGAMP_METRICS_BUCKETS + 1)
 
-#define SGAMP_METRICS                                                         \
+/* of cohorts */
+
+#define SGAMP_METRICS_CONTACTS                                                \
     (SGAMP_METRICS_AMPLITUDE_TIME + SGAMP_METRICS_BUCKETS + 1)
+#define SGAMP_METRICS_COHORTS                                                 \
+    (SGAMP_METRICS_CONTACTS                                                   \
+     + (unsigned) SGAMP_OPERATIONS * SGAMP_CONTACT_RESULTS)
+#define SGAMP_METRICS_SENDGRID                                                \
+    (SGAMP_METRICS_COHORTS + SGAMP_METRICS_MESSAGES)
+#define SGAMP_METRICS_QUOTA                                                   \
+    (SGAMP_METRICS_SENDGRID + (unsigned) SGAMP_CALLS * SGAMP_METRICS_ANSWERS)
+#define SGAMP_METRICS_COHORT_TIME                                             \
+    (SGAMP_METRICS_QUOTA + (unsigned) SGAMP_CALLS)
+#define SGAMP_METRICS_APPLY_TIME                                              \
+    (SGAMP_METRICS_COHORT_TIME + SGAMP_METRICS_BUCKETS + 1)
+
+/* how many counters there are, and in place of a counter: nothing is counted */
+
+#define SGAMP_METRICS                                                         \
+    (SGAMP_METRICS_APPLY_TIME + SGAMP_METRICS_BUCKETS + 1)
+
+
+/* the counters of elements that are rejected are among these */
+
+#define SGAMP_METRICS_ELEMENTS        SGAMP_METRICS_EVENTS
+#define SGAMP_METRICS_ELEMENTS_END    SGAMP_METRICS_COHORTS
 
 
 #define SGAMP_METRICS_NONE            UINT64_MAX
@@ -119,11 +146,24 @@ unsigned sgamp_metrics_rejected(const sgamp_str_t *reason);
 /* the counter of events of a kind with this result */
 unsigned sgamp_metrics_event(sgamp_kind_e kind, sgamp_metrics_result_e result);
 
+/* the counter of a cohort's message by the status of its answer */
+unsigned sgamp_metrics_cohort_message(unsigned status);
+
+/* the counter of contacts by what became of them */
+unsigned sgamp_metrics_contact(sgamp_operation_e operation,
+    sgamp_contact_result_e result);
+
+/* the counter of an answer of SendGrid to a call, 0: there was none */
+unsigned sgamp_metrics_sendgrid(sgamp_call_e call, unsigned status);
+
+/* the gauge of the calls that SendGrid has left, which has n + 1 once set */
+unsigned sgamp_metrics_quota(sgamp_call_e call);
+
 /* the bucket of a histogram for a time in ms */
 unsigned sgamp_metrics_bucket(unsigned histogram, uint64_t ms);
 
-/* the upper bound of a bucket, in seconds */
-const char *sgamp_metrics_bound_label(unsigned i);
+/* the upper bound of a bucket of a histogram, in seconds */
+const char *sgamp_metrics_bound_label(unsigned histogram, unsigned i);
 
 /* the sum of n counters */
 uint64_t sgamp_metrics_sum(const sgamp_metrics_t *m, unsigned first,

@@ -119,7 +119,8 @@ sgamp_metrics_histogram(const sgamp_metrics_t *m, sgamp_sink_t *sink,
         sgamp_metrics_text(sink, SGAMP_METRICS_PREFIX);
         sgamp_metrics_string(sink, family->name);
         sgamp_metrics_text(sink, "_bucket{le=\"");
-        sgamp_metrics_string(sink, sgamp_metrics_bound_label(i));
+        sgamp_metrics_string(sink,
+                             sgamp_metrics_bound_label(family->first, i));
         sgamp_metrics_text(sink, "\"} ");
         sgamp_json_decimal(sink, count);
         sgamp_metrics_text(sink, "\n");
@@ -217,7 +218,8 @@ sgamp_metrics_json_histogram(const sgamp_metrics_t *m, sgamp_sink_t *sink,
     for (i = 0; i < SGAMP_METRICS_BUCKETS; i++) {
         count += m->values[family->first + i];
 
-        sgamp_metrics_json_key(sink, i, sgamp_metrics_bound_label(i));
+        sgamp_metrics_json_key(sink, i,
+                               sgamp_metrics_bound_label(family->first, i));
         sgamp_json_decimal(sink, count);
     }
 

@@ -31,7 +31,7 @@ struct ngx_http_sendgrid_amp_lines_s {
     u_char      *last;
     u_char      *end;
     ngx_uint_t   n;
-    uint32_t     counters[SGAMP_METRICS];
+    uint32_t     counters[SGAMP_METRICS_ELEMENTS_END - SGAMP_METRICS_ELEMENTS];
     u_char       data[];
 };
 
@@ -253,7 +253,9 @@ ngx_http_sendgrid_amp_add_line(ngx_http_sendgrid_amp_ctx_t *ctx,
     lines->n++;
 
     for (i = 0; i < NGX_HTTP_SENDGRID_AMP_REJECTED_COUNTERS; i++) {
-        lines->counters[rejected->counters[i]]++;
+        if (rejected->counters[i] != SGAMP_METRICS) {
+            lines->counters[rejected->counters[i] - SGAMP_METRICS_ELEMENTS]++;
+        }
     }
 }
 
@@ -377,8 +379,9 @@ ngx_http_sendgrid_amp_write_rejected(ngx_http_sendgrid_amp_ctx_t *ctx)
 
         ngx_http_sendgrid_amp_work(ctx, lines->last - lines->data);
 
-        for (i = 0; i < SGAMP_METRICS; i++) {
-            ngx_http_sendgrid_amp_count(ctx, i, lines->counters[i]);
+        for (i = SGAMP_METRICS_ELEMENTS; i < SGAMP_METRICS_ELEMENTS_END; i++) {
+            ngx_http_sendgrid_amp_count(ctx, i,
+                                  lines->counters[i - SGAMP_METRICS_ELEMENTS]);
         }
 
     } else {

@@ -20,7 +20,9 @@ typedef void (*sgamp_test_metrics_pt)(const sgamp_metrics_t *m,
 
 
 static void sgamp_test_counters(void);
+static void sgamp_test_cohorts(void);
 static void sgamp_test_buckets(void);
+static void sgamp_test_cohort_buckets(void);
 static void sgamp_test_quantiles(void);
 static void sgamp_test_prometheus(void);
 static void sgamp_test_json(void);
@@ -37,7 +39,9 @@ int
 main(void)
 {
     sgamp_test_counters();
+    sgamp_test_cohorts();
     sgamp_test_buckets();
+    sgamp_test_cohort_buckets();
     sgamp_test_quantiles();
     sgamp_test_prometheus();
     sgamp_test_json();
@@ -137,6 +141,84 @@ sgamp_test_counters(void)
 
 
 static void
+sgamp_test_cohorts(void)
+{
+    unsigned  i, j, n, seen[SGAMP_METRICS];
+
+    memset(seen, 0, sizeof(seen));
+
+    for (i = 0; i < 1000; i++) {
+        seen[sgamp_metrics_cohort_message(i)]++;
+
+        for (j = 0; j < SGAMP_CALLS; j++) {
+            seen[sgamp_metrics_sendgrid((sgamp_call_e) j, i)]++;
+        }
+    }
+
+    for (i = 0; i < SGAMP_OPERATIONS; i++) {
+        for (j = 0; j < SGAMP_CONTACT_RESULTS; j++) {
+            n = sgamp_metrics_contact((sgamp_operation_e) i,
+                                      (sgamp_contact_result_e) j);
+            seen[n]++;
+
+            tap_ok(n >= SGAMP_METRICS_ELEMENTS
+                   && n < SGAMP_METRICS_ELEMENTS_END,
+                   "contact %u %u may be rejected", i, j);
+        }
+    }
+
+    for (i = 0; i < SGAMP_CALLS; i++) {
+        seen[sgamp_metrics_quota((sgamp_call_e) i)]++;
+    }
+
+    for (i = 0; i < SGAMP_METRICS_CONTACTS; i++) {
+        if (seen[i] != 0) {
+            break;
+        }
+    }
+
+    tap_is(i, SGAMP_METRICS_CONTACTS, "no counter of events");
+
+    n = SGAMP_METRICS_COHORTS + SGAMP_METRICS_MESSAGES - 1;
+
+    tap_is(seen[n], 1000 - 14, "statuses of messages that are another");
+    seen[n] = 1;
+
+    for (i = 0; i < SGAMP_CALLS; i++) {
+        n = SGAMP_METRICS_SENDGRID + (i + 1) * SGAMP_METRICS_ANSWERS - 2;
+
+        tap_is(seen[n], 1000 - 16, "codes of call %u that are another", i);
+        seen[n] = 1;
+
+        tap_is(sgamp_metrics_sendgrid((sgamp_call_e) i, 0), n + 1,
+               "no answer to call %u", i);
+    }
+
+    for (i = SGAMP_METRICS_CONTACTS; i < SGAMP_METRICS_COHORT_TIME; i++) {
+        if (seen[i] != 1) {
+            break;
+        }
+    }
+
+    tap_is(i, SGAMP_METRICS_COHORT_TIME, "each counter is counted in once");
+
+    tap_is(sgamp_metrics_cohort_message(200), SGAMP_METRICS_COHORTS, "200");
+    tap_is(sgamp_metrics_cohort_message(409), SGAMP_METRICS_COHORTS + 6,
+           "409");
+    tap_is(sgamp_metrics_cohort_message(503), SGAMP_METRICS_COHORTS + 13,
+           "503");
+    tap_is(sgamp_metrics_contact(SGAMP_REMOVE, SGAMP_CONTACT_ABSENT),
+           SGAMP_METRICS_CONTACTS + 10, "nothing to remove");
+    tap_is(sgamp_metrics_sendgrid(SGAMP_CALL_PUT, 202),
+           SGAMP_METRICS_SENDGRID + 3 * 17 + 2, "202 to PUT");
+    tap_is(sgamp_metrics_sendgrid(SGAMP_CALL_IMPORT, 504),
+           SGAMP_METRICS_SENDGRID + 7 * 17 + 14, "504 to a look at a job");
+    tap_is(sgamp_metrics_quota(SGAMP_CALL_SEARCH), SGAMP_METRICS_QUOTA + 4,
+           "searches left");
+}
+
+
+static void
 sgamp_test_buckets(void)
 {
     unsigned  i, first;
@@ -158,6 +240,41 @@ sgamp_test_buckets(void)
     }
 
     tap_is(sgamp_metrics_bucket(first, UINT64_MAX), first + i, "very long");
+}
+
+
+static void
+sgamp_test_cohort_buckets(void)
+{
+    char      text[32];
+    unsigned  i, j, first;
+
+    /* in ms */
+
+    static const unsigned bounds[2][SGAMP_METRICS_BUCKETS - 1] = {
+        { 10, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000,
+          300000, 600000 },
+        { 1000, 5000, 10000, 20000, 30000, 45000, 60000, 90000, 120000, 180000,
+          240000, 300000, 600000, 900000 }
+    };
+
+    for (i = 0; i < 2; i++) {
+        first = (i == 0) ? SGAMP_METRICS_COHORT_TIME : SGAMP_METRICS_APPLY_TIME;
+
+        for (j = 0; j < SGAMP_METRICS_BUCKETS - 1; j++) {
+            (void) snprintf(text, sizeof(text), "%g", bounds[i][j] / 1000.0);
+
+            tap_is(sgamp_metrics_bucket(first, bounds[i][j]), first + j,
+                   "%u ms", bounds[i][j]);
+            tap_is(sgamp_metrics_bucket(first, bounds[i][j] + 1),
+                   first + j + 1, "and more");
+            tap_ok(strcmp(sgamp_metrics_bound_label(first, j), text) == 0,
+                   "%s s", text);
+        }
+
+        tap_ok(strcmp(sgamp_metrics_bound_label(first, j), "+Inf") == 0,
+               "all");
+    }
 }
 
 
@@ -204,6 +321,23 @@ sgamp_test_quantiles(void)
                                       tests[i].percent),
                tests[i].us, "p%u of test %u", tests[i].percent, i);
     }
+
+    /* other bounds */
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    m.values[SGAMP_METRICS_COHORT_TIME + 10] = 10;
+    m.values[SGAMP_METRICS_APPLY_TIME + 4] = 10;
+
+    tap_is(sgamp_metrics_quantile(&m, SGAMP_METRICS_COHORT_TIME, 50),
+           45 * SGAMP_METRICS_SECOND, "p50 of messages of cohorts");
+    tap_is(sgamp_metrics_quantile(&m, SGAMP_METRICS_APPLY_TIME, 50),
+           25 * SGAMP_METRICS_SECOND, "p50 of what was applied");
+
+    m.values[SGAMP_METRICS_APPLY_TIME + 14] = 100;
+
+    tap_is(sgamp_metrics_quantile(&m, SGAMP_METRICS_APPLY_TIME, 50),
+           900 * SGAMP_METRICS_SECOND, "what took longer");
 }
 
 
