@@ -14,6 +14,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Gateway;
+use Metrics;
 use Sign;
 use Util qw(lines);
 use Webhook qw(post);
@@ -25,6 +26,8 @@ my $key = Sign->new();
 
 $ngx->{conf} = conf();
 $ngx->start();
+
+my $before = metrics($port);
 
 # members before and after the users
 
@@ -110,6 +113,13 @@ is(send_to('{"users":["' . 'x' x 3000 . '"],"list":"a"}')->{status}, 413,
 like($ngx->log(), qr/client sent a user that is too large, at byte/,
 	'with a line in the log');
 
+# the figures of events are those of another flow, also after a redirect that
+# leaves the location before there is anything but its request
+
+is(post($port, 'x' x 2000, uri => '/small')->{status}, 413, 'a redirect');
+
+is_deeply(changed($before, metrics($port)), {}, 'no figures of events');
+
 $ngx->done();
 done_testing();
 
@@ -153,6 +163,7 @@ events {
 
 http {
 	access_log off;
+	sendgrid_amp_zone figures:64k;
 	@{[ Gateway::temp_paths() ]}
 
 	log_format calls escape=none '\$request_method \$request_uri '
@@ -187,6 +198,8 @@ http {
 	server {
 		listen 127.0.0.1:$port;
 
+		location = /events { sendgrid_amp us; }
+
 		location = /sendgrid {
 			sendgrid_amp /peer;
 			sendgrid_amp_test_flow;
@@ -195,6 +208,17 @@ http {
 			sendgrid_amp_retry_delay 10ms;
 			sendgrid_amp_max_event_size 2k;
 		}
+
+		location = /status { sendgrid_amp_status; }
+
+		location = /small {
+			sendgrid_amp /peer;
+			sendgrid_amp_test_flow;
+			client_max_body_size 1k;
+			error_page 413 /elsewhere;
+		}
+
+		location = /elsewhere { return 204; }
 
 		location = /keys {
 			sendgrid_amp /peer;

@@ -171,6 +171,21 @@ typedef struct {
 
 
 /*
+ * What a flow counts in, of sgamp_metrics.h; SGAMP_METRICS: nothing is counted,
+ * which is not possible for the answer and its time.
+ */
+
+typedef struct {
+    unsigned       (*answered)(unsigned status);  /* to the client */
+    unsigned         time;                        /* a histogram */
+    unsigned         received;                    /* bytes of the body */
+    unsigned         sent;                        /* bytes of requests */
+    unsigned         retries;
+    unsigned         in_flight;
+} ngx_http_sendgrid_amp_figures_t;
+
+
+/*
  * A flow: how the elements of a webhook become requests to a peer, and what
  * the peer's answers mean.  All files but those of the flow serve any flow.
  */
@@ -189,6 +204,8 @@ struct ngx_http_sendgrid_amp_flow_s {
 
     size_t           answer_size;  /* bytes of job->answer, if there is
                                       listen(): begins with sgamp_answer_t */
+
+    const ngx_http_sendgrid_amp_figures_t  *figures;
 
     /* NGX_OK, NGX_DECLINED: the credentials are refused; NULL: none needed */
     ngx_int_t      (*authorize)(ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -805,7 +822,7 @@ struct ngx_http_sendgrid_amp_rejected_s {
                                                  sent besides, without its
                                                  closing bracket; or empty */
 
-    /* of sgamp_metrics.h */
+    /* of sgamp_metrics.h, SGAMP_METRICS: none */
     unsigned  counters[NGX_HTTP_SENDGRID_AMP_REJECTED_COUNTERS];
 };
 
@@ -844,10 +861,10 @@ void ngx_http_sendgrid_amp_log_more(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* metrics */
 
-/* counts a webhook as in flight until its request ends */
+/* counts a webhook as in flight until its request ends, if its flow does so */
 void ngx_http_sendgrid_amp_enter(ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* adds to a counter of sgamp_metrics.h */
+/* adds to a counter of sgamp_metrics.h, SGAMP_METRICS: to none */
 void ngx_http_sendgrid_amp_count(ngx_http_sendgrid_amp_ctx_t *ctx,
     unsigned metric, uint64_t n);
 
@@ -857,6 +874,10 @@ void ngx_http_sendgrid_amp_count(ngx_http_sendgrid_amp_ctx_t *ctx,
 /* adds a time to a histogram; counters are NULL if nothing is counted */
 void ngx_http_sendgrid_amp_count_time(ngx_atomic_t *counters,
     unsigned histogram, ngx_msec_int_t ms);
+
+/* sets a gauge that has no value at first; counters may be NULL */
+void ngx_http_sendgrid_amp_set(ngx_atomic_t *counters, unsigned metric,
+    uint64_t n);
 
 
 /* reply */

@@ -232,7 +232,7 @@ ngx_http_sendgrid_amp_call_send(ngx_http_sendgrid_amp_job_t *job)
     call->failed = NULL;
     call->start = ngx_current_msec;
 
-    ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_SENT_BYTES, message.size);
+    ngx_http_sendgrid_amp_count(ctx, ctx->flow->figures->sent, message.size);
 
     /* the timer of the client has to be set again after the start */
 

@@ -384,7 +384,7 @@ ngx_http_sendgrid_amp_next_part(ngx_http_sendgrid_amp_job_t *job)
 
         if (part->tried) {
             ctx->counts.retries++;
-            ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_RETRIES, 1);
+            ngx_http_sendgrid_amp_count(ctx, ctx->flow->figures->retries, 1);
 
         } else {
             ctx->counts.batches += ctx->transport.ops->live;

@@ -96,6 +96,17 @@ static const char *const  ngx_http_sendgrid_amp_event_states[] = {
 };
 
 
+static const ngx_http_sendgrid_amp_figures_t
+    ngx_http_sendgrid_amp_event_figures = {
+    sgamp_metrics_webhook,                            /* answered */
+    SGAMP_METRICS_WEBHOOK_TIME,                       /* time */
+    SGAMP_METRICS_RECEIVED_BYTES,                     /* received */
+    SGAMP_METRICS_SENT_BYTES,                         /* sent */
+    SGAMP_METRICS_RETRIES,                            /* retries */
+    SGAMP_METRICS_IN_FLIGHT                           /* in flight */
+};
+
+
 const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     "sendgrid_amp",                                   /* name */
     "amplitude",                                      /* peer */
@@ -106,6 +117,7 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     "Basic realm=\"SendGrid Event Webhook\"",         /* realm */
     ngx_http_sendgrid_amp_event_states,               /* states */
     sizeof(sgamp_response_t),                         /* answer size */
+    &ngx_http_sendgrid_amp_event_figures,             /* figures */
     ngx_http_sendgrid_amp_event_authorize,            /* authorize */
     ngx_http_sendgrid_amp_event_route,                /* route */
     ngx_http_sendgrid_amp_event_start,                /* start */

@@ -28,6 +28,9 @@ typedef struct {
     ngx_http_log_handler_pt  log_handler;      /* nginx's own */
     ngx_http_handler_pt      rewrite_handler;  /* nginx's, or NULL */
     ngx_uint_t               remote_user;      /* variable's index */
+
+    /* of the first location: of a webhook whose location is not known */
+    const ngx_http_sendgrid_amp_flow_t  *flow;
 } ngx_http_sendgrid_amp_log_conf_t;
 
 
@@ -44,9 +47,11 @@ static ngx_uint_t ngx_http_sendgrid_amp_is_quiet(
 static ngx_int_t ngx_http_sendgrid_amp_log_phase_handler(
     ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_count_webhook(ngx_http_request_t *r);
+static const ngx_http_sendgrid_amp_flow_t *ngx_http_sendgrid_amp_known_flow(
+    ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_look(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_hide(ngx_http_request_t *r,
-    ngx_http_log_handler_pt handler);
+    const ngx_http_sendgrid_amp_flow_t *flow, ngx_http_log_handler_pt handler);
 static u_char *ngx_http_sendgrid_amp_log_any(ngx_http_request_t *r,
     ngx_http_request_t *sr, u_char *buf, size_t len);
 static u_char *ngx_http_sendgrid_amp_log_webhook(ngx_http_request_t *r,
@@ -123,9 +128,11 @@ ngx_http_sendgrid_amp_seen(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_sendgrid_amp_server_rewrite_handler(ngx_http_request_t *r)
 {
+    ngx_http_sendgrid_amp_log_conf_t   *lcf;
     ngx_http_sendgrid_amp_main_conf_t  *amcf;
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_module);
+    lcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_log_module);
 
     /*
      * a body over "client_max_body_size" is refused before the rewrite phase;
@@ -138,7 +145,8 @@ ngx_http_sendgrid_amp_server_rewrite_handler(ngx_http_request_t *r)
         && r->content_handler == amcf->handler
         && !ngx_http_sendgrid_amp_seen(r))
     {
-        ngx_http_sendgrid_amp_hide(r, ngx_http_sendgrid_amp_log_keyed);
+        ngx_http_sendgrid_amp_hide(r, lcf->flow,
+                                   ngx_http_sendgrid_amp_log_keyed);
     }
 
     return NGX_DECLINED;
@@ -169,7 +177,8 @@ ngx_http_sendgrid_amp_rewrite_handler(ngx_http_request_t *r)
         && r->log_handler == ngx_http_sendgrid_amp_log_any
         && ngx_http_sendgrid_amp_is_quiet(lcf))
     {
-        ngx_http_sendgrid_amp_hide(r, ngx_http_sendgrid_amp_log_keyed);
+        ngx_http_sendgrid_amp_hide(r, lcf->flow,
+                                   ngx_http_sendgrid_amp_log_keyed);
     }
 
     return (lcf->rewrite_handler != NULL) ? lcf->rewrite_handler(r)
@@ -213,19 +222,23 @@ ngx_http_sendgrid_amp_log_phase_handler(ngx_http_request_t *r)
 static void
 ngx_http_sendgrid_amp_count_webhook(ngx_http_request_t *r)
 {
-    ngx_uint_t                             status;
-    ngx_time_t                            *tp;
-    ngx_atomic_t                          *counters;
-    ngx_msec_int_t                         ms;
-    ngx_http_sendgrid_amp_ctx_t           *ctx;
-    ngx_http_sendgrid_amp_metrics_conf_t  *mcf;
+    ngx_uint_t                              status;
+    ngx_time_t                             *tp;
+    ngx_atomic_t                           *counters;
+    ngx_msec_int_t                          ms;
+    ngx_http_sendgrid_amp_ctx_t            *ctx;
+    const ngx_http_sendgrid_amp_flow_t     *flow;
+    ngx_http_sendgrid_amp_metrics_conf_t   *mcf;
+    const ngx_http_sendgrid_amp_figures_t  *figures;
 
     ctx = ngx_http_sendgrid_amp_find_ctx(r);
 
     if (ctx != NULL) {
+        flow = ctx->flow;
         counters = ctx->counts.shared;
 
     } else {
+        flow = ngx_http_sendgrid_amp_known_flow(r);
         mcf = ngx_http_get_module_main_conf(r,
                                         ngx_http_sendgrid_amp_metrics_module);
         counters = mcf->counters;
@@ -244,8 +257,30 @@ ngx_http_sendgrid_amp_count_webhook(ngx_http_request_t *r)
     ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
                            + (tp->msec - r->start_msec));
 
-    ngx_http_sendgrid_amp_add(counters, sgamp_metrics_webhook(status), 1);
-    ngx_http_sendgrid_amp_count_time(counters, SGAMP_METRICS_WEBHOOK_TIME, ms);
+    figures = flow->figures;
+
+    ngx_http_sendgrid_amp_add(counters, figures->answered(status), 1);
+    ngx_http_sendgrid_amp_count_time(counters, figures->time, ms);
+}
+
+
+static const ngx_http_sendgrid_amp_flow_t *
+ngx_http_sendgrid_amp_known_flow(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_log_conf_t  *lcf;
+    ngx_http_sendgrid_amp_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);
+
+    if (conf->flow != NULL) {
+        return conf->flow;
+    }
+
+    /* a redirect has left the location, and keeps the variables */
+
+    lcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_log_module);
+
+    return (void *) r->variables[lcf->remote_user].data;
 }
 
 
@@ -260,22 +295,30 @@ ngx_http_sendgrid_amp_look(ngx_http_request_t *r)
         return;
     }
 
-    ngx_http_sendgrid_amp_hide(r, conf->keyed
-                                  ? ngx_http_sendgrid_amp_log_keyed
-                                  : ngx_http_sendgrid_amp_log_webhook);
+    ngx_http_sendgrid_amp_hide(r, conf->flow,
+                               conf->keyed
+                               ? ngx_http_sendgrid_amp_log_keyed
+                               : ngx_http_sendgrid_amp_log_webhook);
 }
 
 
 static void
 ngx_http_sendgrid_amp_hide(ngx_http_request_t *r,
-    ngx_http_log_handler_pt handler)
+    const ngx_http_sendgrid_amp_flow_t *flow, ngx_http_log_handler_pt handler)
 {
+    ngx_http_sendgrid_amp_log_conf_t  *lcf;
+
     if (r->log_handler == ngx_http_sendgrid_amp_log_keyed) {
         return;
     }
 
     ngx_http_sendgrid_amp_set_log_handler(r, handler);
     ngx_http_sendgrid_amp_hide_user(r, 1);
+
+    /* nobody reads the data of a variable that is not found */
+
+    lcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_log_module);
+    r->variables[lcf->remote_user].data = (void *) flow;
 }
 
 
@@ -392,6 +435,10 @@ ngx_http_sendgrid_amp_log_merge(ngx_conf_t *cf, void *parent, void *child)
 
     lcf = ngx_http_conf_get_module_main_conf(cf,
                                             ngx_http_sendgrid_amp_log_module);
+
+    if (lcf->logs.nelts == 0) {
+        lcf->flow = alcf->flow;
+    }
 
     log = ngx_array_push(&lcf->logs);
     if (log == NULL) {

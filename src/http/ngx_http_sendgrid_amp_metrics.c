@@ -145,6 +145,7 @@ ngx_http_sendgrid_amp_enter(ngx_http_sendgrid_amp_ctx_t *ctx)
     /* a webhook that there is no memory for is not counted as in flight */
 
     if (ctx->counts.shared == NULL
+        || ctx->flow->figures->in_flight == SGAMP_METRICS
         || ngx_http_sendgrid_amp_add_cleanup(ctx, ngx_http_sendgrid_amp_leave)
            != NGX_OK)
     {
@@ -185,7 +186,7 @@ void
 ngx_http_sendgrid_amp_count(ngx_http_sendgrid_amp_ctx_t *ctx, unsigned metric,
     uint64_t n)
 {
-    if (ctx->counts.shared != NULL && n != 0) {
+    if (ctx->counts.shared != NULL && n != 0 && metric != SGAMP_METRICS) {
         ngx_http_sendgrid_amp_add(ctx->counts.shared, metric, n);
     }
 }
@@ -204,6 +205,17 @@ ngx_http_sendgrid_amp_count_time(ngx_atomic_t *counters, unsigned histogram,
     ngx_http_sendgrid_amp_add(counters, sgamp_metrics_bucket(histogram, ms),
                               1);
     ngx_http_sendgrid_amp_add(counters, histogram + SGAMP_METRICS_BUCKETS, ms);
+}
+
+
+void
+ngx_http_sendgrid_amp_set(ngx_atomic_t *counters, unsigned metric, uint64_t n)
+{
+    /* 0 is a gauge that was never set */
+
+    if (counters != NULL) {
+        counters[metric] = (ngx_atomic_uint_t) n + 1;
+    }
 }
 
 

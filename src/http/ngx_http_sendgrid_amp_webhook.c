@@ -538,7 +538,7 @@ ngx_http_sendgrid_amp_webhook_cleanup(void *data)
         ctx->flow->finish(ctx);
     }
 
-    ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_RECEIVED_BYTES,
+    ngx_http_sendgrid_amp_count(ctx, ctx->flow->figures->received,
                                 ctx->counts.bytes);
 
     if (ctx->input.parsing) {

@@ -139,11 +139,19 @@ ngx_http_sendgrid_amp_test_summary(ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p)
 }
 
 
+static const ngx_http_sendgrid_amp_figures_t
+    ngx_http_sendgrid_amp_test_figures = {
+    sgamp_metrics_cohort_message, SGAMP_METRICS_COHORT_TIME, SGAMP_METRICS,
+    SGAMP_METRICS, SGAMP_METRICS, SGAMP_METRICS
+};
+
+
 const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_test_flow = {
     "test", "peer", "user", "users", "a user", "id", "Basic realm=\"test\"",
     (const char *const []) { "read", "pause", "verify", "drain", "fail",
                              "reply", "end" },
-    0, NULL, ngx_http_sendgrid_amp_test_route,
+    0, &ngx_http_sendgrid_amp_test_figures, NULL,
+    ngx_http_sendgrid_amp_test_route,
     ngx_http_sendgrid_amp_test_start, ngx_http_sendgrid_amp_test_element,
     &(const sgamp_str_t) sgamp_str("users"), 1,
     ngx_http_sendgrid_amp_test_member, NULL,
