@@ -10,6 +10,7 @@
 
 #include "sgamp_address.h"
 #include "sgamp_cohort.h"
+#include "sgamp_cohort_field.h"
 #include "sgamp_parser.h"
 #include "sgamp_siphash.h"
 
@@ -34,14 +35,6 @@ typedef enum {
 } sgamp_field_e;
 
 
-typedef enum {
-    SGAMP_TYPE_TEXT = 0,
-    SGAMP_TYPE_NUMBER,
-    SGAMP_TYPE_DATE,
-    SGAMP_TYPE_MISSING     /* SendGrid has no custom field of this name */
-} sgamp_field_type_e;
-
-
 /* what SendGrid says of a custom field */
 
 typedef struct {
@@ -58,13 +51,18 @@ typedef struct {
     sgamp_str_t    name;
     sgamp_str_t    properties[SGAMP_CONTACT_PROPERTIES];
     unsigned       n;
+
+    /* set by sgamp_contact_rules() */
+    uint8_t        keys[SGAMP_CONTACT_PROPERTIES];  /* of the properties */
+    unsigned       custom;  /* number among the custom fields */
 } sgamp_contact_field_t;
 
 
 /*
- * Made once of the directive by sgamp_contact_rules(); names are the keys of a
- * user that the parser has to look up: user_id and user_properties for the
- * webhook, user_id and all properties for the list API.
+ * The caller sets fields and n, sgamp_contact_rules() does the rest.  Names are
+ * the keys of a user that the parser has to look up: user_id and
+ * user_properties for the webhook, user_id and all properties for the list API.
+ * The struct must not be moved after that.
  */
 
 typedef struct {
@@ -72,8 +70,7 @@ typedef struct {
     unsigned               n;
     unsigned               ncustom;
     sgamp_names_t          webhook;
-    sgamp_names_t          item;
-    sgamp_names_t          properties;  /* those in user_properties */
+    sgamp_names_t          item;  /* looked up in user_properties, too */
 } sgamp_contact_rules_t;
 
 
@@ -89,6 +86,9 @@ typedef struct {
 } sgamp_contact_t;
 
 
+typedef struct sgamp_contact_piece_s  sgamp_contact_piece_t;
+
+
 typedef struct {
     const sgamp_contact_rules_t  *rules;
     const sgamp_siphash_key_t    *key;
@@ -96,10 +96,11 @@ typedef struct {
     sgamp_contact_t              *contacts;  /* the first of each address */
     uint32_t                      n;
     uint32_t                      nalloc;
-    unsigned                      item:1;    /* users are those of list API */
+    unsigned                      item:1;    /* set by the caller: users are
+                                                items of the list API */
     /* further members are the file's own */
-    void                         *pieces;
-    uint32_t                     *slots;
+    sgamp_contact_piece_t        *pieces;    /* of text, that with room first */
+    uint32_t                     *slots;     /* number of a contact plus 1 */
     uint32_t                      nslots;
 } sgamp_contacts_t;
 
@@ -113,10 +114,14 @@ void sgamp_contacts_init(sgamp_contacts_t *c,
     sgamp_grow_t *grow);
 
 /*
- * Adds a user, who is a string (a user_id) or an object.  A user with an
- * address that was there takes the place of the contact, which keeps its
- * number.  Sets *result to SGAMP_CONTACT_ACCEPTED, ..._NO_EMAIL or
+ * Adds a user, who is a string (a user_id) or an object, as the parser found
+ * the user with the names of the rules.  A user with an address that was there
+ * takes the place of the contact, which keeps its number, and what is the
+ * caller's.  Sets *result to SGAMP_CONTACT_ACCEPTED, ..._NO_EMAIL or
  * ..._INVALID_EMAIL.  Returns SGAMP_OK or SGAMP_NOMEM.
+ *
+ * White space around values is cut.  Names are cut to 50 characters, and the
+ * external_id to 254 bytes, at a character.
  */
 int sgamp_contacts_add(sgamp_contacts_t *c, const sgamp_element_t *user,
     sgamp_contact_result_e *result);
@@ -127,8 +132,9 @@ int32_t sgamp_contacts_find(const sgamp_contacts_t *c, const u_char *address,
 
 /*
  * Writes a contact as an element of "contacts" in PUT /v3/marketing/contacts.
- * definitions has one for each custom field of the rules, in their order; a
- * value that does not fit the type of its field is left out.
+ * definitions has one for each custom field of the rules, in their order; the
+ * first of its values that fits the type of a field is written, see
+ * sgamp_field_types().
  */
 void sgamp_contact_write(const sgamp_contacts_t *c, uint32_t i,
     const sgamp_field_definition_t *definitions, sgamp_sink_t *sink);
