@@ -27,6 +27,9 @@ static int sgamp_answer_string(void *ctx, const u_char *value, size_t len);
 static int sgamp_answer_open(void *ctx);
 static int sgamp_answer_key(void *ctx, const u_char *key, size_t len);
 static int sgamp_answer_close(void *ctx);
+static int sgamp_answer_open_object(void *ctx);
+static int sgamp_answer_open_array(void *ctx);
+static int sgamp_answer_close_told(void *ctx);
 
 
 static const u_char sgamp_answer_null[] = "null";
@@ -47,6 +50,23 @@ static const yajl_callbacks sgamp_answer_callbacks = {
 };
 
 
+/* for a reader of brackets */
+
+static const yajl_callbacks sgamp_answer_brackets = {
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    sgamp_answer_number,
+    sgamp_answer_string,
+    sgamp_answer_open_object,
+    sgamp_answer_key,
+    sgamp_answer_close_told,
+    sgamp_answer_open_array,
+    sgamp_answer_close_told
+};
+
+
 void
 sgamp_answer_init(sgamp_answer_t *a, const sgamp_answer_reader_t *reader,
     uint32_t n, sgamp_grow_t *grow, sgamp_str_t *reserve)
@@ -57,6 +77,7 @@ sgamp_answer_init(sgamp_answer_t *a, const sgamp_answer_reader_t *reader,
 
     a->reader = reader;
     a->grow = grow;
+    a->limit = SGAMP_ANSWER_MAX_SIZE;
     a->n = n;
 }
 
@@ -76,7 +97,7 @@ sgamp_answer_feed(sgamp_answer_t *a, const u_char *data, size_t n)
             return;
         }
 
-        if (a->size == SGAMP_ANSWER_MAX_SIZE) {
+        if (a->size == a->limit) {
             a->body = SGAMP_ANSWER_OTHER;
             return;
         }
@@ -109,7 +130,11 @@ sgamp_answer_start(sgamp_answer_t *a)
 {
     a->body = SGAMP_ANSWER_OTHER;
 
-    a->yajl = sgamp_arena_yajl(&a->arena, &sgamp_answer_callbacks, a);
+    a->yajl = sgamp_arena_yajl(&a->arena,
+                               (a->reader->open == NULL)
+                                   ? &sgamp_answer_callbacks
+                                   : &sgamp_answer_brackets,
+                               a);
 
     if (a->yajl == NULL) {
         a->failed = 1;
@@ -134,8 +159,8 @@ sgamp_answer_scan(sgamp_answer_t *a, const u_char *p, const u_char *last)
      * that where an answer was cut has no say
      */
 
-    if ((size_t) (last - p) > SGAMP_ANSWER_MAX_SIZE - a->size) {
-        last = p + (SGAMP_ANSWER_MAX_SIZE - a->size);
+    if ((size_t) (last - p) > a->limit - a->size) {
+        last = p + (a->limit - a->size);
     }
 
     if (last - p > SGAMP_FEED_SIZE) {
@@ -413,6 +438,45 @@ sgamp_answer_close(void *ctx)
 
     a->arena.touched = 1;
     a->depth--;
+
+    return 1;
+}
+
+
+static int
+sgamp_answer_open_object(void *ctx)
+{
+    sgamp_answer_t  *a = ctx;
+
+    a->arena.touched = 1;
+    a->depth++;
+    a->reader->open(a, 0);
+
+    return 1;
+}
+
+
+static int
+sgamp_answer_open_array(void *ctx)
+{
+    sgamp_answer_t  *a = ctx;
+
+    a->arena.touched = 1;
+    a->depth++;
+    a->reader->open(a, 1);
+
+    return 1;
+}
+
+
+static int
+sgamp_answer_close_told(void *ctx)
+{
+    sgamp_answer_t  *a = ctx;
+
+    a->arena.touched = 1;
+    a->depth--;
+    a->reader->close(a);
 
     return 1;
 }

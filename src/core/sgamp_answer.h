@@ -70,12 +70,18 @@ typedef struct {
 typedef struct sgamp_answer_s  sgamp_answer_t;
 
 
-/* takes what was read at answer->depth; a number is text of any length */
+/*
+ * Takes what was read at answer->depth; a number is text of any length.  A
+ * reader of brackets has both open() and close(): answer->depth counts the
+ * bracket that opens, and no longer counts the bracket that closes.
+ */
 
 typedef struct {
     void  (*key)(sgamp_answer_t *answer, const u_char *p, size_t len);
     void  (*string)(sgamp_answer_t *answer, const u_char *p, size_t len);
     void  (*number)(sgamp_answer_t *answer, const u_char *p, size_t len);
+    void  (*open)(sgamp_answer_t *answer, unsigned array);
+    void  (*close)(sgamp_answer_t *answer);
 } sgamp_answer_reader_t;
 
 
@@ -85,6 +91,7 @@ struct sgamp_answer_s {
     yajl_handle                   yajl;
     sgamp_grow_t                 *grow;
     size_t                        size;    /* bytes so far */
+    size_t                        limit;   /* bytes, at most, see below */
     sgamp_answer_place_t          place;   /* of the next byte */
     sgamp_answer_body_e           body;
     unsigned                      depth;   /* open brackets that yajl saw */
@@ -97,7 +104,8 @@ struct sgamp_answer_s {
 /*
  * Starts to read the answer to a request of n elements.  Needs
  * sgamp_answer_done(); reader, grow and reserve have to outlive it; reserve is
- * as in sgamp_arena.h.
+ * as in sgamp_arena.h.  1 MB is parsed, unless the reader then sets another
+ * limit.
  */
 void sgamp_answer_init(sgamp_answer_t *a, const sgamp_answer_reader_t *reader,
     uint32_t n, sgamp_grow_t *grow, sgamp_str_t *reserve);

@@ -88,7 +88,9 @@ static const sgamp_response_name_t sgamp_response_keys[] = {
 static const sgamp_answer_reader_t sgamp_response_reader = {
     sgamp_response_key,
     sgamp_response_string,
-    sgamp_response_number
+    sgamp_response_number,
+    NULL,
+    NULL
 };
 
 
