@@ -591,6 +591,17 @@ ngx_int_t ngx_http_sendgrid_amp_merge_handler(ngx_conf_t *cf,
 ngx_int_t ngx_http_sendgrid_amp_add_handler(ngx_conf_t *cf, ngx_uint_t phase,
     ngx_http_handler_pt handler);
 
+/*
+ * Adds the zone "name:size" of a directive, which has at least min bytes and 8
+ * pages; NULL: the reason was logged.
+ */
+ngx_shm_zone_t *ngx_http_sendgrid_amp_add_zone(ngx_conf_t *cf, size_t min,
+    void *tag);
+
+/* the zone that a cycle has with a name, or NULL */
+ngx_shm_zone_t *ngx_http_sendgrid_amp_old_zone(ngx_cycle_t *cycle,
+    ngx_str_t *name);
+
 /* warns of a parameter with a variable, where variables are not evaluated */
 void ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i);
 

@@ -9,7 +9,8 @@
 #include "sgamp_json.h"
 
 
-#define NGX_HTTP_SENDGRID_AMP_ESCAPED  6  /* bytes for a byte, at most */
+#define NGX_HTTP_SENDGRID_AMP_ESCAPED    6  /* bytes for a byte, at most */
+#define NGX_HTTP_SENDGRID_AMP_MIN_PAGES  8  /* of a zone */
 
 
 #define ngx_http_sendgrid_amp_is_plain(ch)                                    \
@@ -100,6 +101,87 @@ ngx_http_sendgrid_amp_add_handler(ngx_conf_t *cf, ngx_uint_t phase,
     *h = handler;
 
     return NGX_OK;
+}
+
+
+ngx_shm_zone_t *
+ngx_http_sendgrid_amp_add_zone(ngx_conf_t *cf, size_t min, void *tag)
+{
+    u_char     *p;
+    ssize_t     size;
+    ngx_str_t  *value, name, s;
+
+    value = cf->args->elts;
+
+    p = ngx_strlchr(value[1].data, value[1].data + value[1].len, ':');
+
+    if (p == NULL || p == value[1].data) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid zone \"%V\" in \"%V\" directive, it must "
+                           "be \"name:size\"",
+                           &value[1], &value[0]);
+        return NULL;
+    }
+
+    name.data = value[1].data;
+    name.len = p - name.data;
+
+    s.data = p + 1;
+    s.len = value[1].data + value[1].len - s.data;
+
+    size = ngx_parse_size(&s);
+
+    if (size == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid zone size \"%V\" in \"%V\" directive",
+                           &s, &value[0]);
+        return NULL;
+    }
+
+    min = ngx_max(min, NGX_HTTP_SENDGRID_AMP_MIN_PAGES * ngx_pagesize);
+
+    if ((size_t) size < min) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" in \"%V\" directive is too small, it "
+                           "must have at least %uzk",
+                           &name, &value[0], min / 1024);
+        return NULL;
+    }
+
+    return ngx_shared_memory_add(cf, &name, size, tag);
+}
+
+
+ngx_shm_zone_t *
+ngx_http_sendgrid_amp_old_zone(ngx_cycle_t *cycle, ngx_str_t *name)
+{
+    ngx_uint_t        i;
+    ngx_shm_zone_t   *zone;
+    ngx_list_part_t  *part;
+
+    part = &cycle->shared_memory.part;
+    zone = part->elts;
+
+    for (i = 0; /* void */; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            zone = part->elts;
+            i = 0;
+        }
+
+        if (zone[i].shm.name.len == name->len
+            && ngx_strncmp(zone[i].shm.name.data, name->data, name->len) == 0)
+        {
+            return &zone[i];
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -12,7 +12,6 @@
 
 
 #define NGX_HTTP_SENDGRID_AMP_MAGIC        0x7367616d70303031ull
-#define NGX_HTTP_SENDGRID_AMP_MIN_PAGES    8
 #define NGX_HTTP_SENDGRID_AMP_STATUS_SIZE  16384  /* bytes of a buffer */
 
 
@@ -73,8 +72,6 @@ static ngx_int_t ngx_http_sendgrid_amp_init_zone(ngx_shm_zone_t *zone,
     void *data);
 static void ngx_http_sendgrid_amp_restore(ngx_shm_zone_t *zone,
     ngx_http_sendgrid_amp_shared_t *shared);
-static ngx_shm_zone_t *ngx_http_sendgrid_amp_old_zone(ngx_cycle_t *cycle,
-    ngx_str_t *name);
 static ngx_http_sendgrid_amp_shared_t *ngx_http_sendgrid_amp_old_shared(
     ngx_shm_zone_t *zone);
 static char *ngx_http_sendgrid_amp_status(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -478,53 +475,12 @@ ngx_http_sendgrid_amp_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sendgrid_amp_metrics_conf_t  *mcf = conf;
 
-    u_char     *p;
-    ssize_t     size, min;
-    ngx_str_t  *value, name, s;
-
     if (mcf->zone != NULL) {
         return "is duplicate";
     }
 
-    value = cf->args->elts;
-
-    p = ngx_strlchr(value[1].data, value[1].data + value[1].len, ':');
-
-    if (p == NULL || p == value[1].data) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid zone \"%V\" in \"%V\" directive, it must "
-                           "be \"name:size\"",
-                           &value[1], &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
-    name.data = value[1].data;
-    name.len = p - name.data;
-
-    s.data = p + 1;
-    s.len = value[1].data + value[1].len - s.data;
-
-    size = ngx_parse_size(&s);
-
-    if (size == NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid zone size \"%V\" in \"%V\" directive",
-                           &s, &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
-    min = NGX_HTTP_SENDGRID_AMP_MIN_PAGES * ngx_pagesize;
-
-    if (size < min) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" in \"%V\" directive is too small, it "
-                           "must have at least %zk",
-                           &name, &cmd->name, min / 1024);
-        return NGX_CONF_ERROR;
-    }
-
-    mcf->zone = ngx_shared_memory_add(cf, &name, size,
-                                       &ngx_http_sendgrid_amp_metrics_module);
+    mcf->zone = ngx_http_sendgrid_amp_add_zone(cf, 0,
+                                        &ngx_http_sendgrid_amp_metrics_module);
     if (mcf->zone == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -618,39 +574,6 @@ ngx_http_sendgrid_amp_restore(ngx_shm_zone_t *zone,
                   "\"%V\" as its size was changed from %uz to %uz; webhooks "
                   "still in flight are not counted",
                   &zone->shm.name, old->shm.size, zone->shm.size);
-}
-
-
-static ngx_shm_zone_t *
-ngx_http_sendgrid_amp_old_zone(ngx_cycle_t *cycle, ngx_str_t *name)
-{
-    ngx_uint_t        i;
-    ngx_shm_zone_t   *zone;
-    ngx_list_part_t  *part;
-
-    part = &cycle->shared_memory.part;
-    zone = part->elts;
-
-    for (i = 0; /* void */; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            zone = part->elts;
-            i = 0;
-        }
-
-        if (zone[i].shm.name.len == name->len
-            && ngx_strncmp(zone[i].shm.name.data, name->data, name->len) == 0)
-        {
-            return &zone[i];
-        }
-    }
-
-    return NULL;
 }
 
 
