@@ -228,12 +228,15 @@ sgamp_ledger_open(void *memory, size_t size)
 
     l = memory;
 
-    if (l->magic != SGAMP_LEDGER_MAGIC || l->size != size) {
+    if (l->magic != SGAMP_LEDGER_MAGIC
+        || l->size < SGAMP_LEDGER_MIN_SIZE
+        || l->size > size)
+    {
         return NULL;
     }
 
     memset(&want, 0, sizeof(sgamp_ledger_t));
-    sgamp_ledger_layout(&want, size);
+    sgamp_ledger_layout(&want, l->size);
 
     if (memcmp(&l->seen, &want.seen, sizeof(want.seen)) != 0
         || l->words != want.words

@@ -128,7 +128,10 @@ int sgamp_ledger_key(sgamp_ledger_key_t *key, const sgamp_str_t *texts,
 sgamp_ledger_t *sgamp_ledger_init(void *memory, size_t size,
     const sgamp_siphash_key_t *key);
 
-/* the ledger in memory that somebody else has made, or NULL: there is none */
+/*
+ * The ledger that somebody else has made in at most size bytes of memory, or
+ * NULL: there is none, or that of another build.
+ */
 sgamp_ledger_t *sgamp_ledger_open(void *memory, size_t size);
 
 const sgamp_siphash_key_t *sgamp_ledger_hash_key(const sgamp_ledger_t *l);

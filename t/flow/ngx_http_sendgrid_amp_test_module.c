@@ -14,6 +14,7 @@
 
 
 extern const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_test_flow;
+extern ngx_module_t  ngx_http_sendgrid_amp_test_ledger_module;
 
 
 static char *ngx_http_sendgrid_amp_test(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -58,8 +59,12 @@ ngx_module_t  ngx_http_sendgrid_amp_test_module = {
 
 /* what nginx's configure would write for a dynamic module */
 
-ngx_module_t  *ngx_modules[] = { &ngx_http_sendgrid_amp_test_module, NULL };
+ngx_module_t  *ngx_modules[] = { &ngx_http_sendgrid_amp_test_module,
+                                 &ngx_http_sendgrid_amp_test_ledger_module,
+                                 NULL };
 char          *ngx_module_names[] = { "ngx_http_sendgrid_amp_test_module",
+                                      "ngx_http_sendgrid_amp_test_ledger_"
+                                      "module",
                                       NULL };
 char          *ngx_module_order[] = { NULL };
 

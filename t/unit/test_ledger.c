@@ -121,7 +121,10 @@ sgamp_test_opened(void)
            == 0,
            "the key");
 
-    tap_ok(sgamp_ledger_open(p, SGAMP_TEST_SIZE - 64) == NULL, "another size");
+    tap_ok(sgamp_ledger_open(p, SGAMP_TEST_SIZE + 64) == l,
+           "more memory than the ledger has");
+    tap_ok(sgamp_ledger_open(p, SGAMP_TEST_SIZE - 64) == NULL,
+           "less memory");
     tap_ok(sgamp_ledger_open(p, SGAMP_LEDGER_MIN_SIZE - 64) == NULL,
            "too small to be one");
 
