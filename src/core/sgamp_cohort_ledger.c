@@ -448,6 +448,19 @@ sgamp_ledger_begin(sgamp_ledger_t *l, const sgamp_ledger_key_t *key,
 
 
 void
+sgamp_ledger_forget_message(sgamp_ledger_t *l, const sgamp_ledger_key_t *key)
+{
+    sgamp_ledger_message_t  *message;
+
+    message = sgamp_ledger_find(l, SGAMP_LEDGER_MESSAGES, key);
+
+    if (message != NULL && message->state != SGAMP_LEDGER_WORKING) {
+        message->head.used = 0;
+    }
+}
+
+
+void
 sgamp_ledger_end(sgamp_ledger_t *l, const sgamp_ledger_key_t *key,
     const sgamp_ledger_owner_t *owner, const sgamp_ledger_summary_t *summary,
     unsigned forget, uint64_t now)

@@ -175,6 +175,10 @@ sgamp_ledger_message_e sgamp_ledger_begin(sgamp_ledger_t *l,
     sgamp_ledger_alive_pt alive, uint64_t *run, uint64_t until, uint64_t now,
     sgamp_ledger_summary_t *summary);
 
+/* forgets a message that is not in work */
+void sgamp_ledger_forget_message(sgamp_ledger_t *l,
+    const sgamp_ledger_key_t *key);
+
 /*
  * Ends the work of an owner: done, with a summary, or failed (NULL).  Nothing
  * happens if another owner has the message, or if the message was given up.

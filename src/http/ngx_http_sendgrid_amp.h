@@ -226,11 +226,12 @@ struct ngx_http_sendgrid_amp_flow_s {
     sgamp_element_pt   element;
 
     /*
-     * Arrays of elements in a root object and what takes the other members,
-     * data is ctx, see sgamp_parser_root(); NULL: the root is the array.
+     * Names of arrays of elements in a root object and what takes the other
+     * members, data is ctx, see sgamp_parser_root(); both NULL: the root is the
+     * array.
      */
-    const sgamp_str_t  *arrays;
-    unsigned         narrays;
+    const sgamp_str_t  *(*arrays)(ngx_http_sendgrid_amp_ctx_t *ctx,
+                                  unsigned *n);
     sgamp_root_pt    member;
 
     /* takes the next bytes of the body before they are parsed; may be NULL */
@@ -321,6 +322,7 @@ struct ngx_http_sendgrid_amp_flow_s {
     unsigned         is_signed:1;    /* SendGrid may sign the webhooks */
     unsigned         is_certain:1;   /* refusals need no evidence */
     unsigned         is_lasting:1;   /* goes on when the client has left */
+    unsigned         has_api:1;      /* data begins with ..._api_t */
 };
 
 
@@ -910,6 +912,9 @@ void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide);
 /* webhook */
 
 ngx_int_t ngx_http_sendgrid_amp_handler(ngx_http_request_t *r);
+
+/* sends what the flow supplies, for a request that has no client */
+void ngx_http_sendgrid_amp_detached(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
 #endif /* _NGX_HTTP_SENDGRID_AMP_H_INCLUDED_ */

@@ -123,7 +123,6 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     ngx_http_sendgrid_amp_event_start,                /* start */
     ngx_http_sendgrid_amp_event_element,              /* element */
     NULL,                                             /* arrays */
-    0,                                                /* number of arrays */
     NULL,                                             /* member */
     NULL,                                             /* portion */
     NULL,                                             /* message */
@@ -143,7 +142,8 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     ngx_http_sendgrid_amp_event_finish,               /* finish */
     1,                                                /* is signed */
     0,                                                /* is certain */
-    0                                                 /* is lasting */
+    0,                                                /* is lasting */
+    0                                                 /* has api */
 };
 
 

@@ -125,9 +125,28 @@ ngx_http_sendgrid_amp_start(ngx_http_request_t *r)
 }
 
 
+void
+ngx_http_sendgrid_amp_detached(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_sendgrid_amp_write_handler;
+
+    ctx->gone = 1;
+
+    ngx_http_sendgrid_amp_set_state(ctx, NGX_HTTP_SENDGRID_AMP_DRAINING);
+    ngx_http_sendgrid_amp_run(ctx);
+}
+
+
 static ngx_int_t
 ngx_http_sendgrid_amp_start_input(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
+    unsigned              n;
+    const sgamp_str_t    *arrays;
     const sgamp_names_t  *names;
 
     names = ctx->flow->start(ctx);
@@ -148,8 +167,9 @@ ngx_http_sendgrid_amp_start_input(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     if (ctx->flow->member != NULL) {
-        sgamp_parser_root(&ctx->input.parser, ctx->flow->arrays,
-                          ctx->flow->narrays, ctx->flow->member);
+        arrays = ctx->flow->arrays(ctx, &n);
+
+        sgamp_parser_root(&ctx->input.parser, arrays, n, ctx->flow->member);
     }
 
     return NGX_OK;

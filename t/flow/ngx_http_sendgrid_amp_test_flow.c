@@ -55,6 +55,17 @@ ngx_http_sendgrid_amp_test_element(void *data, const sgamp_element_t *element)
 }
 
 
+static const sgamp_str_t *
+ngx_http_sendgrid_amp_test_arrays(ngx_http_sendgrid_amp_ctx_t *ctx,
+    unsigned *n)
+{
+    static const sgamp_str_t  users = sgamp_str("users");
+
+    *n = 1;
+    return &users;
+}
+
+
 static int
 ngx_http_sendgrid_amp_test_member(void *data, const sgamp_str_t *name,
     const sgamp_str_t *value)
@@ -153,11 +164,10 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_test_flow = {
     0, &ngx_http_sendgrid_amp_test_figures, NULL,
     ngx_http_sendgrid_amp_test_route,
     ngx_http_sendgrid_amp_test_start, ngx_http_sendgrid_amp_test_element,
-    &(const sgamp_str_t) sgamp_str("users"), 1,
-    ngx_http_sendgrid_amp_test_member, NULL,
+    ngx_http_sendgrid_amp_test_arrays, ngx_http_sendgrid_amp_test_member, NULL,
     ngx_http_sendgrid_amp_test_message, NULL, NULL, NULL,
     ngx_http_sendgrid_amp_test_request, NULL, NULL, NULL,
     ngx_http_sendgrid_amp_test_judge, NULL, NULL,
     ngx_http_sendgrid_amp_test_rejected, NULL,
-    ngx_http_sendgrid_amp_test_summary, NULL, 0, 0, 0
+    ngx_http_sendgrid_amp_test_summary, NULL, 0, 0, 0, 0
 };

@@ -1,0 +1,1092 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp_cohort.h"
+
+#include "sgamp_json.h"
+
+
+/*
+ * The flow of cohorts: messages of Amplitude's Cohort Webhook and of its list
+ * API, https://amplitude.com/docs/data/destination-catalog/cohort-webhooks and
+ * https://amplitude.com/docs/partners/create-a-cohort-sync-integration.
+ */
+
+
+#define NGX_HTTP_SENDGRID_AMP_POLL      50     /* ms between two looks */
+#define NGX_HTTP_SENDGRID_AMP_PATIENCE  20000  /* ms for a message in work */
+#define NGX_HTTP_SENDGRID_AMP_MARGIN    10000  /* ms after the budget */
+#define NGX_HTTP_SENDGRID_AMP_REALM     "Bearer realm=\"Amplitude cohorts\""
+
+
+/* what SendGrid refuses, with room for what the record points to */
+
+typedef struct {
+    ngx_http_sendgrid_amp_rejected_t  rejected;  /* must be the first */
+    u_char                            reason[NGX_HTTP_SENDGRID_AMP_REASON];
+    u_char                            user[];
+} ngx_http_sendgrid_amp_refused_user_t;
+
+
+static ngx_int_t ngx_http_sendgrid_amp_cohort_authorize(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_access(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_credentials(
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *secret);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_route(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_path(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_rest(ngx_http_request_t *r,
+    ngx_str_t *rest);
+static ngx_int_t ngx_http_sendgrid_amp_list_path(
+    ngx_http_sendgrid_amp_cohort_t *cohort, ngx_str_t *rest);
+static const sgamp_names_t *ngx_http_sendgrid_amp_cohort_start(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_cohort_init_contacts(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static const sgamp_str_t *ngx_http_sendgrid_amp_cohort_arrays(
+    ngx_http_sendgrid_amp_ctx_t *ctx, unsigned *n);
+static int ngx_http_sendgrid_amp_cohort_user(void *data,
+    const sgamp_element_t *user);
+static int ngx_http_sendgrid_amp_cohort_member(void *data,
+    const sgamp_str_t *name, const sgamp_str_t *value);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_portion(
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *portion);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_message(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_check(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_list(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_keys(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_begin(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_wait(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_cohort_timer_handler(ngx_event_t *ev);
+static void ngx_http_sendgrid_amp_cohort_stored(
+    ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_stored_t *user);
+static ngx_http_sendgrid_amp_rejected_t *ngx_http_sendgrid_amp_cohort_rejected(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part, uint32_t i);
+static void ngx_http_sendgrid_amp_cohort_settled(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static void ngx_http_sendgrid_amp_cohort_sum(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_ledger_summary_t *summary);
+static u_char *ngx_http_sendgrid_amp_cohort_summary(
+    ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p);
+static void ngx_http_sendgrid_amp_cohort_finish(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
+/* in the order of ngx_http_sendgrid_amp_state_e */
+
+static const char *const  ngx_http_sendgrid_amp_cohort_states[] = {
+    "reading a cohort",
+    "waiting for SendGrid",
+    "waiting for the same message",
+    "waiting for SendGrid",
+    "ending a failed message",
+    "answering Amplitude",
+    "answering Amplitude"
+};
+
+
+static const ngx_http_sendgrid_amp_figures_t
+    ngx_http_sendgrid_amp_cohort_figures = {
+    sgamp_metrics_cohort_message,             /* answered */
+    SGAMP_METRICS_COHORT_TIME,                /* time */
+    SGAMP_METRICS,                            /* received */
+    SGAMP_METRICS,                            /* sent */
+    SGAMP_METRICS,                            /* retries */
+    SGAMP_METRICS                             /* in flight */
+};
+
+
+const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_cohorts_flow = {
+    "sendgrid_amp_cohorts",                           /* name */
+    "SendGrid",                                       /* peer */
+    "user",                                           /* noun */
+    "users",                                          /* nouns */
+    "a user",                                         /* a noun */
+    "user_id",                                        /* id */
+    NGX_HTTP_SENDGRID_AMP_REALM,                      /* realm */
+    ngx_http_sendgrid_amp_cohort_states,              /* states */
+    sizeof(sgamp_sendgrid_answer_t),                  /* answer size */
+    &ngx_http_sendgrid_amp_cohort_figures,            /* figures */
+    ngx_http_sendgrid_amp_cohort_authorize,           /* authorize */
+    ngx_http_sendgrid_amp_cohort_route,               /* route */
+    ngx_http_sendgrid_amp_cohort_start,               /* start */
+    ngx_http_sendgrid_amp_cohort_user,                /* element */
+    ngx_http_sendgrid_amp_cohort_arrays,              /* arrays */
+    ngx_http_sendgrid_amp_cohort_member,              /* member */
+    ngx_http_sendgrid_amp_cohort_portion,             /* portion */
+    ngx_http_sendgrid_amp_cohort_message,             /* message */
+    ngx_http_sendgrid_amp_cohort_stored,              /* stored */
+    ngx_http_sendgrid_amp_cohort_supply,              /* supply */
+    ngx_http_sendgrid_amp_cohort_before,              /* before */
+    ngx_http_sendgrid_amp_api_request,                /* request */
+    ngx_http_sendgrid_amp_cohort_listen,              /* listen */
+    ngx_http_sendgrid_amp_api_read,                   /* read */
+    ngx_http_sendgrid_amp_api_unlisten,               /* unlisten */
+    ngx_http_sendgrid_amp_cohort_judge,               /* judge */
+    ngx_http_sendgrid_amp_api_unanswered,             /* unanswered */
+    ngx_http_sendgrid_amp_cohort_accepted,            /* accepted */
+    ngx_http_sendgrid_amp_cohort_rejected,            /* rejected */
+    ngx_http_sendgrid_amp_cohort_settled,             /* settled */
+    ngx_http_sendgrid_amp_cohort_summary,             /* summary */
+    ngx_http_sendgrid_amp_cohort_finish,              /* finish */
+    0,                                                /* is signed */
+    1,                                                /* is certain */
+    1,                                                /* is lasting */
+    1                                                 /* has api */
+};
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_authorize(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_int_t                        rc;
+    ngx_str_t                       *key;
+    ngx_pool_t                      *pool;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    pool = ctx->request->pool;
+
+    cohort = ngx_pcalloc(pool, sizeof(ngx_http_sendgrid_amp_cohort_t));
+    if (cohort == NULL) {
+        return NGX_ERROR;
+    }
+
+    cohort->conf = ngx_http_get_module_loc_conf(ctx->request,
+                                         ngx_http_sendgrid_amp_cohort_module);
+    cohort->api.zone = cohort->conf->zone;
+
+    ctx->data = cohort;
+
+    if (cohort->conf->secrets != NULL) {
+        rc = ngx_http_sendgrid_amp_cohort_access(ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    key = &cohort->api.key;
+
+    if (ngx_http_sendgrid_amp_value(ctx, cohort->conf->key, key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (key->len == 0) {
+        ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
+                      "\"sendgrid_amp_marketing_key\" is empty");
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_access(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+    ngx_str_t  secret;
+
+    rc = ngx_http_sendgrid_amp_credentials(ctx, &secret);
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
+                      "client sent no credentials");
+        return NGX_DECLINED;
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_sendgrid_amp_check_secret(ctx, &secret);
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
+                      "client sent a secret that is not one of "
+                      "\"sendgrid_amp_cohort_secret\"");
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_credentials(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *secret)
+{
+    u_char              *p, *last;
+    ngx_str_t            value, basic;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r->headers_in.authorization == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = r->headers_in.authorization->value;
+
+    p = ngx_strlchr(value.data, value.data + value.len, ' ');
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    last = value.data + value.len;
+    secret->data = p;
+
+    while (secret->data < last && *secret->data == ' ') {
+        secret->data++;
+    }
+
+    secret->len = last - secret->data;
+
+    if (p - value.data == sizeof("Bearer") - 1
+        && ngx_strncasecmp(value.data, (u_char *) "Bearer",
+                           sizeof("Bearer") - 1)
+           == 0)
+    {
+        return NGX_OK;
+    }
+
+    if (p - value.data != sizeof("Basic") - 1
+        || ngx_strncasecmp(value.data, (u_char *) "Basic",
+                           sizeof("Basic") - 1)
+           != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    basic.data = ngx_pnalloc(r->pool, ngx_base64_decoded_length(secret->len));
+    if (basic.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_decode_base64(&basic, secret) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    /* the secret is the password, or the user name if that is empty */
+
+    p = ngx_strlchr(basic.data, basic.data + basic.len, ':');
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    last = basic.data + basic.len;
+
+    secret->data = (p + 1 < last) ? p + 1 : basic.data;
+    secret->len = (p + 1 < last) ? (size_t) (last - p - 1)
+                                 : (size_t) (p - basic.data);
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_route(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_str_t  *region;
+
+    static ngx_str_t  global = ngx_string("/sendgrid/global");
+    static ngx_str_t  eu = ngx_string("/sendgrid/eu");
+
+    region = &ctx->route.region;
+
+    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->region, region) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (region->len == 6 && ngx_strncmp(region->data, "global", 6) == 0) {
+        ctx->route.uri = global;
+
+    } else if (region->len == 2 && ngx_strncmp(region->data, "eu", 2) == 0) {
+        ctx->route.uri = eu;
+
+    } else if (region->len > 1 && region->data[0] == '/') {
+        ctx->route.uri = *region;
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "\"sendgrid_amp_cohorts\" got the region \"%V\", it "
+                      "must be \"global\", \"eu\" or an internal location",
+                      region);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sendgrid_amp_cohort_path(ctx) != NGX_OK) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_NOT_FOUND);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_path(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_str_t                        rest;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    ngx_http_sendgrid_amp_rest(ctx->request, &rest);
+
+    if (rest.len == 0) {
+        sgamp_message_init(&cohort->message, SGAMP_MESSAGE_WEBHOOK);
+        return NGX_OK;
+    }
+
+    cohort->listed = 1;
+
+    if (rest.len == sizeof("lists") - 1
+        && ngx_strncmp(rest.data, "lists", sizeof("lists") - 1) == 0)
+    {
+        sgamp_message_init(&cohort->message, SGAMP_MESSAGE_CREATE);
+        return NGX_OK;
+    }
+
+    return ngx_http_sendgrid_amp_list_path(cohort, &rest);
+}
+
+
+static void
+ngx_http_sendgrid_amp_rest(ngx_http_request_t *r, ngx_str_t *rest)
+{
+    u_char                    *p, *last;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    /* what follows the location in the path, or the path from "/lists" on */
+
+    p = r->uri.data;
+    last = p + r->uri.len;
+
+    if (r->uri.len >= clcf->name.len
+        && ngx_strncmp(p, clcf->name.data, clcf->name.len) == 0)
+    {
+        p += clcf->name.len;
+
+    } else {
+        p = ngx_strlcasestrn(p, last, (u_char *) "/lists",
+                             sizeof("/lists") - 2);
+        if (p == NULL) {
+            p = last;
+        }
+    }
+
+    while (p < last && *p == '/') {
+        p++;
+    }
+
+    while (p < last && last[-1] == '/') {
+        last--;
+    }
+
+    rest->data = p;
+    rest->len = last - p;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_list_path(ngx_http_sendgrid_amp_cohort_t *cohort,
+    ngx_str_t *rest)
+{
+    u_char  *p, *last;
+
+    /* lists/ID/add or lists/ID/remove */
+
+    p = rest->data;
+    last = p + rest->len;
+
+    if (rest->len < sizeof("lists//add") - 1 + SGAMP_UUID_LEN
+        || ngx_strncmp(p, "lists/", sizeof("lists/") - 1) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    p += sizeof("lists/") - 1;
+
+    if (!sgamp_uuid(cohort->id, p, SGAMP_UUID_LEN)) {
+        return NGX_DECLINED;
+    }
+
+    p += SGAMP_UUID_LEN;
+
+    cohort->named = 1;
+
+    if (last - p == sizeof("/add") - 1
+        && ngx_strncmp(p, "/add", sizeof("/add") - 1) == 0)
+    {
+        sgamp_message_init(&cohort->message, SGAMP_MESSAGE_ADD);
+        return NGX_OK;
+    }
+
+    if (last - p == sizeof("/remove") - 1
+        && ngx_strncmp(p, "/remove", sizeof("/remove") - 1) == 0)
+    {
+        sgamp_message_init(&cohort->message, SGAMP_MESSAGE_REMOVE);
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static const sgamp_names_t *
+ngx_http_sendgrid_amp_cohort_start(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    static const sgamp_str_t  none = sgamp_str("");
+
+    cohort = ctx->data;
+
+    /* what is to be done is known when the last byte has come */
+
+    ctx->hold |= NGX_HTTP_SENDGRID_AMP_HOLD_MESSAGE;
+
+    sgamp_batcher_init(ngx_http_sendgrid_amp_batcher(ctx),
+                       &ctx->worker->pieces, NULL, cohort, &none, &none,
+                       NGX_HTTP_SENDGRID_AMP_MAX_PUT, 1);
+
+    ngx_http_sendgrid_amp_cohort_init_contacts(ctx);
+
+    if (cohort->listed) {
+
+        if (sgamp_hash_init(&cohort->hash, NULL) != SGAMP_OK
+            || sgamp_hash_start(&cohort->hash) != SGAMP_OK)
+        {
+            ngx_http_sendgrid_amp_internal(ctx, "OpenSSL cannot hash the body");
+            return NULL;
+        }
+    }
+
+    return cohort->listed ? &cohort->conf->rules->item
+                          : &cohort->conf->rules->webhook;
+}
+
+
+static void
+ngx_http_sendgrid_amp_cohort_init_contacts(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    sgamp_ledger_t                  *ledger;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    /* the key of the ledger never changes */
+
+    ledger = cohort->api.zone->ledger;
+
+    sgamp_contacts_init(&cohort->contacts, cohort->conf->rules,
+                        sgamp_ledger_hash_key(ledger), &ctx->worker->grow);
+
+    cohort->contacts.item = cohort->listed;
+}
+
+
+static const sgamp_str_t *
+ngx_http_sendgrid_amp_cohort_arrays(ngx_http_sendgrid_amp_ctx_t *ctx,
+    unsigned *n)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    return sgamp_message_arrays(cohort->message.form, n);
+}
+
+
+static int
+ngx_http_sendgrid_amp_cohort_user(void *data, const sgamp_element_t *user)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx = data;
+
+    int                              rc;
+    sgamp_stored_t                   rejected;
+    sgamp_contact_result_e           result;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    ctx->counts.received++;
+
+    rc = sgamp_contacts_add(&cohort->contacts, user, &result);
+
+    if (rc != SGAMP_OK || result == SGAMP_CONTACT_ACCEPTED) {
+        return rc;
+    }
+
+    ngx_memzero(&rejected, sizeof(sgamp_stored_t));
+
+    rejected.reason = result;
+    rejected.raw = user->raw;
+
+    return ngx_http_sendgrid_amp_hold_rejected(ctx, &rejected);
+}
+
+
+static int
+ngx_http_sendgrid_amp_cohort_member(void *data, const sgamp_str_t *name,
+    const sgamp_str_t *value)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx = data;
+
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    if (sgamp_message_member(&cohort->message, name, value)) {
+
+        /* the last of several members with a name counts */
+
+        ctx->counts.received = 0;
+
+        sgamp_contacts_done(&cohort->contacts);
+        ngx_http_sendgrid_amp_cohort_init_contacts(ctx);
+
+        (void) ngx_http_sendgrid_amp_end_hold(ctx, 0);
+    }
+
+    return SGAMP_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_portion(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_str_t *portion)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    if (!cohort->listed) {
+        return NGX_OK;
+    }
+
+    return (sgamp_hash_update(&cohort->hash, portion->data, portion->len)
+            == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_message(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    if (!cohort->waited) {
+
+        if (ngx_http_sendgrid_amp_cohort_check(ctx) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_sendgrid_amp_cohort_keys(ctx) != NGX_OK) {
+            ngx_http_sendgrid_amp_internal(ctx, "no memory for a message");
+            return NGX_ERROR;
+        }
+
+        if (cohort->contacts.n == 0
+            && cohort->message.form != SGAMP_MESSAGE_CREATE)
+        {
+            cohort->work.stage = NGX_HTTP_SENDGRID_AMP_NOTHING;
+        }
+
+        cohort->wait_until = ngx_current_msec + NGX_HTTP_SENDGRID_AMP_PATIENCE;
+    }
+
+    /* a dry run leaves no trace */
+
+    return ctx->transport.ops->live ? ngx_http_sendgrid_amp_cohort_begin(ctx)
+                                    : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_check(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                       valid;
+    sgamp_str_t                      prefix;
+    sgamp_message_t                 *message;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+    message = &cohort->message;
+
+    cohort->operation = (message->form == SGAMP_MESSAGE_REMOVE
+                         || (message->form == SGAMP_MESSAGE_WEBHOOK
+                             && !message->in_cohort))
+                        ? SGAMP_REMOVE : SGAMP_ADD;
+
+    prefix.data = cohort->conf->prefix.data;
+    prefix.len = cohort->conf->prefix.len;
+
+    valid = sgamp_message_valid(message);
+
+    switch (message->form) {
+
+    case SGAMP_MESSAGE_WEBHOOK:
+    case SGAMP_MESSAGE_CREATE:
+        valid = valid
+                && sgamp_list_name(&cohort->name, &prefix, message)
+                   == SGAMP_OK;
+        break;
+
+    default: /* SGAMP_MESSAGE_ADD, SGAMP_MESSAGE_REMOVE */
+        valid = valid && ctx->counts.received != 0;
+        break;
+    }
+
+    if (!valid) {
+        ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
+                      "client sent a message that says no cohort, no users, "
+                      "or not whether the users enter or leave");
+
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_INVALID_MESSAGE);
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sendgrid_amp_cohort_list(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_list(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_str_t                        id;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    if (cohort->named || cohort->conf->list_id == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_sendgrid_amp_value(ctx, cohort->conf->list_id, &id)
+        != NGX_OK)
+    {
+        ngx_http_sendgrid_amp_internal(ctx, "no memory for the id of a list");
+        return NGX_ERROR;
+    }
+
+    if (id.len == 0) {
+        return NGX_OK;
+    }
+
+    if (!sgamp_uuid(cohort->id, id.data, id.len)) {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "the value of \"sendgrid_amp_list_id\" is not the id "
+                      "of a list");
+
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_REFUSED);
+        return NGX_ERROR;
+    }
+
+    cohort->named = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_keys(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    u_char                           run[NGX_INT64_LEN];
+    u_char                           hex[SGAMP_SHA256_HEX_LEN];
+    ngx_time_t                      *tp;
+    sgamp_str_t                      texts[6];
+    sgamp_message_t                 *message;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+    ngx_http_sendgrid_amp_ledger_t  *ledger;
+
+    cohort = ctx->data;
+    ledger = &cohort->ledger;
+    message = &cohort->message;
+
+    texts[0].data = ctx->route.uri.data;
+    texts[0].len = ctx->route.uri.len;
+    texts[1].data = cohort->api.key.data;
+    texts[1].len = cohort->api.key.len;
+
+    texts[2] = cohort->name.end;
+
+    if (sgamp_ledger_key(&ledger->list, texts, 3) != SGAMP_OK) {
+        return NGX_ERROR;
+    }
+
+    if (cohort->listed) {
+
+        if (sgamp_hash_final(&cohort->hash, hex) != SGAMP_OK) {
+            return NGX_ERROR;
+        }
+
+        texts[2].data = ctx->request->uri.data;
+        texts[2].len = ctx->request->uri.len;
+        texts[3].data = hex;
+        texts[3].len = sizeof(hex);
+
+        if (sgamp_ledger_key(&ledger->message, texts, 4) != SGAMP_OK) {
+            return NGX_ERROR;
+        }
+
+    } else {
+        texts[2] = message->cohort_id;
+        texts[3] = message->message_id;
+        texts[4].data = run;
+        texts[4].len = ngx_sprintf(run, "%uL", message->run) - run;
+        texts[5].data = (u_char *) (message->in_cohort ? "1" : "0");
+        texts[5].len = 1;
+
+        if (sgamp_ledger_key(&ledger->message, texts, 6) != SGAMP_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    tp = ngx_timeofday();
+
+    ledger->owner.process = ngx_pid;
+    ledger->owner.request = (uintptr_t) ctx;
+
+    ledger->change.run = message->run;
+    ledger->change.operation = cohort->operation;
+    ledger->change.window = cohort->conf->window;
+
+    if (message->run == 0) {
+        ledger->change.run = (uint64_t) tp->sec * 1000 + tp->msec;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_begin(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    uint64_t                         now;
+    sgamp_ledger_t                  *ledger;
+    sgamp_ledger_message_e           state;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+    ngx_http_sendgrid_amp_ledger_t  *entry;
+
+    cohort = ctx->data;
+    entry = &cohort->ledger;
+
+    /* without an id each message is another one */
+
+    if (!cohort->listed && cohort->message.message_id.len == 0) {
+        return NGX_OK;
+    }
+
+    now = ngx_http_sendgrid_amp_ledger_now();
+
+    ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+    /* a message of the list API joins what is in work, nothing that is done */
+
+    if (cohort->listed && !cohort->waited) {
+        sgamp_ledger_forget_message(ledger, &entry->message);
+    }
+
+    state = sgamp_ledger_begin(ledger, &entry->message, &entry->owner,
+                               ngx_http_sendgrid_amp_ledger_alive,
+                               &entry->change.run,
+                               now + ctx->conf->timeout
+                               + NGX_HTTP_SENDGRID_AMP_MARGIN,
+                               now, &entry->summary);
+
+    ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+
+    switch (state) {
+
+    case SGAMP_LEDGER_BEGUN:
+        entry->begun = 1;
+        return NGX_OK;
+
+    case SGAMP_LEDGER_DONE:
+        cohort->done = 1;
+        cohort->work.stage = (cohort->message.form == SGAMP_MESSAGE_CREATE)
+                             ? NGX_HTTP_SENDGRID_AMP_FIND_LIST
+                             : NGX_HTTP_SENDGRID_AMP_NOTHING;
+        return NGX_DONE;
+
+    default: /* SGAMP_LEDGER_IN_WORK */
+        return ngx_http_sendgrid_amp_cohort_wait(ctx);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_wait(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_event_t                     *ev;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+    ev = &cohort->timer;
+
+    cohort->waited = 1;
+
+    if (ctx->gone) {
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_CLOSED);
+        return NGX_ERROR;
+    }
+
+    if ((ngx_msec_int_t) (ngx_current_msec - cohort->wait_until) >= 0) {
+        ctx->retry_after = 1;
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_IN_PROGRESS);
+        return NGX_ERROR;
+    }
+
+    if (!ev->timer_set) {
+        ev->handler = ngx_http_sendgrid_amp_cohort_timer_handler;
+        ev->data = ctx;
+        ev->log = ctx->request->connection->log;
+
+        ngx_add_timer(ev, NGX_HTTP_SENDGRID_AMP_POLL);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_sendgrid_amp_cohort_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx = ev->data;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
+                   "sendgrid_amp cohort timer");
+
+    ngx_http_sendgrid_amp_wake_event(ctx);
+}
+
+
+static void
+ngx_http_sendgrid_amp_cohort_stored(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_stored_t *user)
+{
+    ngx_http_sendgrid_amp_cohort_t    *cohort;
+    ngx_http_sendgrid_amp_rejected_t   rejected;
+
+    static const sgamp_str_t  no_email = sgamp_str("no_email");
+    static const sgamp_str_t  invalid_email = sgamp_str("invalid_email");
+
+    cohort = ctx->data;
+
+    ngx_memzero(&rejected, sizeof(ngx_http_sendgrid_amp_rejected_t));
+
+    rejected.reason = (user->reason == SGAMP_CONTACT_NO_EMAIL)
+                      ? no_email : invalid_email;
+    rejected.element = user->raw;
+
+    rejected.counters[0] = sgamp_metrics_contact(cohort->operation,
+                                     (sgamp_contact_result_e) user->reason);
+    rejected.counters[1] = SGAMP_METRICS;
+
+    ngx_http_sendgrid_amp_reject(ctx, &rejected);
+}
+
+
+static ngx_http_sendgrid_amp_rejected_t *
+ngx_http_sendgrid_amp_cohort_rejected(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, uint32_t i)
+{
+    u_char                                *p;
+    size_t                                 len;
+    uint32_t                               n;
+    ngx_uint_t                             bare;
+    sgamp_grow_t                          *grow;
+    ngx_http_sendgrid_amp_cohort_t        *cohort;
+    ngx_http_sendgrid_amp_rejected_t      *rejected;
+    ngx_http_sendgrid_amp_refused_user_t  *refused;
+
+    cohort = job->ctx->data;
+    n = part->index[i];
+    grow = &job->ctx->worker->grow;
+
+    len = sgamp_batch_element(job->batch, n, NULL, 0);
+
+    refused = grow->alloc(grow->data,
+                          sizeof(ngx_http_sendgrid_amp_refused_user_t)
+                          + sizeof("{\"email\":}") + len);
+    if (refused == NULL) {
+        return NULL;
+    }
+
+    rejected = &refused->rejected;
+    ngx_memzero(rejected, sizeof(ngx_http_sendgrid_amp_rejected_t));
+
+    /* a search has nothing but addresses */
+
+    p = refused->user;
+    bare = (job->batch->items[n].kind != SGAMP_CALL_PUT);
+
+    if (bare) {
+        p = ngx_cpymem(p, "{\"email\":", sizeof("{\"email\":") - 1);
+    }
+
+    (void) sgamp_batch_element(job->batch, n, p, len);
+    p += len;
+
+    if (bare) {
+        *p++ = '}';
+    }
+
+    rejected->element.data = refused->user;
+    rejected->element.len = p - refused->user;
+
+    rejected->reason.data = refused->reason;
+    rejected->reason.len = ngx_sprintf(refused->reason, "sendgrid_%ui",
+                                       job->call->status)
+                           - refused->reason;
+
+    rejected->counters[0] = sgamp_metrics_contact(cohort->operation,
+                                                  SGAMP_CONTACT_REFUSED);
+    rejected->counters[1] = SGAMP_METRICS;
+
+    cohort->contacts.contacts[job->batch->items[n].id].state =
+                                       NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
+
+    return rejected;
+}
+
+
+static void
+ngx_http_sendgrid_amp_cohort_settled(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    sgamp_ledger_t                  *ledger;
+    sgamp_ledger_summary_t           summary;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    if (cohort->settling != 0 && ctx->error == NGX_HTTP_SENDGRID_AMP_OK) {
+        ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
+                      "%ui users have another change on its way: they are "
+                      "left for the repeat of the message",
+                      cohort->settling);
+
+        ctx->retry_after = cohort->settles / 1000 + 1;
+
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
+    }
+
+    if (!cohort->ledger.begun) {
+        return;
+    }
+
+    cohort->ledger.begun = 0;
+
+    ngx_http_sendgrid_amp_cohort_sum(ctx, &summary);
+
+    ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+    sgamp_ledger_end(ledger, &cohort->ledger.message, &cohort->ledger.owner,
+                     (ctx->error == NGX_HTTP_SENDGRID_AMP_OK) ? &summary : NULL,
+                     0, ngx_http_sendgrid_amp_ledger_now());
+
+    ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+}
+
+
+static void
+ngx_http_sendgrid_amp_cohort_sum(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_ledger_summary_t *summary)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    ngx_memzero(summary, sizeof(sgamp_ledger_summary_t));
+
+    cohort = ctx->data;
+
+    summary->received = (uint32_t) ctx->counts.received;
+    summary->skipped = (uint32_t) ctx->counts.rejected;
+
+    if (cohort != NULL) {
+        summary->added = (uint32_t) cohort->added;
+        summary->removed = (uint32_t) cohort->removed;
+        summary->calls = (uint32_t) cohort->api.calls;
+    }
+
+    if (cohort != NULL && cohort->done) {
+        *summary = cohort->ledger.summary;
+    }
+}
+
+
+static u_char *
+ngx_http_sendgrid_amp_cohort_summary(ngx_http_sendgrid_amp_ctx_t *ctx,
+    u_char *p)
+{
+    size_t                           len;
+    sgamp_ledger_summary_t           summary;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    if (ctx->error == NGX_HTTP_SENDGRID_AMP_OK
+        && cohort->message.form == SGAMP_MESSAGE_CREATE)
+    {
+        /* Amplitude's portal is told where to find the id */
+
+        len = SGAMP_UUID_LEN;
+
+        return ngx_sprintf(p, "\"listId\":\"%*s\",\"list_id\":\"%*s\","
+                           "\"response\":{\"listId\":\"%*s\","
+                           "\"list_id\":\"%*s\"}",
+                           len, cohort->id, len, cohort->id,
+                           len, cohort->id, len, cohort->id);
+    }
+
+    ngx_http_sendgrid_amp_cohort_sum(ctx, &summary);
+
+    return ngx_sprintf(p, "\"received\":%uD,\"added\":%uD,\"removed\":%uD,"
+                       "\"skipped\":%uD,\"calls\":%uD",
+                       summary.received, summary.added, summary.removed,
+                       summary.skipped, summary.calls);
+}
+
+
+static void
+ngx_http_sendgrid_amp_cohort_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    sgamp_ledger_t                  *ledger;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    if (cohort == NULL) {
+        return;
+    }
+
+    if (cohort->timer.timer_set) {
+        ngx_del_timer(&cohort->timer);
+    }
+
+    if (cohort->ledger.begun) {
+        ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+        sgamp_ledger_end(ledger, &cohort->ledger.message,
+                         &cohort->ledger.owner, NULL, 0,
+                         ngx_http_sendgrid_amp_ledger_now());
+
+        ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+    }
+
+    sgamp_hash_done(&cohort->hash);
+    sgamp_contacts_done(&cohort->contacts);
+}

@@ -1,0 +1,1216 @@
+
+/*
+ * Copyright (C) the nginx-sendgrid-amp authors
+ */
+
+
+#include "ngx_http_sendgrid_amp_cohort.h"
+
+#include "sgamp_json.h"
+
+
+/*
+ * The work on a message: the list is found or made, custom fields are looked
+ * up, and contacts are put on the list or taken off.
+ */
+
+
+#define NGX_HTTP_SENDGRID_AMP_MAX_SEARCH  100      /* addresses, or ids */
+#define NGX_HTTP_SENDGRID_AMP_EMAIL_LEN   100  /* of search/emails, at most */
+#define NGX_HTTP_SENDGRID_AMP_MAX_PAGES   200
+#define NGX_HTTP_SENDGRID_AMP_RENEWALS    1    /* of an id that is unknown */
+
+
+static ngx_int_t ngx_http_sendgrid_amp_find_list(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_find_fields(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_ask(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_call_e call);
+static int ngx_http_sendgrid_amp_write_name(void *data,
+    const sgamp_element_t *element, sgamp_sink_t *sink, sgamp_item_t *item);
+static int ngx_http_sendgrid_amp_write_nothing(void *data,
+    const sgamp_element_t *element, sgamp_sink_t *sink, sgamp_item_t *item);
+static ngx_int_t ngx_http_sendgrid_amp_change(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_put_head(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_uint_t ngx_http_sendgrid_amp_is_next(
+    ngx_http_sendgrid_amp_cohort_t *cohort, sgamp_call_e *call);
+static int ngx_http_sendgrid_amp_write_contact(void *data,
+    const sgamp_element_t *element, sgamp_sink_t *sink, sgamp_item_t *item);
+static int ngx_http_sendgrid_amp_write_address(void *data,
+    const sgamp_element_t *element, sgamp_sink_t *sink, sgamp_item_t *item);
+static ngx_uint_t ngx_http_sendgrid_amp_decide(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_ledger_t *ledger);
+static void ngx_http_sendgrid_amp_note_change(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_ledger_t *ledger);
+static void ngx_http_sendgrid_amp_leaves(ngx_http_sendgrid_amp_job_t *job,
+    uint32_t i, sgamp_ledger_contact_e verdict, sgamp_ledger_t *ledger);
+static void ngx_http_sendgrid_amp_found(void *data,
+    const sgamp_found_t *found);
+static int32_t ngx_http_sendgrid_amp_index(void *data,
+    const sgamp_str_t *address);
+static sgamp_action_e ngx_http_sendgrid_amp_judge_page(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_action_e action);
+static sgamp_action_e ngx_http_sendgrid_amp_judge_list(
+    ngx_http_sendgrid_amp_job_t *job);
+static sgamp_action_e ngx_http_sendgrid_amp_judge_create(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_action_e action);
+static sgamp_action_e ngx_http_sendgrid_amp_judge_put(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_action_e action);
+static sgamp_action_e ngx_http_sendgrid_amp_renew(
+    ngx_http_sendgrid_amp_job_t *job, unsigned facts);
+static sgamp_action_e ngx_http_sendgrid_amp_no_list(
+    ngx_http_sendgrid_amp_job_t *job);
+static sgamp_action_e ngx_http_sendgrid_amp_judge_search(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_action_e action);
+static sgamp_action_e ngx_http_sendgrid_amp_judge_remove(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_action_e action);
+static void ngx_http_sendgrid_amp_set_list(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const u_char *id);
+static void ngx_http_sendgrid_amp_set_fields(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_field_key(
+    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_uint_t i, sgamp_ledger_key_t *key);
+static void ngx_http_sendgrid_amp_note_accepted(
+    ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part);
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_cohort_supply(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_int_t                        rc;
+    sgamp_batcher_t                 *batcher;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+    batcher = ngx_http_sendgrid_amp_batcher(ctx);
+
+    do {
+
+        switch (cohort->work.stage) {
+
+        case NGX_HTTP_SENDGRID_AMP_FIND_LIST:
+            rc = ngx_http_sendgrid_amp_find_list(ctx);
+            break;
+
+        case NGX_HTTP_SENDGRID_AMP_FIND_FIELDS:
+            rc = ngx_http_sendgrid_amp_find_fields(ctx);
+            break;
+
+        case NGX_HTTP_SENDGRID_AMP_CHANGE:
+            rc = ngx_http_sendgrid_amp_change(ctx);
+            break;
+
+        default: /* NGX_HTTP_SENDGRID_AMP_NOTHING */
+            return NGX_OK;
+        }
+
+        /* NGX_DONE: the next stage */
+
+    } while (rc == NGX_DONE);
+
+    if (rc == NGX_OK && batcher->sink.status != SGAMP_OK) {
+        rc = NGX_ERROR;
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_http_sendgrid_amp_internal(ctx, "no memory for a request");
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_find_list(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                       found;
+    sgamp_ledger_t                  *ledger;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    if (cohort->work.asked) {
+        return NGX_OK;
+    }
+
+    if (!cohort->named) {
+        ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+        found = sgamp_ledger_list(ledger, &cohort->ledger.list, cohort->id,
+                                  ngx_http_sendgrid_amp_ledger_now());
+
+        ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+
+        if (!found) {
+            cohort->work.matches = 0;
+            cohort->work.pages = 0;
+            cohort->work.token_len = 0;
+
+            return ngx_http_sendgrid_amp_ask(ctx, SGAMP_CALL_LISTS);
+        }
+    }
+
+    ngx_http_sendgrid_amp_set_list(ctx, cohort->id);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_find_fields(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                       i, found;
+    sgamp_ledger_t                  *ledger;
+    sgamp_ledger_key_t               key;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    if (cohort->work.asked) {
+        return NGX_OK;
+    }
+
+    found = 1;
+
+    if (cohort->operation == SGAMP_ADD) {
+        ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+        for (i = 0; found && i < cohort->conf->rules->ncustom; i++) {
+            found = ngx_http_sendgrid_amp_field_key(ctx, i, &key) == NGX_OK
+                    && sgamp_ledger_field(ledger, &key,
+                                          &cohort->definitions[i],
+                                          ngx_http_sendgrid_amp_ledger_now());
+        }
+
+        ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+    }
+
+    if (!found) {
+        return ngx_http_sendgrid_amp_ask(ctx, SGAMP_CALL_FIELDS);
+    }
+
+    cohort->work.stage = NGX_HTTP_SENDGRID_AMP_CHANGE;
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_ask(ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_call_e call)
+{
+    int                              reason;
+    sgamp_batcher_t                 *batcher;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    static const sgamp_str_t  head = sgamp_str("{\"name\":\"");
+    static const sgamp_str_t  tail = sgamp_str("\"}");
+    static const sgamp_str_t  none = sgamp_str("");
+
+    cohort = ctx->data;
+    batcher = ngx_http_sendgrid_amp_batcher(ctx);
+
+    /* a batch of one element: the body of a call that makes a list */
+
+    batcher->head = (call == SGAMP_CALL_LISTS) ? head : none;
+    batcher->tail = (call == SGAMP_CALL_LISTS) ? tail : none;
+    batcher->writer = (call == SGAMP_CALL_LISTS)
+                      ? ngx_http_sendgrid_amp_write_name
+                      : ngx_http_sendgrid_amp_write_nothing;
+    batcher->data = cohort;
+    batcher->max_n = 1;
+
+    cohort->work.asked = 1;
+
+    if (sgamp_batcher_add(batcher, NULL, &reason) != SGAMP_OK
+        || sgamp_batcher_close(batcher) != SGAMP_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static int
+ngx_http_sendgrid_amp_write_name(void *data, const sgamp_element_t *element,
+    sgamp_sink_t *sink, sgamp_item_t *item)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort = data;
+
+    sgamp_json_escape(sink, cohort->name.name.data, cohort->name.name.len);
+
+    item->kind = SGAMP_CALL_LISTS;
+
+    return 0;
+}
+
+
+static int
+ngx_http_sendgrid_amp_write_nothing(void *data, const sgamp_element_t *element,
+    sgamp_sink_t *sink, sgamp_item_t *item)
+{
+    item->kind = SGAMP_CALL_FIELDS;
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_change(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    int                              reason;
+    uint32_t                         size;
+    sgamp_call_e                     call, first;
+    sgamp_batcher_t                 *batcher;
+    ngx_http_sendgrid_amp_work_t    *work;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    static const sgamp_str_t  emails = sgamp_str("{\"emails\":[");
+    static const sgamp_str_t  identifiers = sgamp_str("{\"identifiers\":[");
+    static const sgamp_str_t  tail = sgamp_str("]}");
+
+    cohort = ctx->data;
+    work = &cohort->work;
+    batcher = ngx_http_sendgrid_amp_batcher(ctx);
+
+    if (!ngx_http_sendgrid_amp_is_next(cohort, &first)) {
+        return NGX_OK;
+    }
+
+    size = (cohort->operation == SGAMP_ADD)
+           ? (uint32_t) cohort->conf->batch
+           : NGX_HTTP_SENDGRID_AMP_MAX_SEARCH;
+
+    if (work->marks == NULL) {
+        work->marks = ngx_pnalloc(ctx->request->pool,
+                                  ngx_min(size, cohort->contacts.n));
+        if (work->marks == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    batcher->data = cohort;
+    batcher->max_n = size;
+    batcher->tail = tail;
+
+    if (first == SGAMP_CALL_PUT) {
+        batcher->writer = ngx_http_sendgrid_amp_write_contact;
+
+        if (ngx_http_sendgrid_amp_put_head(ctx) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+    } else {
+        batcher->writer = ngx_http_sendgrid_amp_write_address;
+        batcher->head = (first == SGAMP_CALL_SEARCH) ? emails : identifiers;
+    }
+
+    /* all contacts of a batch are sent by the same call */
+
+    while (batcher->closed == NULL
+           && ngx_http_sendgrid_amp_is_next(cohort, &call)
+           && call == first)
+    {
+        if (sgamp_batcher_add(batcher, NULL, &reason) != SGAMP_OK) {
+            return NGX_ERROR;
+        }
+
+        cohort->contacts.contacts[work->next++].state =
+                                       NGX_HTTP_SENDGRID_AMP_CONTACT_TAKEN;
+    }
+
+    return (sgamp_batcher_close(batcher) == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_put_head(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    u_char                          *p;
+    sgamp_str_t                     *head;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+    head = &ngx_http_sendgrid_amp_batcher(ctx)->head;
+
+    p = ngx_pnalloc(ctx->request->pool,
+                    sizeof("{\"list_ids\":[\"\"],\"contacts\":[")
+                    + SGAMP_UUID_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    head->data = p;
+    head->len = ngx_sprintf(p, "{\"list_ids\":[\"%*s\"],\"contacts\":[",
+                            (size_t) SGAMP_UUID_LEN, cohort->id)
+                - p;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_is_next(ngx_http_sendgrid_amp_cohort_t *cohort,
+    sgamp_call_e *call)
+{
+    sgamp_contact_t  *contact;
+
+    for ( /* void */ ; cohort->work.next < cohort->contacts.n;
+         cohort->work.next++)
+    {
+        contact = &cohort->contacts.contacts[cohort->work.next];
+
+        if (contact->state != NGX_HTTP_SENDGRID_AMP_CONTACT_NEW) {
+            continue;
+        }
+
+        if (cohort->operation == SGAMP_ADD) {
+            *call = SGAMP_CALL_PUT;
+
+        } else {
+            *call = (contact->address <= NGX_HTTP_SENDGRID_AMP_EMAIL_LEN)
+                    ? SGAMP_CALL_SEARCH : SGAMP_CALL_IDENTIFY;
+        }
+
+        return 1;
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_sendgrid_amp_write_contact(void *data, const sgamp_element_t *element,
+    sgamp_sink_t *sink, sgamp_item_t *item)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort = data;
+
+    sgamp_contact_write(&cohort->contacts, cohort->work.next,
+                        cohort->definitions, sink);
+
+    item->kind = SGAMP_CALL_PUT;
+    item->id = cohort->work.next;
+    item->id_end = cohort->work.renewals + cohort->work.refreshes;
+
+    return 0;
+}
+
+
+static int
+ngx_http_sendgrid_amp_write_address(void *data, const sgamp_element_t *element,
+    sgamp_sink_t *sink, sgamp_item_t *item)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort = data;
+
+    sgamp_contact_t  *contact;
+
+    contact = &cohort->contacts.contacts[cohort->work.next];
+
+    /* an address needs no escape */
+
+    sgamp_json_put(sink, (u_char *) "\"", 1);
+    sgamp_json_put(sink, contact->text, contact->address);
+    sgamp_json_put(sink, (u_char *) "\"", 1);
+
+    item->kind = (contact->address <= NGX_HTTP_SENDGRID_AMP_EMAIL_LEN)
+                 ? SGAMP_CALL_SEARCH : SGAMP_CALL_IDENTIFY;
+    item->id = cohort->work.next;
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_cohort_before(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_int_t                        rc;
+    sgamp_call_e                     call;
+    sgamp_ledger_t                  *ledger;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+    call = ngx_http_sendgrid_amp_api_call(job);
+
+    /* contacts first, the limit then: no call is counted that is not made */
+
+    ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+    if (call >= SGAMP_CALL_PUT
+        && ngx_http_sendgrid_amp_decide(job, ledger) != 0)
+    {
+        job->marks = cohort->work.marks;
+        rc = NGX_DECLINED;
+
+    } else {
+        job->wait = ngx_http_sendgrid_amp_api_take(job, ledger, call);
+        rc = (job->wait != 0) ? NGX_AGAIN : NGX_OK;
+    }
+
+    if (rc == NGX_OK
+        && (call == SGAMP_CALL_PUT || call == SGAMP_CALL_REMOVE))
+    {
+        ngx_http_sendgrid_amp_note_change(job, ledger);
+    }
+
+    ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_decide(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_ledger_t *ledger)
+{
+    uint32_t                         i;
+    ngx_uint_t                       n;
+    sgamp_contact_t                 *contact;
+    sgamp_ledger_change_t           *change;
+    sgamp_ledger_contact_e           verdict;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    n = 0;
+    cohort = job->ctx->data;
+    change = &cohort->ledger.change;
+
+    change->now = ngx_http_sendgrid_amp_ledger_now();
+
+    for (i = 0; i < job->part->n; i++) {
+        contact = ngx_http_sendgrid_amp_contact_of(cohort, job, i);
+
+        verdict = sgamp_ledger_contact(ledger, change, contact->hash, 1);
+
+        cohort->work.marks[i] = (verdict != SGAMP_LEDGER_CHANGE);
+
+        if (verdict != SGAMP_LEDGER_CHANGE) {
+            ngx_http_sendgrid_amp_leaves(job, i, verdict, ledger);
+            n++;
+        }
+    }
+
+    return n;
+}
+
+
+static void
+ngx_http_sendgrid_amp_note_change(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_ledger_t *ledger)
+{
+    uint32_t                         i;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+
+    for (i = 0; i < job->part->n; i++) {
+        (void) sgamp_ledger_contact(ledger, &cohort->ledger.change,
+                    ngx_http_sendgrid_amp_contact_of(cohort, job, i)->hash, 0);
+    }
+}
+
+
+static void
+ngx_http_sendgrid_amp_leaves(ngx_http_sendgrid_amp_job_t *job, uint32_t i,
+    sgamp_ledger_contact_e verdict, sgamp_ledger_t *ledger)
+{
+    ngx_msec_t                       settles;
+    sgamp_contact_t                 *contact;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+    contact = ngx_http_sendgrid_amp_contact_of(cohort, job, i);
+    contact->state = NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
+
+    if (verdict == SGAMP_LEDGER_STALE) {
+        ngx_http_sendgrid_amp_count(job->ctx,
+                                sgamp_metrics_contact(cohort->operation,
+                                                      SGAMP_CONTACT_STALE),
+                                1);
+        return;
+    }
+
+    /* the repeat of the message finds the contact settled */
+
+    settles = (ngx_msec_t) sgamp_ledger_settles(ledger,
+                                                &cohort->ledger.change,
+                                                contact->hash);
+
+    cohort->settling++;
+    cohort->settles = ngx_max(cohort->settles, settles);
+}
+
+
+void
+ngx_http_sendgrid_amp_cohort_listen(ngx_http_sendgrid_amp_job_t *job)
+{
+    uint32_t                         i;
+    sgamp_call_e                     call;
+    sgamp_contact_t                 *contact;
+    sgamp_sendgrid_question_t        question;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+    call = ngx_http_sendgrid_amp_api_call(job);
+
+    ngx_memzero(&question, sizeof(sgamp_sendgrid_question_t));
+
+    question.call = call;
+    question.n = job->part->n;
+    question.end = &cohort->name.end;
+    question.exact = cohort->name.exact;
+    question.list = &cohort->api.id;
+    question.rules = cohort->conf->rules;
+    question.definitions = cohort->definitions;
+    question.found = ngx_http_sendgrid_amp_found;
+    question.index = ngx_http_sendgrid_amp_index;
+    question.data = job;
+
+    ngx_http_sendgrid_amp_api_listen(job, &question);
+
+    for (i = 0; call > SGAMP_CALL_PUT && i < job->part->n; i++) {
+        contact = ngx_http_sendgrid_amp_contact_of(cohort, job, i);
+
+        if (call != SGAMP_CALL_REMOVE) {
+            contact->state = (contact->state
+                              & NGX_HTTP_SENDGRID_AMP_CONTACT_AGAIN)
+                             | NGX_HTTP_SENDGRID_AMP_CONTACT_TAKEN;
+        }
+    }
+}
+
+
+static void
+ngx_http_sendgrid_amp_found(void *data, const sgamp_found_t *found)
+{
+    ngx_http_sendgrid_amp_job_t  *job = data;
+
+    int32_t                          i;
+    sgamp_contact_t                 *contact;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+
+    /* an alternate address of a contact is found, too */
+
+    i = sgamp_contacts_find(&cohort->contacts, found->email.data,
+                            found->email.len);
+
+    if (i == -1 || !found->listed) {
+        return;
+    }
+
+    contact = &cohort->contacts.contacts[i];
+
+    if ((contact->state & ~NGX_HTTP_SENDGRID_AMP_CONTACT_AGAIN)
+        != NGX_HTTP_SENDGRID_AMP_CONTACT_TAKEN
+        || !sgamp_same(&found->asked, found->email.data, found->email.len))
+    {
+        return;
+    }
+
+    ngx_memcpy(contact->id, found->id.data, SGAMP_UUID_LEN);
+
+    contact->state = (contact->state & NGX_HTTP_SENDGRID_AMP_CONTACT_AGAIN)
+                     | NGX_HTTP_SENDGRID_AMP_CONTACT_LISTED;
+}
+
+
+static int32_t
+ngx_http_sendgrid_amp_index(void *data, const sgamp_str_t *address)
+{
+    ngx_http_sendgrid_amp_job_t  *job = data;
+
+    int32_t                          contact;
+    uint32_t                         i;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+
+    contact = sgamp_contacts_find(&cohort->contacts, address->data,
+                                  address->len);
+    if (contact == -1) {
+        return -1;
+    }
+
+    for (i = 0; i < job->part->n; i++) {
+        if (job->batch->items[job->part->index[i]].id == (uint32_t) contact) {
+            return (int32_t) i;
+        }
+    }
+
+    return -1;
+}
+
+
+sgamp_action_e
+ngx_http_sendgrid_amp_cohort_judge(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_uint_t                status;
+    sgamp_call_e              call;
+    sgamp_action_e            action;
+    sgamp_sendgrid_answer_t  *answer;
+
+    answer = job->answer;
+    call = ngx_http_sendgrid_amp_api_call(job);
+
+    action = sgamp_sendgrid_action(answer, (unsigned) job->call->status,
+                                   job->call->last);
+
+    job->marks = answer->answer.marks;
+
+    /* a success that was cut, or that is not SendGrid's, is no answer */
+
+    status = job->call->status;
+
+    if (action == SGAMP_RETRY && status < NGX_HTTP_SPECIAL_RESPONSE) {
+        status = 0;
+    }
+
+    ngx_http_sendgrid_amp_api_answered(job, call, status);
+
+    if (action == SGAMP_REFUSE) {
+        ngx_http_sendgrid_amp_api_refused(job);
+        return SGAMP_REFUSE;
+    }
+
+    if (action == SGAMP_WAIT) {
+        return SGAMP_WAIT;
+    }
+
+    switch (call) {
+
+    case SGAMP_CALL_LISTS:
+        return ngx_http_sendgrid_amp_judge_page(job, action);
+
+    case SGAMP_CALL_CREATE:
+        return ngx_http_sendgrid_amp_judge_create(job, action);
+
+    case SGAMP_CALL_PUT:
+        return ngx_http_sendgrid_amp_judge_put(job, action);
+
+    case SGAMP_CALL_SEARCH:
+    case SGAMP_CALL_IDENTIFY:
+        return ngx_http_sendgrid_amp_judge_search(job, action);
+
+    case SGAMP_CALL_REMOVE:
+        return ngx_http_sendgrid_amp_judge_remove(job, action);
+
+    default: /* SGAMP_CALL_FIELDS */
+        return (action == SGAMP_NEXT) ? SGAMP_FORWARD : SGAMP_RETRY;
+    }
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_judge_page(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_action_e action)
+{
+    sgamp_sendgrid_answer_t         *answer;
+    ngx_http_sendgrid_amp_work_t    *work;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+    answer = job->answer;
+    work = &cohort->work;
+
+    if (action != SGAMP_NEXT) {
+        return SGAMP_RETRY;
+    }
+
+    /* of several lists with the wanted name the first one counts */
+
+    if (answer->nlists != 0 && work->matches == 0) {
+        ngx_memcpy(cohort->id, answer->id, SGAMP_UUID_LEN);
+    }
+
+    work->matches += answer->nlists;
+
+    if (answer->facts & SGAMP_SENDGRID_LAST_PAGE) {
+        return ngx_http_sendgrid_amp_judge_list(job);
+    }
+
+    if (++work->pages >= NGX_HTTP_SENDGRID_AMP_MAX_PAGES
+        || sgamp_same(&answer->token, work->token, work->token_len))
+    {
+        ngx_log_error(NGX_LOG_ERR, job->ctx->request->connection->log, 0,
+                      "SendGrid's pages of lists have no end");
+
+        ngx_http_sendgrid_amp_fail(job->ctx,
+                                   NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
+
+        work->stage = NGX_HTTP_SENDGRID_AMP_NOTHING;
+
+        return SGAMP_FORWARD;
+    }
+
+    work->token_len = answer->token.len;
+    ngx_memcpy(work->token, answer->token.data, answer->token.len);
+
+    job->next = job->part->step;
+
+    return SGAMP_NEXT;
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_judge_list(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_log_t                       *log;
+    ngx_http_sendgrid_amp_work_t    *work;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+    work = &cohort->work;
+    log = job->ctx->request->connection->log;
+
+    if (work->matches > 1) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "SendGrid has %ui lists for one cohort, the first one "
+                      "is used: delete or rename the others",
+                      (ngx_uint_t) work->matches);
+    }
+
+    if (work->matches != 0) {
+        ngx_http_sendgrid_amp_set_list(job->ctx, cohort->id);
+        return SGAMP_FORWARD;
+    }
+
+    if (cohort->operation == SGAMP_REMOVE) {
+        /* nobody is on a list that is not there */
+        ngx_http_sendgrid_amp_count(job->ctx,
+                                sgamp_metrics_contact(cohort->operation,
+                                                      SGAMP_CONTACT_ABSENT),
+                                cohort->contacts.n);
+
+        work->stage = NGX_HTTP_SENDGRID_AMP_NOTHING;
+
+        return SGAMP_FORWARD;
+    }
+
+    if (job->part->step == NGX_HTTP_SENDGRID_AMP_STEP_AGAIN) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "SendGrid refuses to make a list, and has no list for "
+                      "the cohort: check whether the account has 1000 lists "
+                      "already, and the length of the name");
+        return SGAMP_REFUSE;
+    }
+
+    job->next = NGX_HTTP_SENDGRID_AMP_STEP_CREATE;
+
+    return SGAMP_NEXT;
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_judge_create(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_action_e action)
+{
+    sgamp_sendgrid_answer_t         *answer;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+    answer = job->answer;
+
+    if (action == SGAMP_NEXT) {
+        ngx_memcpy(cohort->id, answer->id, SGAMP_UUID_LEN);
+        ngx_http_sendgrid_amp_set_list(job->ctx, cohort->id);
+        return SGAMP_FORWARD;
+    }
+
+    if (action == SGAMP_RETRY) {
+        return SGAMP_RETRY;
+    }
+
+    /* another node may have made the list: lists are read once more */
+
+    cohort->work.matches = 0;
+    cohort->work.pages = 0;
+    cohort->work.token_len = 0;
+
+    job->next = NGX_HTTP_SENDGRID_AMP_STEP_AGAIN;
+
+    return SGAMP_NEXT;
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_judge_put(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_action_e action)
+{
+    unsigned                  facts;
+    sgamp_sendgrid_answer_t  *answer;
+
+    answer = job->answer;
+
+    facts = answer->facts
+            & (SGAMP_SENDGRID_UNKNOWN_LIST|SGAMP_SENDGRID_UNKNOWN_FIELD);
+
+    if (job->call->status == NGX_HTTP_NOT_FOUND) {
+        facts = SGAMP_SENDGRID_UNKNOWN_LIST;
+
+    } else if (job->call->status != NGX_HTTP_BAD_REQUEST) {
+        facts = 0;
+    }
+
+    if (facts != 0 && action != SGAMP_REJECT) {
+        return ngx_http_sendgrid_amp_renew(job, facts);
+    }
+
+    return action;
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_renew(ngx_http_sendgrid_amp_job_t *job, unsigned facts)
+{
+    uint32_t                         i;
+    ngx_uint_t                       current, fresh;
+    sgamp_contact_t                 *contact;
+    sgamp_ledger_t                  *ledger;
+    sgamp_ledger_key_t               key;
+    ngx_http_sendgrid_amp_work_t    *work;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+    work = &cohort->work;
+
+    /* a request of before the renewal is made anew */
+
+    current = (job->batch->items[job->part->index[0]].id_end
+               == work->renewals + work->refreshes);
+
+    if (current && facts == SGAMP_SENDGRID_UNKNOWN_FIELD) {
+
+        if (work->refreshes == NGX_HTTP_SENDGRID_AMP_RENEWALS) {
+            return SGAMP_HALVE;
+        }
+
+        work->refreshes++;
+        work->asked = 0;
+        work->stage = NGX_HTTP_SENDGRID_AMP_FIND_FIELDS;
+
+        ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+        for (i = 0; i < cohort->conf->rules->ncustom; i++) {
+
+            if (ngx_http_sendgrid_amp_field_key(job->ctx, i, &key) == NGX_OK) {
+                sgamp_ledger_forget_field(ledger, &key);
+            }
+        }
+
+        ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+
+    } else if (current) {
+
+        if (cohort->named) {
+            return ngx_http_sendgrid_amp_no_list(job);
+        }
+
+        fresh = (work->renewals == NGX_HTTP_SENDGRID_AMP_RENEWALS);
+
+        ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+        sgamp_ledger_forget_list(ledger, &cohort->ledger.list);
+
+        ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+
+        if (fresh) {
+            return SGAMP_RETRY;
+        }
+
+        work->renewals++;
+        work->asked = 0;
+        work->stage = NGX_HTTP_SENDGRID_AMP_FIND_LIST;
+    }
+
+    work->next = 0;
+
+    for (i = 0; i < job->part->n; i++) {
+        contact = ngx_http_sendgrid_amp_contact_of(cohort, job, i);
+        contact->state = NGX_HTTP_SENDGRID_AMP_CONTACT_NEW;
+        work->marks[i] = 1;
+    }
+
+    job->marks = work->marks;
+
+    return SGAMP_SELECT;
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_no_list(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+
+    if (cohort->listed) {
+        ngx_http_sendgrid_amp_fail(job->ctx, NGX_HTTP_SENDGRID_AMP_NOT_FOUND);
+        return SGAMP_REFUSE;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, job->ctx->request->connection->log, 0,
+                  "SendGrid has no list with the id of "
+                  "\"sendgrid_amp_list_id\"");
+
+    return SGAMP_REFUSE;
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_judge_search(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_action_e action)
+{
+    uint32_t                         i;
+    ngx_uint_t                       n;
+    sgamp_contact_t                 *contact;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+
+    if (action != SGAMP_NEXT) {
+        return action;
+    }
+
+    n = 0;
+
+    for (i = 0; i < job->part->n; i++) {
+        contact = ngx_http_sendgrid_amp_contact_of(cohort, job, i);
+
+        cohort->work.marks[i] =
+                      (job->call->status == NGX_HTTP_NOT_FOUND
+                       || (contact->state
+                           & ~NGX_HTTP_SENDGRID_AMP_CONTACT_AGAIN)
+                          != NGX_HTTP_SENDGRID_AMP_CONTACT_LISTED);
+
+        if (cohort->work.marks[i]) {
+            contact->state = NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
+            n++;
+        }
+    }
+
+    ngx_http_sendgrid_amp_count(job->ctx,
+                                sgamp_metrics_contact(cohort->operation,
+                                                      SGAMP_CONTACT_ABSENT),
+                                n);
+
+    job->marks = cohort->work.marks;
+
+    return SGAMP_SELECT;
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_judge_remove(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_action_e action)
+{
+    uint32_t                         i;
+    sgamp_contact_t                 *contact;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+
+    if (job->call->status != NGX_HTTP_NOT_FOUND) {
+        return action;
+    }
+
+    contact = ngx_http_sendgrid_amp_contact_of(cohort, job, 0);
+
+    if (!(contact->state & NGX_HTTP_SENDGRID_AMP_CONTACT_AGAIN)) {
+
+        /* a contact has another id now, or is gone: searched once more */
+
+        for (i = 0; i < job->part->n; i++) {
+            contact = ngx_http_sendgrid_amp_contact_of(cohort, job, i);
+            contact->state |= NGX_HTTP_SENDGRID_AMP_CONTACT_AGAIN;
+        }
+
+        job->next = NGX_HTTP_SENDGRID_AMP_STEP_SEARCH;
+
+        return SGAMP_NEXT;
+    }
+
+    if (job->part->n > 1) {
+        return SGAMP_HALVE;
+    }
+
+    contact->state = NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
+
+    ngx_http_sendgrid_amp_count(job->ctx,
+                                sgamp_metrics_contact(cohort->operation,
+                                                      SGAMP_CONTACT_ABSENT),
+                                1);
+
+    cohort->work.marks[0] = 1;
+    job->marks = cohort->work.marks;
+
+    return SGAMP_SELECT;
+}
+
+
+void
+ngx_http_sendgrid_amp_cohort_accepted(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+
+    switch (job->batch->items[part->index[0]].kind) {
+
+    case SGAMP_CALL_LISTS:
+        cohort->work.asked = 0;
+        break;
+
+    case SGAMP_CALL_FIELDS:
+        cohort->work.asked = 0;
+        ngx_http_sendgrid_amp_set_fields(job->ctx);
+        break;
+
+    case SGAMP_CALL_PUT:
+        cohort->added += part->n;
+        ngx_http_sendgrid_amp_note_accepted(job, part);
+        ngx_http_sendgrid_amp_import_add(job, job->answer, part->n);
+        break;
+
+    default: /* SGAMP_CALL_SEARCH, SGAMP_CALL_IDENTIFY */
+        cohort->removed += part->n;
+        ngx_http_sendgrid_amp_note_accepted(job, part);
+        break;
+    }
+}
+
+
+static void
+ngx_http_sendgrid_amp_note_accepted(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part)
+{
+    uint32_t                         i;
+    sgamp_ledger_t                  *ledger;
+    sgamp_contact_t                 *contact;
+    sgamp_ledger_change_t           *change;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+    change = &cohort->ledger.change;
+
+    change->now = ngx_http_sendgrid_amp_ledger_now();
+
+    ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+    for (i = 0; i < part->n; i++) {
+        contact = &cohort->contacts.contacts[
+                                      job->batch->items[part->index[i]].id];
+        contact->state = NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
+
+        sgamp_ledger_accepted(ledger, change, contact->hash);
+    }
+
+    ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+
+    ngx_http_sendgrid_amp_count(job->ctx,
+                                sgamp_metrics_contact(cohort->operation,
+                                                      SGAMP_CONTACT_ACCEPTED),
+                                part->n);
+}
+
+
+static void
+ngx_http_sendgrid_amp_set_list(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const u_char *id)
+{
+    sgamp_ledger_t                  *ledger;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    cohort->api.id.data = cohort->id;
+    cohort->api.id.len = SGAMP_UUID_LEN;
+
+    ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+    if (!cohort->named) {
+        sgamp_ledger_set_list(ledger, &cohort->ledger.list, id,
+                              ngx_http_sendgrid_amp_ledger_now());
+    }
+
+    cohort->ledger.change.list = sgamp_siphash(sgamp_ledger_hash_key(ledger),
+                                               id, SGAMP_UUID_LEN);
+
+    ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+
+    cohort->work.stage = (cohort->contacts.n != 0)
+                         ? NGX_HTTP_SENDGRID_AMP_FIND_FIELDS
+                         : NGX_HTTP_SENDGRID_AMP_NOTHING;
+}
+
+
+static void
+ngx_http_sendgrid_amp_set_fields(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    ngx_uint_t                       i, n;
+    sgamp_ledger_t                  *ledger;
+    sgamp_ledger_key_t               key;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    n = 0;
+    cohort = ctx->data;
+
+    ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+
+    for (i = 0; i < cohort->conf->rules->ncustom; i++) {
+
+        if (cohort->definitions[i].type == SGAMP_TYPE_MISSING) {
+            n++;
+            continue;
+        }
+
+        if (ngx_http_sendgrid_amp_field_key(ctx, i, &key) == NGX_OK) {
+            sgamp_ledger_set_field(ledger, &key, &cohort->definitions[i],
+                                   ngx_http_sendgrid_amp_ledger_now());
+        }
+    }
+
+    ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+
+    if (n != 0) {
+        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                      "SendGrid has no custom field for %ui "
+                      "\"sendgrid_amp_contact\": their values are not sent",
+                      n);
+    }
+
+    cohort->work.stage = NGX_HTTP_SENDGRID_AMP_CHANGE;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_field_key(ngx_http_sendgrid_amp_ctx_t *ctx, ngx_uint_t i,
+    sgamp_ledger_key_t *key)
+{
+    sgamp_str_t                      texts[4];
+    sgamp_contact_field_t           *field;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+    field = cohort->conf->rules->fields;
+
+    for ( /* void */ ; /* void */ ; field++) {
+
+        if (field->kind == SGAMP_FIELD_CUSTOM && i-- == 0) {
+            break;
+        }
+    }
+
+    texts[0].data = ctx->route.uri.data;
+    texts[0].len = ctx->route.uri.len;
+    texts[1].data = cohort->api.key.data;
+    texts[1].len = cohort->api.key.len;
+    texts[2].data = (u_char *) "field";
+    texts[2].len = sizeof("field") - 1;
+    texts[3] = field->name;
+
+    return (sgamp_ledger_key(key, texts, 4) == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+}

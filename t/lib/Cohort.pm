@@ -1,0 +1,143 @@
+package Cohort;
+
+# A gateway with cohorts in front of a stand-in for SendGrid (Contacts), and
+# messages of Amplitude's:
+#
+#	my $cohort = Cohort->new(window => 1, location => '...;');
+#	my $answer = $cohort->webhook(enter => [ 'a@a.example' ]);
+#	$cohort->members('[Amplitude] Buyers [7khm89cz]');
+#
+# new() takes options of Contacts and of Gateway, and location, text for
+# "location /cohorts".
+
+use warnings;
+use strict;
+
+use HTTP::Tiny;
+use JSON::PP ();
+
+use Contacts;
+use Gateway;
+
+use constant SECRET => 'cohort-secret';
+
+my $json = JSON::PP->new()->utf8()->canonical();
+
+
+sub new {
+	my ($class, %options) = @_;
+	my %contacts = map { $_ => delete $options{$_} } grep { exists $options{$_} }
+		qw(window limits bad name unknown_list max_lists page_size fields keep);
+	my $sg = Contacts->new(%contacts);
+	my $window = delete $options{apply_window} // int(($contacts{window} // 1) * 1500);
+	my $location = delete $options{location} // '';
+	my $port = $sg->port();
+	my $http = delete $options{http} // '';
+	my $server = delete $options{server} // '';
+	my $key = Contacts::KEY;
+	my $secret = SECRET;
+
+	my $zone = delete $options{zone} // '1m';
+	my $ngx = Gateway->new(%options, http => <<"EOC" . $http, server => <<"EOS");
+	sendgrid_amp_cohort_zone cohorts:$zone;
+	sendgrid_amp_zone figures:64k;
+	upstream sendgrid { server 127.0.0.1:$port; keepalive 8; }
+EOC
+	location /cohorts {
+		sendgrid_amp_cohorts /sendgrid/test;
+		sendgrid_amp_cohort_secret $secret;
+		sendgrid_amp_marketing_key $key;
+		sendgrid_amp_apply_window ${window}ms;
+		client_max_body_size 30m;
+		$location
+	}
+
+	location /sendgrid/test/ {
+		internal;
+		proxy_pass http://sendgrid/;
+		proxy_http_version 1.1;
+		proxy_pass_request_headers off;
+		proxy_set_header Host api.sendgrid.com;
+		proxy_set_header Authorization "Bearer \$sendgrid_amp_marketing_key";
+		proxy_set_header Accept application/json;
+		proxy_set_header Content-Type \$content_type;
+		proxy_set_header Connection "";
+		proxy_read_timeout 5s;
+		proxy_buffering off;
+		client_max_body_size 0;
+	}
+
+	location = /status { sendgrid_amp_status; }
+	$server
+EOS
+	return bless { sg => $sg, ngx => $ngx, http => HTTP::Tiny->new(agent => 'Amplitude',
+		timeout => $options{timeout} // 30) }, $class;
+}
+
+
+sub start {
+	my ($self) = @_;
+
+	$self->{ngx}->start();
+
+	return $self;
+}
+
+
+sub sg { return $_[0]{sg} }
+
+sub ngx { return $_[0]{ngx} }
+
+
+# a message of the Cohort Webhook; options are members, or undef to leave out
+
+sub message {
+	my ($self, $direction, $users, %options) = @_;
+	my %message = (cohort_id => '7khm89cz', cohort_name => 'Buyers',
+		in_cohort => $direction eq 'enter' ? JSON::PP::true : JSON::PP::false,
+		computed_time => $options{computed_time} // time(),
+		message_id => 'm' . ++$self->{id}, users => [ map { ref $_ ? $_
+			: { user_id => $_, user_properties => { email => $_ } } } @$users ],
+		%options);
+
+	delete @message{ grep { !defined $message{$_} } keys %message };
+
+	return $json->encode(\%message);
+}
+
+
+sub webhook {
+	my ($self, @message) = @_;
+	return $self->post('', $self->message(@message));
+}
+
+
+# posts a body to the location or to a path below; returns HTTP::Tiny's answer
+# with the JSON of its body as { json }
+
+sub post {
+	my ($self, $path, $body, %headers) = @_;
+	my $url = 'http://127.0.0.1:' . Gateway->port() . "/cohorts$path";
+	my $answer = $self->{http}->post($url, { content => ref $body
+		? $json->encode($body) : $body, headers => {
+		'Content-Type' => 'application/json',
+		Authorization => 'Bearer ' . SECRET, %headers } });
+
+	$answer->{json} = eval { $json->decode($answer->{content}) };
+
+	return $answer;
+}
+
+
+# the addresses on the list with a name, or undef
+
+sub members {
+	my ($self, $name) = @_;
+	my $lists = $self->{sg}->lists();
+	my ($id) = grep { $lists->{$_}{name} eq ($name // '[Amplitude] Buyers [7khm89cz]') }
+		sort keys %$lists;
+
+	return defined $id ? [ $self->{sg}->members($id) ] : undef;
+}
+
+1;
