@@ -118,7 +118,14 @@ like($ngx->log(), qr/client sent a user that is too large, at byte/,
 
 is(post($port, 'x' x 2000, uri => '/small')->{status}, 413, 'a redirect');
 
-is_deeply(changed($before, metrics($port)), {}, 'no figures of events');
+counted($ngx, $before, {
+	'cohort_messages_total{status="200"}' => 9,
+	'cohort_messages_total{status="400"}' => 2,
+	'cohort_messages_total{status="413"}' => 2,
+	'cohort_messages_total{status="503"}' => 1,
+	cohort_duration_seconds_count => 14,
+}, 'no figures of events');
+like(get($port, '/status')->{body}, qr/<div id="cohorts">/, 'shown on the page');
 
 $ngx->done();
 done_testing();

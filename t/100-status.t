@@ -734,12 +734,22 @@ subtest('the same figures in both formats' => sub {
 			@path = ($1, $2 eq 'bucket' ? ('buckets', $path[1]) : $2);
 		}
 
+		unshift @path, 'cohorts' if $name =~ /^(?:cohort|contacts|sendgrid|apply)_/;
+
 		is(delete $flat{join ' ', @path}, $metrics->{$_}, $_);
 	}
 
+	# nobody has set what is left of a limit
+
+	for (qw(lists create fields put search identify remove import)) {
+		is(delete($flat{"cohorts sendgrid_quota $_"}) // 'null', 'null',
+			"$_: not known what is left");
+	}
+
 	is_deeply([ sort keys %flat ], [ map { my $f = $_;
-		map { "${f}_duration_seconds $_" } qw(p50 p95 p99) }
-		qw(amplitude webhook) ], 'others are estimates');
+		map { "${f}_seconds $_" } qw(p50 p95 p99) }
+		('amplitude_duration', 'cohorts apply', 'cohorts cohort_duration',
+			'webhook_duration') ], 'others are estimates');
 });
 
 subtest('webhooks in flight, and a worker that is killed' => sub {
@@ -880,7 +890,7 @@ subtest('slow answers, and clients that leave meanwhile' => sub {
 
 	for my $case ([ 'webhook', 1 ], [ 'amplitude', 0 ]) {
 		my ($name, $quick) = @$case;
-		my ($sum, $buckets) = histogram($before, $after, $name);
+		my ($sum, $buckets) = histogram($before, $after, "${name}_duration");
 		my $below = 0;
 
 		$below += $_->[1] for grep { $_->[0] <= 1000 } @$buckets;

@@ -43,9 +43,14 @@ subtest('a page of nothing' => sub {
 	is_deeply([ map { $_->[1] } grep { $_->[1] !~ /^(?:0|0 B|\xe2\x80\x93)$/ }
 		values_of($empty) ], [], 'figures');
 
-	my @rows = $empty =~ /<tr( hidden)?><th scope="row">/g;
+	my ($events, $cohorts) = split /<div id="cohorts" hidden>/, $empty;
+
+	ok($cohorts, 'who has no cohorts does not see them');
+
+	my @rows = $events =~ /<tr( hidden)?><th scope="row">/g;
 
 	is(scalar(grep { !$_ } @rows), 2, 'rows: the two of durations');
+	unlike($cohorts, qr/<th scope="row">/, 'nor has rows of them');
 });
 
 $amp->script({ status => 503 }, { status => 429, body => '' },
@@ -84,8 +89,8 @@ subtest('what it is made of' => sub {
 
 	my @tables = $page =~ m!<table>(.*?)</table>!gs;
 
-	is(scalar @tables, 6, 'tables');
-	is(scalar(grep { /<caption>[^<]/ } @tables), 6, 'have captions');
+	is(scalar @tables, 11, 'tables');
+	is(scalar(grep { /<caption>[^<]/ } @tables), 11, 'have captions');
 	is(scalar(() = $page =~ /<th(?! scope="(?:row|col)")>/g), 0,
 		'all heads have a scope');
 	like($page, qr/<html lang="en">/, 'language');
@@ -120,7 +125,7 @@ subtest('without scripts' => sub {
 
 subtest('all figures are on it' => sub {
 	my %shown = map { $_->[0] => 1 } values_of($page);
-	my @missing = grep { !$shown{$_} } leaves($json);
+	my @missing = grep { !$shown{$_} && !/^cohorts\./ } leaves($json);
 
 	is_deeply(\@missing, [], 'none is missing');
 });
@@ -245,6 +250,7 @@ sub figures_are {
 	}
 
 	is_deeply(\@bad, [], 'rows of zeros only are hidden');
+	like($html, qr/<div id="cohorts" hidden/, 'and cohorts that there are not');
 }
 
 
@@ -270,18 +276,12 @@ sub pick {
 # paths of what is no histogram
 
 sub leaves {
-	my ($json) = @_;
-	my @leaves;
+	my ($value, $path) = @_;
 
-	for my $name (grep { !/^(?:since|time)$|seconds$/ } keys %$json) {
-		my $value = $json->{$name};
+	return $path if !ref $value;
 
-		push @leaves, !ref $value ? $name : map { my $label = $_;
-			ref $value->{$label} ? map { "$name.$label.$_" }
-				keys %{ $value->{$label} } : "$name.$label" } keys %$value;
-	}
-
-	return @leaves;
+	return map { leaves($value->{$_}, defined $path ? "$path.$_" : $_) }
+		grep { !/^(?:since|time)$|seconds$/ } keys %$value;
 }
 
 

@@ -24,6 +24,11 @@ static const char *sgamp_metrics_status_label(unsigned i);
 static const char *sgamp_metrics_code_label(unsigned i);
 static const char *sgamp_metrics_reason_label(unsigned i);
 static const char *sgamp_metrics_signature_label(unsigned i);
+static const char *sgamp_metrics_message_label(unsigned i);
+static const char *sgamp_metrics_operation_label(unsigned i);
+static const char *sgamp_metrics_contact_label(unsigned i);
+static const char *sgamp_metrics_call_label(unsigned i);
+static const char *sgamp_metrics_answer_label(unsigned i);
 
 
 /* the labels behind those of single statuses are for all other statuses */
@@ -66,9 +71,38 @@ static const unsigned  sgamp_metrics_messages[] = {
     200, 400, 401, 404, 405, 408, 409, 413, 415, 429, 499, 500, 502, 503
 };
 
+static const char  *sgamp_metrics_message_labels[] = {
+    "200", "400", "401", "404", "405", "408", "409", "413", "415", "429",
+    "499", "500", "502", "503", "other"
+};
+
 
 static const unsigned  sgamp_metrics_answers[] = {
     200, 201, 202, 400, 401, 403, 404, 408, 413, 414, 429, 500, 502, 503, 504
+};
+
+static const char  *sgamp_metrics_answer_labels[] = {
+    "200", "201", "202", "400", "401", "403", "404", "408", "413", "414",
+    "429", "500", "502", "503", "504", "other", "error"
+};
+
+
+/* in the order of sgamp_operation_e */
+
+static const char  *sgamp_metrics_operation_labels[] = { "add", "remove" };
+
+/* in the order of sgamp_contact_result_e */
+
+static const char  *sgamp_metrics_contact_labels[] = {
+    "accepted", "applied", "absent", "stale", "no_email", "invalid_email",
+    "refused", "unknown"
+};
+
+/* in the order of sgamp_call_e */
+
+static const char  *sgamp_metrics_call_labels[] = {
+    "lists", "create", "fields", "put", "search", "identify", "remove",
+    "import"
 };
 
 
@@ -133,6 +167,39 @@ static const sgamp_metrics_label_t  sgamp_metrics_signature = {
     SGAMP_METRICS_SIGNATURES
 };
 
+static const sgamp_metrics_label_t  sgamp_metrics_message = {
+    "status",
+    sgamp_metrics_message_label,
+    SGAMP_METRICS_MESSAGES
+};
+
+static const sgamp_metrics_label_t  sgamp_metrics_operation = {
+    "operation",
+    sgamp_metrics_operation_label,
+    SGAMP_OPERATIONS
+};
+
+static const sgamp_metrics_label_t  sgamp_metrics_contact_result = {
+    "result",
+    sgamp_metrics_contact_label,
+    SGAMP_CONTACT_RESULTS
+};
+
+static const sgamp_metrics_label_t  sgamp_metrics_call = {
+    "call",
+    sgamp_metrics_call_label,
+    SGAMP_CALLS
+};
+
+static const sgamp_metrics_label_t  sgamp_metrics_answer = {
+    "code",
+    sgamp_metrics_answer_label,
+    SGAMP_METRICS_ANSWERS
+};
+
+
+static const char  sgamp_metrics_cohorts[] = "cohorts";
+
 
 const sgamp_metrics_family_t  sgamp_metrics_families[] = {
 
@@ -140,69 +207,139 @@ const sgamp_metrics_family_t  sgamp_metrics_families[] = {
       "Webhooks by the status they were answered with.",
       "counter",
       SGAMP_METRICS_WEBHOOKS,
-      { &sgamp_metrics_status, NULL } },
+      { &sgamp_metrics_status, NULL },
+      NULL,
+      0 },
 
     { "webhooks_in_flight",
       "Webhooks that are not answered yet.",
       "gauge",
       SGAMP_METRICS_IN_FLIGHT,
-      { NULL, NULL } },
+      { NULL, NULL },
+      NULL,
+      0 },
 
     { "events_total",
       "Events of webhooks by what became of them.",
       "counter",
       SGAMP_METRICS_EVENTS,
-      { &sgamp_metrics_kind, &sgamp_metrics_result } },
+      { &sgamp_metrics_kind, &sgamp_metrics_result },
+      NULL,
+      0 },
 
     { "amplitude_responses_total",
       "Answers of Amplitude by status, error: none that was whole.",
       "counter",
       SGAMP_METRICS_RESPONSES,
-      { &sgamp_metrics_code, NULL } },
+      { &sgamp_metrics_code, NULL },
+      NULL,
+      0 },
 
     { "retries_total",
       "Requests to Amplitude that repeat an earlier one.",
       "counter",
       SGAMP_METRICS_RETRIES,
-      { NULL, NULL } },
+      { NULL, NULL },
+      NULL,
+      0 },
 
     { "rejected_total",
       "Events that cannot be delivered by the reason.",
       "counter",
       SGAMP_METRICS_REJECTED_EVENTS,
-      { &sgamp_metrics_reason, NULL } },
+      { &sgamp_metrics_reason, NULL },
+      NULL,
+      0 },
 
     { "signatures_total",
       "Signatures of webhooks by the result of their check.",
       "counter",
       SGAMP_METRICS_SIGNED,
-      { &sgamp_metrics_signature, NULL } },
+      { &sgamp_metrics_signature, NULL },
+      NULL,
+      0 },
 
     { "received_bytes_total",
       "Bytes of the bodies of webhooks.",
       "counter",
       SGAMP_METRICS_RECEIVED_BYTES,
-      { NULL, NULL } },
+      { NULL, NULL },
+      NULL,
+      0 },
 
     { "sent_bytes_total",
       "Bytes of the bodies of requests to Amplitude.",
       "counter",
       SGAMP_METRICS_SENT_BYTES,
-      { NULL, NULL } },
+      { NULL, NULL },
+      NULL,
+      0 },
 
     { "webhook_duration_seconds",
       "Time from the first byte of a webhook to the last of its answer.",
       "histogram",
       SGAMP_METRICS_WEBHOOK_TIME,
-      { NULL, NULL } },
+      { NULL, NULL },
+      NULL,
+      0 },
 
     { "amplitude_duration_seconds",
       "Time from the start of a request to Amplitude to its end.",
       "histogram",
       SGAMP_METRICS_AMPLITUDE_TIME,
-      { NULL, NULL } },
+      { NULL, NULL },
+      NULL,
+      0 },
 
-    { NULL, NULL, NULL, 0, { NULL, NULL } }
+    { "cohort_messages_total",
+      "Messages of cohorts by the status they were answered with.",
+      "counter",
+      SGAMP_METRICS_COHORTS,
+      { &sgamp_metrics_message, NULL },
+      sgamp_metrics_cohorts,
+      0 },
+
+    { "contacts_total",
+      "Contacts of cohorts by what became of them.",
+      "counter",
+      SGAMP_METRICS_CONTACTS,
+      { &sgamp_metrics_operation, &sgamp_metrics_contact_result },
+      sgamp_metrics_cohorts,
+      0 },
+
+    { "sendgrid_responses_total",
+      "Answers of SendGrid by call and status, error: none that was whole.",
+      "counter",
+      SGAMP_METRICS_SENDGRID,
+      { &sgamp_metrics_call, &sgamp_metrics_answer },
+      sgamp_metrics_cohorts,
+      0 },
+
+    { "sendgrid_quota",
+      "Calls that SendGrid has last said to be left in a minute.",
+      "gauge",
+      SGAMP_METRICS_QUOTA,
+      { &sgamp_metrics_call, NULL },
+      sgamp_metrics_cohorts,
+      1 },
+
+    { "cohort_duration_seconds",
+      "Time from the first byte of a cohort's message to its answer's last.",
+      "histogram",
+      SGAMP_METRICS_COHORT_TIME,
+      { NULL, NULL },
+      sgamp_metrics_cohorts,
+      0 },
+
+    { "apply_seconds",
+      "Time from the acceptance of a change until it was seen to be applied.",
+      "histogram",
+      SGAMP_METRICS_APPLY_TIME,
+      { NULL, NULL },
+      sgamp_metrics_cohorts,
+      0 },
+
+    { NULL, NULL, NULL, 0, { NULL, NULL }, NULL, 0 }
 };
 
 
@@ -451,6 +588,41 @@ static const char *
 sgamp_metrics_signature_label(unsigned i)
 {
     return sgamp_metrics_signature_labels[i];
+}
+
+
+static const char *
+sgamp_metrics_message_label(unsigned i)
+{
+    return sgamp_metrics_message_labels[i];
+}
+
+
+static const char *
+sgamp_metrics_operation_label(unsigned i)
+{
+    return sgamp_metrics_operation_labels[i];
+}
+
+
+static const char *
+sgamp_metrics_contact_label(unsigned i)
+{
+    return sgamp_metrics_contact_labels[i];
+}
+
+
+static const char *
+sgamp_metrics_call_label(unsigned i)
+{
+    return sgamp_metrics_call_labels[i];
+}
+
+
+static const char *
+sgamp_metrics_answer_label(unsigned i)
+{
+    return sgamp_metrics_answer_labels[i];
 }
 
 

@@ -99,7 +99,10 @@ typedef struct {
 } sgamp_metrics_label_t;
 
 
-/* counters of one name; those of the last label stand side by side */
+/*
+ * Counters of one name; those of the last label stand side by side.  The
+ * families of a group are the last ones.
+ */
 
 typedef struct {
     const char                   *name;       /* less its prefix */
@@ -107,6 +110,8 @@ typedef struct {
     const char                   *type;
     unsigned                      first;
     const sgamp_metrics_label_t  *labels[2];  /* or NULL */
+    const char                   *group;  /* object in the JSON, or NULL */
+    unsigned                      unset;  /* 0 is no value, n + 1 is n */
 } sgamp_metrics_family_t;
 
 

@@ -21,10 +21,14 @@ static void sgamp_metrics_line(sgamp_sink_t *sink,
     uint64_t value);
 static void sgamp_metrics_histogram(const sgamp_metrics_t *m,
     sgamp_sink_t *sink, const sgamp_metrics_family_t *family);
+static void sgamp_metrics_json_family(const sgamp_metrics_t *m,
+    sgamp_sink_t *sink, const sgamp_metrics_family_t *family);
 static void sgamp_metrics_json_object(const sgamp_metrics_t *m,
     sgamp_sink_t *sink, const sgamp_metrics_family_t *family);
 static void sgamp_metrics_json_histogram(const sgamp_metrics_t *m,
     sgamp_sink_t *sink, const sgamp_metrics_family_t *family);
+static void sgamp_metrics_json_value(sgamp_sink_t *sink,
+    const sgamp_metrics_family_t *family, uint64_t value);
 static void sgamp_metrics_json_key(sgamp_sink_t *sink, unsigned i,
     const char *key);
 static void sgamp_metrics_seconds(sgamp_sink_t *sink, uint64_t us);
@@ -83,6 +87,12 @@ sgamp_metrics_line(sgamp_sink_t *sink, const sgamp_metrics_family_t *family,
 {
     unsigned  i;
 
+    /* a gauge that was never set is left out */
+
+    if (family->unset && value == 0) {
+        return;
+    }
+
     sgamp_metrics_text(sink, SGAMP_METRICS_PREFIX);
     sgamp_metrics_string(sink, family->name);
 
@@ -99,7 +109,7 @@ sgamp_metrics_line(sgamp_sink_t *sink, const sgamp_metrics_family_t *family,
     }
 
     sgamp_metrics_text(sink, " ");
-    sgamp_json_decimal(sink, value);
+    sgamp_json_decimal(sink, value - family->unset);
     sgamp_metrics_text(sink, "\n");
 }
 
@@ -141,7 +151,12 @@ sgamp_metrics_histogram(const sgamp_metrics_t *m, sgamp_sink_t *sink,
 void
 sgamp_metrics_json(const sgamp_metrics_t *m, sgamp_sink_t *sink)
 {
+    unsigned                       i;
+    const char                    *group;
     const sgamp_metrics_family_t  *family;
+
+    i = 1;
+    group = NULL;
 
     sgamp_metrics_text(sink, "{\"since\":");
     sgamp_json_decimal(sink, m->since);
@@ -150,20 +165,36 @@ sgamp_metrics_json(const sgamp_metrics_t *m, sgamp_sink_t *sink)
 
     for (family = sgamp_metrics_families; family->name != NULL; family++) {
 
-        sgamp_metrics_json_key(sink, 1, family->name);
+        if (family->group != group) {
+            group = family->group;
 
-        if (family->type[0] == 'h') {
-            sgamp_metrics_json_histogram(m, sink, family);
+            sgamp_metrics_json_key(sink, 1, group);
+            sgamp_metrics_text(sink, "{");
 
-        } else if (family->labels[0] != NULL) {
-            sgamp_metrics_json_object(m, sink, family);
-
-        } else {
-            sgamp_json_decimal(sink, m->values[family->first]);
+            i = 0;
         }
+
+        sgamp_metrics_json_key(sink, i++, family->name);
+        sgamp_metrics_json_family(m, sink, family);
     }
 
-    sgamp_metrics_text(sink, "}\n");
+    sgamp_metrics_text(sink, "}}\n");
+}
+
+
+static void
+sgamp_metrics_json_family(const sgamp_metrics_t *m, sgamp_sink_t *sink,
+    const sgamp_metrics_family_t *family)
+{
+    if (family->type[0] == 'h') {
+        sgamp_metrics_json_histogram(m, sink, family);
+
+    } else if (family->labels[0] != NULL) {
+        sgamp_metrics_json_object(m, sink, family);
+
+    } else {
+        sgamp_json_decimal(sink, m->values[family->first]);
+    }
 }
 
 
@@ -186,7 +217,7 @@ sgamp_metrics_json_object(const sgamp_metrics_t *m, sgamp_sink_t *sink,
         sgamp_metrics_json_key(sink, i, label->value(i));
 
         if (inner == NULL) {
-            sgamp_json_decimal(sink, *value++);
+            sgamp_metrics_json_value(sink, family, *value++);
             continue;
         }
 
@@ -201,6 +232,19 @@ sgamp_metrics_json_object(const sgamp_metrics_t *m, sgamp_sink_t *sink,
     }
 
     sgamp_metrics_text(sink, "}");
+}
+
+
+static void
+sgamp_metrics_json_value(sgamp_sink_t *sink,
+    const sgamp_metrics_family_t *family, uint64_t value)
+{
+    if (family->unset && value == 0) {
+        sgamp_metrics_text(sink, "null");
+
+    } else {
+        sgamp_json_decimal(sink, value - family->unset);
+    }
 }
 
 

@@ -10,6 +10,7 @@
 
 #define SGAMP_PAGE_DAY          86400
 #define SGAMP_PAGE_NUMBER_SIZE  32  /* digits and commas of the longest */
+#define SGAMP_PAGE_DASH         "\xe2\x80\x93"  /* where there is no figure */
 
 #define sgamp_page_text(sink, text)                                           \
     sgamp_json_write(sink, (u_char *) text, sizeof(text) - 1)
@@ -17,13 +18,23 @@
 
 static void sgamp_page_slot(const sgamp_metrics_t *m, sgamp_sink_t *sink,
     sgamp_page_slot_e slot);
+static void sgamp_page_cohort_slot(const sgamp_metrics_t *m,
+    sgamp_sink_t *sink, sgamp_page_slot_e slot);
+static void sgamp_page_contact(const sgamp_metrics_t *m, sgamp_sink_t *sink,
+    sgamp_operation_e operation, sgamp_contact_result_e result);
+static void sgamp_page_contacts(const sgamp_metrics_t *m, sgamp_sink_t *sink);
+static void sgamp_page_sendgrid(const sgamp_metrics_t *m, sgamp_sink_t *sink);
 static void sgamp_page_events(const sgamp_metrics_t *m, sgamp_sink_t *sink);
 static void sgamp_page_rows(const sgamp_metrics_t *m, sgamp_sink_t *sink,
     unsigned first, const char **meanings);
 static void sgamp_page_row(sgamp_sink_t *sink, uint64_t n, const char *label,
     const char *after);
-static void sgamp_page_cell(sgamp_sink_t *sink, const char *family,
-    const char *label, const char *inner);
+static void sgamp_page_meaning(sgamp_sink_t *sink, const char *meaning);
+static void sgamp_page_cell(sgamp_sink_t *sink,
+    const sgamp_metrics_family_t *family, const char *label,
+    const char *inner);
+static void sgamp_page_path(sgamp_sink_t *sink,
+    const sgamp_metrics_family_t *family, const char *label);
 static void sgamp_page_latency(const sgamp_metrics_t *m, sgamp_sink_t *sink,
     unsigned first, const char *label);
 static const sgamp_metrics_family_t *sgamp_page_family(unsigned first);
@@ -89,6 +100,66 @@ static const char  *sgamp_page_signatures[] = {
     "not readable",
     "outside of the time window",
     "another key or body"
+};
+
+static const char  *sgamp_page_messages[] = {
+    "done",
+    "invalid_json, invalid_message",
+    "unauthorized",
+    "no such list",
+    "method_not_allowed",
+    "timed_out",
+    "in_progress",
+    "too_large",
+    "content_encoding",
+    "throttled",
+    "sender gone",
+    "internal",
+    "refused",
+    "unavailable",
+    ""
+};
+
+static const char  *sgamp_page_results[] = {
+    "SendGrid has taken the change",
+    "the change was seen to take effect",
+    "nothing to remove",
+    "a newer run has decided",
+    "has no address",
+    "has no usable address",
+    "refused by SendGrid",
+    "whether it took effect"
+};
+
+static const char  *sgamp_page_answers[] = {
+    "answered",
+    "list made",
+    "accepted",
+    "contacts or list refused",
+    "unauthorized",
+    "forbidden",
+    "not found",
+    "timed out",
+    "too large",
+    "too long",
+    "throttled",
+    "failed",
+    "failed",
+    "unavailable",
+    "failed",
+    "",
+    "no whole answer"
+};
+
+static const char  *sgamp_page_calls[] = {
+    "looks for a list",
+    "makes a list",
+    "looks for custom fields",
+    "adds contacts",
+    "finds contacts",
+    "finds contacts by long addresses",
+    "removes contacts",
+    "sees whether contacts were added"
 };
 
 
@@ -192,8 +263,161 @@ sgamp_page_slot(const sgamp_metrics_t *m, sgamp_sink_t *sink,
         sgamp_metrics_json(m, sink);
         break;
 
-    default: /* SGAMP_PAGE_NOTHING */
+    case SGAMP_PAGE_NOTHING:
         break;
+
+    default:
+        sgamp_page_cohort_slot(m, sink, slot);
+        break;
+    }
+}
+
+
+static void
+sgamp_page_cohort_slot(const sgamp_metrics_t *m, sgamp_sink_t *sink,
+    sgamp_page_slot_e slot)
+{
+    uint64_t  n, failed;
+
+    failed = sgamp_metrics_sum(m, SGAMP_METRICS_COHORTS + 1,
+                               SGAMP_METRICS_MESSAGES - 1);
+    n = failed + m->values[SGAMP_METRICS_COHORTS];
+
+    /* before the first message nothing is shown, and there are no rows */
+
+    if (n == 0 && slot >= SGAMP_PAGE_CONTACT_ROWS) {
+        return;
+    }
+
+    switch (slot) {
+
+    case SGAMP_PAGE_NO_COHORTS:
+        if (n == 0) {
+            sgamp_page_text(sink, " hidden");
+        }
+
+        break;
+
+    case SGAMP_PAGE_MESSAGES:
+        sgamp_page_number(sink, n);
+        break;
+
+    case SGAMP_PAGE_MESSAGES_FAILED:
+        sgamp_page_number(sink, failed);
+        break;
+
+    case SGAMP_PAGE_ADDED:
+        sgamp_page_contact(m, sink, SGAMP_ADD, SGAMP_CONTACT_ACCEPTED);
+        break;
+
+    case SGAMP_PAGE_ADDED_APPLIED:
+        sgamp_page_contact(m, sink, SGAMP_ADD, SGAMP_CONTACT_APPLIED);
+        break;
+
+    case SGAMP_PAGE_REMOVED:
+        sgamp_page_contact(m, sink, SGAMP_REMOVE, SGAMP_CONTACT_ACCEPTED);
+        break;
+
+    case SGAMP_PAGE_REMOVED_APPLIED:
+        sgamp_page_contact(m, sink, SGAMP_REMOVE, SGAMP_CONTACT_APPLIED);
+        break;
+
+    case SGAMP_PAGE_CONTACT_ROWS:
+        sgamp_page_contacts(m, sink);
+        break;
+
+    case SGAMP_PAGE_MESSAGE_ROWS:
+        sgamp_page_rows(m, sink, SGAMP_METRICS_COHORTS, sgamp_page_messages);
+        break;
+
+    case SGAMP_PAGE_SENDGRID_ROWS:
+        sgamp_page_sendgrid(m, sink);
+        break;
+
+    case SGAMP_PAGE_COHORT_LATENCY_ROWS:
+        sgamp_page_latency(m, sink, SGAMP_METRICS_COHORT_TIME, "Message");
+        sgamp_page_latency(m, sink, SGAMP_METRICS_APPLY_TIME,
+                           "Until applied");
+        break;
+
+    default: /* SGAMP_PAGE_QUOTA_ROWS */
+        sgamp_page_rows(m, sink, SGAMP_METRICS_QUOTA, sgamp_page_calls);
+        break;
+    }
+}
+
+
+static void
+sgamp_page_contact(const sgamp_metrics_t *m, sgamp_sink_t *sink,
+    sgamp_operation_e operation, sgamp_contact_result_e result)
+{
+    sgamp_page_number(sink,
+                      m->values[sgamp_metrics_contact(operation, result)]);
+}
+
+
+static void
+sgamp_page_contacts(const sgamp_metrics_t *m, sgamp_sink_t *sink)
+{
+    unsigned                       i, j;
+    uint64_t                       n;
+    const char                    *label;
+    const sgamp_metrics_family_t  *family;
+
+    family = sgamp_page_family(SGAMP_METRICS_CONTACTS);
+
+    for (i = 0; i < SGAMP_CONTACT_RESULTS; i++) {
+        label = family->labels[1]->value(i);
+        n = 0;
+
+        for (j = 0; j < SGAMP_OPERATIONS; j++) {
+            n += m->values[sgamp_metrics_contact((sgamp_operation_e) j,
+                                                 (sgamp_contact_result_e) i)];
+        }
+
+        sgamp_page_row(sink, n, label, "");
+        sgamp_page_meaning(sink, sgamp_page_results[i]);
+
+        for (j = 0; j < SGAMP_OPERATIONS; j++) {
+            sgamp_page_cell(sink, family, family->labels[0]->value(j), label);
+            sgamp_page_contact(m, sink, (sgamp_operation_e) j,
+                               (sgamp_contact_result_e) i);
+            sgamp_page_text(sink, "</td>");
+        }
+
+        sgamp_page_text(sink, "</tr>\n");
+    }
+}
+
+
+static void
+sgamp_page_sendgrid(const sgamp_metrics_t *m, sgamp_sink_t *sink)
+{
+    unsigned                       i, j;
+    const char                    *call, *code;
+    const uint64_t                *value;
+    const sgamp_metrics_family_t  *family;
+
+    family = sgamp_page_family(SGAMP_METRICS_SENDGRID);
+    value = &m->values[SGAMP_METRICS_SENDGRID];
+
+    for (i = 0; i < SGAMP_CALLS; i++) {
+        call = family->labels[0]->value(i);
+
+        for (j = 0; j < SGAMP_METRICS_ANSWERS; j++) {
+            code = family->labels[1]->value(j);
+
+            sgamp_page_row(sink, *value, call, "");
+
+            sgamp_page_text(sink, "<td>");
+            sgamp_page_string(sink, code);
+            sgamp_page_text(sink, "</td>");
+            sgamp_page_meaning(sink, sgamp_page_answers[j]);
+
+            sgamp_page_cell(sink, family, call, code);
+            sgamp_page_number(sink, *value++);
+            sgamp_page_text(sink, "</td></tr>\n");
+        }
     }
 }
 
@@ -221,8 +445,7 @@ sgamp_page_events(const sgamp_metrics_t *m, sgamp_sink_t *sink)
         sgamp_page_row(sink, n, label, "<wbr>");
 
         for (j = 0; j < SGAMP_METRICS_RESULTS; j++) {
-            sgamp_page_cell(sink, family->name, label,
-                            family->labels[1]->value(j));
+            sgamp_page_cell(sink, family, label, family->labels[1]->value(j));
             sgamp_page_number(sink, *value++);
             sgamp_page_text(sink, "</td>");
         }
@@ -237,6 +460,7 @@ sgamp_page_rows(const sgamp_metrics_t *m, sgamp_sink_t *sink, unsigned first,
     const char **meanings)
 {
     unsigned                       i;
+    uint64_t                       n;
     const char                    *label;
     const sgamp_metrics_family_t  *family;
 
@@ -244,15 +468,19 @@ sgamp_page_rows(const sgamp_metrics_t *m, sgamp_sink_t *sink, unsigned first,
 
     for (i = 0; i < family->labels[0]->n; i++) {
         label = family->labels[0]->value(i);
+        n = m->values[first + i];
 
-        sgamp_page_row(sink, m->values[first + i], label, "");
+        sgamp_page_row(sink, n, label, "");
+        sgamp_page_meaning(sink, meanings[i]);
+        sgamp_page_cell(sink, family, label, NULL);
 
-        sgamp_page_text(sink, "<td class=\"m\">");
-        sgamp_page_string(sink, meanings[i]);
-        sgamp_page_text(sink, "</td>");
+        if (family->unset && n == 0) {
+            sgamp_page_text(sink, SGAMP_PAGE_DASH);
 
-        sgamp_page_cell(sink, family->name, label, NULL);
-        sgamp_page_number(sink, m->values[first + i]);
+        } else {
+            sgamp_page_number(sink, n - family->unset);
+        }
+
         sgamp_page_text(sink, "</td></tr>\n");
     }
 }
@@ -286,15 +514,20 @@ sgamp_page_row(sgamp_sink_t *sink, uint64_t n, const char *label,
 
 
 static void
-sgamp_page_cell(sgamp_sink_t *sink, const char *family, const char *label,
-    const char *inner)
+sgamp_page_meaning(sgamp_sink_t *sink, const char *meaning)
 {
-    /* the script finds the value under this name */
+    sgamp_page_text(sink, "<td class=\"m\">");
+    sgamp_page_string(sink, meaning);
+    sgamp_page_text(sink, "</td>");
+}
 
-    sgamp_page_text(sink, "<td data-v=\"");
-    sgamp_page_string(sink, family);
-    sgamp_page_text(sink, ".");
-    sgamp_page_string(sink, label);
+
+static void
+sgamp_page_cell(sgamp_sink_t *sink, const sgamp_metrics_family_t *family,
+    const char *label, const char *inner)
+{
+    sgamp_page_string(sink, family->unset ? "<td data-f=\"left\"" : "<td");
+    sgamp_page_path(sink, family, label);
 
     if (inner != NULL) {
         sgamp_page_text(sink, ".");
@@ -302,6 +535,25 @@ sgamp_page_cell(sgamp_sink_t *sink, const char *family, const char *label,
     }
 
     sgamp_page_text(sink, "\">");
+}
+
+
+static void
+sgamp_page_path(sgamp_sink_t *sink, const sgamp_metrics_family_t *family,
+    const char *label)
+{
+    /* the script finds the value under this name */
+
+    sgamp_page_text(sink, " data-v=\"");
+
+    if (family->group != NULL) {
+        sgamp_page_string(sink, family->group);
+        sgamp_page_text(sink, ".");
+    }
+
+    sgamp_page_string(sink, family->name);
+    sgamp_page_text(sink, ".");
+    sgamp_page_string(sink, label);
 }
 
 
@@ -317,10 +569,8 @@ sgamp_page_latency(const sgamp_metrics_t *m, sgamp_sink_t *sink,
     sgamp_page_row(sink, 1, label, "");
 
     for (i = 0; i < SGAMP_METRICS_QUANTILES; i++) {
-        sgamp_page_text(sink, "<td data-f=\"time\" data-v=\"");
-        sgamp_page_string(sink, family->name);
-        sgamp_page_text(sink, ".");
-        sgamp_page_string(sink, sgamp_metrics_quantiles[i].name);
+        sgamp_page_text(sink, "<td data-f=\"time\"");
+        sgamp_page_path(sink, family, sgamp_metrics_quantiles[i].name);
         sgamp_page_text(sink, "\">");
         sgamp_page_duration(sink,
                             sgamp_metrics_quantile(m, first,
@@ -415,7 +665,7 @@ static void
 sgamp_page_duration(sgamp_sink_t *sink, uint64_t us)
 {
     if (us == SGAMP_METRICS_NONE) {
-        sgamp_page_text(sink, "\xe2\x80\x93");
+        sgamp_page_text(sink, SGAMP_PAGE_DASH);
 
     } else if (us < SGAMP_METRICS_SECOND) {
         sgamp_page_tenths(sink, us / 100);

@@ -16,8 +16,8 @@
 
 #define NGX_HTTP_SENDGRID_AMP_PAGE_POLICY \
     "default-src 'none'; " \
-    "style-src 'sha256-UXoipEaZASKAWDMV7fgZDirIp1uCrcInJCZyPeEk0rY='; " \
-    "script-src 'sha256-Te2LoUyqRehqJehiKXbz6kMe/ZsSWFHq/FIrA44szNQ='; " \
+    "style-src 'sha256-rcBlU6D35TKEUAgG1N0SiKHNzYivEI2PAPPnDeUuuZE='; " \
+    "script-src 'sha256-aYhk0Xoe6TMrNXvkhjCnS0Z2NNHLfvw1QlamAJfNJiM='; " \
     "connect-src 'self'; " \
     "img-src data:; " \
     "base-uri 'none'; " \
@@ -96,6 +96,12 @@ static const sgamp_page_row_t  ngx_http_sendgrid_amp_page[] = {
                 "\tfont-size: 1.375rem;\n"
                 "\tfont-weight: 650;\n"
                 "\tletter-spacing: -0.01em;\n"
+                "}\n"
+                "\n"
+                "h2 {\n"
+                "\tmargin: 1.5rem 0 1rem;\n"
+                "\tfont-size: 1.125rem;\n"
+                "\tfont-weight: 650;\n"
                 "}\n"
                 "\n"
                 "header p, .since, dt, .more, figcaption, th, .m, footer {\n"
@@ -234,7 +240,7 @@ static const sgamp_page_row_t  ngx_http_sendgrid_amp_page[] = {
                 "\tcolor: var(--text);\n"
                 "}\n"
                 "\n"
-                "td.m {\n"
+                "td.m, th.m {\n"
                 "\twidth: 99%;\n"
                 "\ttext-align: left;\n"
                 "\twhite-space: normal;\n"
@@ -456,6 +462,119 @@ static const sgamp_page_row_t  ngx_http_sendgrid_amp_page[] = {
                 "</section>\n"
                 "</div>\n"
                 "\n"
+                "<div id=\"cohorts\""),
+      SGAMP_PAGE_NO_COHORTS },
+
+    { sgamp_str(">\n"
+                "<h2>Amplitude cohorts to SendGrid lists</h2>\n"
+                "\n"
+                "<dl class=\"tiles\" aria-label=\"Totals of cohorts\">\n"
+                "<div>\n"
+                "<dt>Messages</dt>\n"
+                "<dd data-v=\"cohorts.cohort_messages_total.*\">"),
+      SGAMP_PAGE_MESSAGES },
+
+    { sgamp_str("</dd>\n"
+                "<dd class=\"more\"><span\n"
+                "data-v=\"cohorts.cohort_messages_total.!200\">"),
+      SGAMP_PAGE_MESSAGES_FAILED },
+
+    { sgamp_str("</span> refused or\n"
+                "failed</dd>\n"
+                "</div>\n"
+                "<div>\n"
+                "<dt>Contacts added</dt>\n"
+                "<dd data-v=\"cohorts.contacts_total.add.accepted\">"),
+      SGAMP_PAGE_ADDED },
+
+    { sgamp_str("</dd>\n"
+                "<dd class=\"more\"><span\n"
+                "data-v=\"cohorts.contacts_total.add.applied\">"),
+      SGAMP_PAGE_ADDED_APPLIED },
+
+    { sgamp_str("</span> seen to be\n"
+                "applied</dd>\n"
+                "</div>\n"
+                "<div>\n"
+                "<dt>Contacts removed</dt>\n"
+                "<dd data-v=\"cohorts.contacts_total.remove.accepted\">"),
+      SGAMP_PAGE_REMOVED },
+
+    { sgamp_str("</dd>\n"
+                "<dd class=\"more\"><span\n"
+                "data-v=\"cohorts.contacts_total.remove.applied\">"),
+      SGAMP_PAGE_REMOVED_APPLIED },
+
+    { sgamp_str("</span> seen to be\n"
+                "applied</dd>\n"
+                "</div>\n"
+                "</dl>\n"
+                "\n"
+                "<div class=\"tables\">\n"
+                "<section>\n"
+                "<table>\n"
+                "<caption>Contacts</caption>\n"
+                "<thead>\n"
+                "<tr><th scope=\"col\">Result</th><th scope=\"col\" class=\"m\">Meaning</th><th scope=\"col\">Add</th>\n"
+                "<th scope=\"col\">Remove</th></tr>\n"
+                "</thead>\n"
+                "<tbody>\n"),
+      SGAMP_PAGE_CONTACT_ROWS },
+
+    { sgamp_str("</tbody>\n"
+                "</table>\n"
+                "<p class=\"none\">None yet</p>\n"
+                "</section>\n"
+                "\n"
+                "<section>\n"
+                "<table>\n"
+                "<caption>Messages by answer to Amplitude</caption>\n"
+                "<tbody>\n"),
+      SGAMP_PAGE_MESSAGE_ROWS },
+
+    { sgamp_str("</tbody>\n"
+                "</table>\n"
+                "<p class=\"none\">None yet</p>\n"
+                "</section>\n"
+                "\n"
+                "<section>\n"
+                "<table>\n"
+                "<caption>Answers of SendGrid</caption>\n"
+                "<tbody>\n"),
+      SGAMP_PAGE_SENDGRID_ROWS },
+
+    { sgamp_str("</tbody>\n"
+                "</table>\n"
+                "<p class=\"none\">None yet</p>\n"
+                "</section>\n"
+                "\n"
+                "<section>\n"
+                "<table>\n"
+                "<caption>Duration</caption>\n"
+                "<thead>\n"
+                "<tr><th scope=\"col\">Estimated</th><th scope=\"col\">p50</th><th scope=\"col\">p95</th>\n"
+                "<th scope=\"col\">p99</th></tr>\n"
+                "</thead>\n"
+                "<tbody>\n"),
+      SGAMP_PAGE_COHORT_LATENCY_ROWS },
+
+    { sgamp_str("</tbody>\n"
+                "</table>\n"
+                "</section>\n"
+                "\n"
+                "<section>\n"
+                "<table>\n"
+                "<caption>Calls left in the minute, as last said by SendGrid</caption>\n"
+                "<tbody>\n"),
+      SGAMP_PAGE_QUOTA_ROWS },
+
+    { sgamp_str("</tbody>\n"
+                "</table>\n"
+                "<p class=\"none\">Not said yet</p>\n"
+                "</section>\n"
+                "</div>\n"
+                "</div>\n"
+                "\n"
                 "</main>\n"
                 "\n"
                 "<footer>\n"
@@ -478,6 +597,7 @@ static const sgamp_page_row_t  ngx_http_sendgrid_amp_page[] = {
                 "\tconst height = 60;\n"
                 "\tconst width = 300;\n"
                 "\n"
+                "\tconst cohorts = document.getElementById('cohorts');\n"
                 "\tconst live = document.getElementById('live');\n"
                 "\tconst plots = document.querySelector('.plots');\n"
                 "\n"
@@ -529,6 +649,10 @@ static const sgamp_page_row_t  ngx_http_sendgrid_amp_page[] = {
                 "\t\t\treturn tenths(n / 100) + [' kB', ' MB', ' GB', ' TB'][i];\n"
                 "\t\t},\n"
                 "\n"
+                "\t\tleft(n) {\n"
+                "\t\t\treturn n === null ? '\\u2013' : forms.count(n);\n"
+                "\t\t},\n"
+                "\n"
                 "\t\ttime(s) {\n"
                 "\t\t\tif (s === null) {\n"
                 "\t\t\t\treturn '\\u2013';\n"
@@ -553,8 +677,20 @@ static const sgamp_page_row_t  ngx_http_sendgrid_amp_page[] = {
                 "\t\tfor (const tr of document.querySelectorAll('tbody tr')) {\n"
                 "\t\t\tconst cells = [...tr.querySelectorAll('[data-v]')];\n"
                 "\n"
-                "\t\t\ttr.hidden = cells.every((e) => e.textContent === '0');\n"
+                "\t\t\ttr.hidden = cells.every((e) => e.textContent\n"
+                "\t\t\t\t=== (e.dataset.f === 'left' ? '\\u2013' : '0'));\n"
                 "\t\t}\n"
+                "\n"
+                "\t\t// before the first message the page has no rows of cohorts\n"
+                "\n"
+                "\t\tconst none = get(data, 'cohorts.cohort_messages_total.*') === 0;\n"
+                "\n"
+                "\t\tif (cohorts.hidden && !none) {\n"
+                "\t\t\tlocation.reload();\n"
+                "\t\t\treturn;\n"
+                "\t\t}\n"
+                "\n"
+                "\t\tcohorts.hidden = none;\n"
                 "\t}\n"
                 "\n"
                 "\t// what was counted in the looks before each one\n"

@@ -63,11 +63,14 @@ sub changed {
 	for (keys %$after) {
 		next if /_(?:bucket|sum)\b/;
 
-		my $n = $after->{$_} - $before->{$_};
+		# a gauge is not there before it is set
+
+		my $n = $after->{$_} - ($before->{$_} // 0);
 		$changed{ s/^sendgrid_amp_//r } = $n if $n;
 	}
 
-	my @wrong = map { wrong($before, $after, $_) } qw(webhook amplitude);
+	my @wrong = map { wrong($before, $after, $_) } qw(webhook_duration
+		amplitude_duration cohort_duration apply);
 
 	$changed{wrong} = "@wrong" if @wrong;
 
@@ -80,7 +83,7 @@ sub changed {
 
 sub histogram {
 	my ($before, $after, $name) = @_;
-	my $prefix = "sendgrid_amp_${name}_duration_seconds";
+	my $prefix = "sendgrid_amp_${name}_seconds";
 	my $below = 0;
 	my @buckets;
 
@@ -123,7 +126,7 @@ sub wrong {
 		$below = $bound;
 	}
 
-	my $count = "sendgrid_amp_${name}_duration_seconds_count";
+	my $count = "sendgrid_amp_${name}_seconds_count";
 
 	push @wrong, "$name: $n times in all buckets"
 		if $n != $after->{$count} - $before->{$count};

@@ -12,7 +12,8 @@
 #include "sgamp_test.h"
 
 
-#define SGAMP_TEST_LINES  (14 + 1 + 45 + 14 + 1 + 7 + 5 + 2 + 2 * 17)
+#define SGAMP_TEST_EVENTS   (14 + 1 + 45 + 14 + 1 + 7 + 5 + 2 + 2 * 17)
+#define SGAMP_TEST_COHORTS  (15 + 2 * 8 + 8 * 17 + 8 + 2 * 17)
 
 
 typedef void (*sgamp_test_metrics_pt)(const sgamp_metrics_t *m,
@@ -25,7 +26,9 @@ static void sgamp_test_buckets(void);
 static void sgamp_test_cohort_buckets(void);
 static void sgamp_test_quantiles(void);
 static void sgamp_test_prometheus(void);
+static void sgamp_test_prometheus_cohorts(void);
 static void sgamp_test_json(void);
+static void sgamp_test_json_cohorts(void);
 static void sgamp_test_sums(void);
 static void sgamp_test_portions(sgamp_test_metrics_pt write,
     const char *name);
@@ -44,7 +47,9 @@ main(void)
     sgamp_test_cohort_buckets();
     sgamp_test_quantiles();
     sgamp_test_prometheus();
+    sgamp_test_prometheus_cohorts();
     sgamp_test_json();
+    sgamp_test_json_cohorts();
     sgamp_test_sums();
     sgamp_test_portions(sgamp_metrics_prometheus, "Prometheus");
     sgamp_test_portions(sgamp_metrics_json, "JSON");
@@ -375,8 +380,8 @@ sgamp_test_prometheus(void)
 
     tap_is(bad, 0, "each sample has the value of its counter");
 
-    tap_is(lines, SGAMP_TEST_LINES, "samples");
-    tap_is(heads, 2 * 11, "lines of help and types");
+    tap_is(lines, SGAMP_TEST_EVENTS + SGAMP_TEST_COHORTS, "samples");
+    tap_is(heads, 2 * 17, "lines of help and types");
 
     sgamp_test_has(&buf, "\nsendgrid_amp_webhooks_total{status=\"400\"} 2\n");
     sgamp_test_has(&buf,
@@ -430,6 +435,86 @@ sgamp_test_prometheus(void)
 
 
 static void
+sgamp_test_prometheus_cohorts(void)
+{
+    size_t             n;
+    const char        *p;
+    sgamp_metrics_t    m;
+    sgamp_test_buf_t   buf;
+
+    /* contacts have 122 to 137, messages 138 to 152, answers 153 to 288 */
+
+    sgamp_test_metrics(&m);
+    sgamp_test_render(&buf, sgamp_metrics_prometheus, &m);
+
+    sgamp_test_has(&buf, "\nsendgrid_amp_contacts_total{operation=\"add\","
+                         "result=\"accepted\"} 122\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_contacts_total{operation=\"remove\","
+                         "result=\"absent\"} 132\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_contacts_total{operation=\"remove\","
+                         "result=\"unknown\"} 137\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_cohort_messages_total"
+                         "{status=\"200\"} 138\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_cohort_messages_total"
+                         "{status=\"other\"} 152\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_sendgrid_responses_total"
+                         "{call=\"lists\",code=\"200\"} 153\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_sendgrid_responses_total"
+                         "{call=\"put\",code=\"202\"} 206\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_sendgrid_responses_total"
+                         "{call=\"import\",code=\"error\"} 288\n");
+
+    /* quotas 289 to 296, which is one more than what is left */
+
+    sgamp_test_has(&buf, "\n# TYPE sendgrid_amp_sendgrid_quota gauge\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_sendgrid_quota{call=\"lists\"} "
+                         "288\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_sendgrid_quota{call=\"import\"} "
+                         "295\n");
+
+    /* buckets of messages from 297, sum 312; of changes from 313, sum 328 */
+
+    sgamp_test_has(&buf, "\nsendgrid_amp_cohort_duration_seconds_bucket"
+                         "{le=\"0.01\"} 297\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_cohort_duration_seconds_bucket"
+                         "{le=\"600\"} 4249\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_cohort_duration_seconds_sum "
+                         "0.312\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_apply_seconds_bucket{le=\"1\"} "
+                         "313\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_apply_seconds_bucket{le=\"+Inf\"} "
+                         "4800\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_apply_seconds_sum 0.328\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_apply_seconds_count 4800\n");
+
+    sgamp_test_free(&buf);
+
+    /* what nobody has set is left out, and nothing left is not */
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    m.values[sgamp_metrics_quota(SGAMP_CALL_PUT)] = 1;
+    m.values[sgamp_metrics_quota(SGAMP_CALL_SEARCH)] = 201;
+
+    sgamp_test_render(&buf, sgamp_metrics_prometheus, &m);
+
+    n = 0;
+
+    for (p = (char *) buf.data; p != NULL; p = strchr(p + 1, '\n')) {
+        n += (strncmp(p, "\nsendgrid_amp_sendgrid_quota", 28) == 0);
+    }
+
+    tap_is(n, 2, "gauges that were set");
+
+    sgamp_test_has(&buf, "\nsendgrid_amp_sendgrid_quota{call=\"put\"} 0\n");
+    sgamp_test_has(&buf, "\nsendgrid_amp_sendgrid_quota{call=\"search\"} "
+                         "200\n");
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
 sgamp_test_json(void)
 {
     sgamp_metrics_t   m;
@@ -466,6 +551,42 @@ sgamp_test_json(void)
 
     tap_ok(sgamp_test_valid(buf.data, buf.len), "valid JSON of all ones");
     sgamp_test_has(&buf, "\"retries_total\":18446744073709551615,");
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_json_cohorts(void)
+{
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
+
+    sgamp_test_metrics(&m);
+    sgamp_test_render(&buf, sgamp_metrics_json, &m);
+
+    sgamp_test_has(&buf, "},\"cohorts\":{\"cohort_messages_total\":"
+                         "{\"200\":138,");
+    sgamp_test_has(&buf, "},\"contacts_total\":{\"add\":{\"accepted\":122,");
+    sgamp_test_has(&buf, "},\"remove\":{\"accepted\":130,");
+    sgamp_test_has(&buf, "},\"sendgrid_responses_total\":{\"lists\":"
+                         "{\"200\":153,");
+    sgamp_test_has(&buf, "},\"sendgrid_quota\":{\"lists\":288,");
+    sgamp_test_has(&buf, "},\"cohort_duration_seconds\":{\"buckets\":"
+                         "{\"0.01\":297,");
+    sgamp_test_has(&buf, "},\"apply_seconds\":{\"buckets\":{\"1\":313,");
+
+    sgamp_test_free(&buf);
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    m.values[sgamp_metrics_quota(SGAMP_CALL_FIELDS)] = 1;
+
+    sgamp_test_render(&buf, sgamp_metrics_json, &m);
+
+    tap_ok(sgamp_test_valid(buf.data, buf.len), "valid JSON");
+    sgamp_test_has(&buf, "\"sendgrid_quota\":{\"lists\":null,"
+                         "\"create\":null,\"fields\":0,\"put\":null,");
 
     sgamp_test_free(&buf);
 }

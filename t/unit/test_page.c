@@ -22,6 +22,10 @@ static void sgamp_test_times(void);
 static void sgamp_test_durations(void);
 static void sgamp_test_rows(void);
 static void sgamp_test_meanings(void);
+static void sgamp_test_cohorts(void);
+static void sgamp_test_contacts(void);
+static void sgamp_test_sendgrid(void);
+static void sgamp_test_quota(void);
 static void sgamp_test_parts(void);
 static void sgamp_test_formats(void);
 static void sgamp_test_slot(const sgamp_metrics_t *m, sgamp_page_slot_e slot,
@@ -40,6 +44,10 @@ main(void)
     sgamp_test_durations();
     sgamp_test_rows();
     sgamp_test_meanings();
+    sgamp_test_cohorts();
+    sgamp_test_contacts();
+    sgamp_test_sendgrid();
+    sgamp_test_quota();
     sgamp_test_parts();
     sgamp_test_formats();
 
@@ -327,7 +335,12 @@ sgamp_test_meanings(void)
           SGAMP_METRICS_SIGNATURES, 3,
           "<tr><th scope=\"row\">stale</th>"
           "<td class=\"m\">outside of the time window</td>"
-          "<td data-v=\"signatures_total.stale\">1,003</td></tr>\n" }
+          "<td data-v=\"signatures_total.stale\">1,003</td></tr>\n" },
+        { SGAMP_PAGE_MESSAGE_ROWS, SGAMP_METRICS_COHORTS,
+          SGAMP_METRICS_MESSAGES, 6,
+          "<tr><th scope=\"row\">409</th><td class=\"m\">in_progress</td>"
+          "<td data-v=\"cohorts.cohort_messages_total.409\">1,006</td>"
+          "</tr>\n" }
     };
 
     for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
@@ -345,6 +358,179 @@ sgamp_test_meanings(void)
 
         sgamp_test_free(&buf);
     }
+}
+
+
+static void
+sgamp_test_cohorts(void)
+{
+    size_t            i;
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
+
+    static const struct {
+        sgamp_operation_e       operation;
+        sgamp_contact_result_e  result;
+        sgamp_page_slot_e       slot;
+    } tests[] = {
+        { SGAMP_ADD, SGAMP_CONTACT_ACCEPTED, SGAMP_PAGE_ADDED },
+        { SGAMP_ADD, SGAMP_CONTACT_APPLIED, SGAMP_PAGE_ADDED_APPLIED },
+        { SGAMP_REMOVE, SGAMP_CONTACT_ACCEPTED, SGAMP_PAGE_REMOVED },
+        { SGAMP_REMOVE, SGAMP_CONTACT_APPLIED, SGAMP_PAGE_REMOVED_APPLIED }
+    };
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    /* hidden before the first message, whatever the status of its answer */
+
+    sgamp_test_slot(&m, SGAMP_PAGE_NO_COHORTS, " hidden");
+    sgamp_test_slot(&m, SGAMP_PAGE_MESSAGES, "0");
+
+    for (i = SGAMP_PAGE_CONTACT_ROWS; i <= SGAMP_PAGE_QUOTA_ROWS; i++) {
+        sgamp_test_slot(&m, (sgamp_page_slot_e) i, "");
+    }
+
+    for (i = 0; i < SGAMP_METRICS_MESSAGES; i++) {
+        memset(&m, 0, sizeof(sgamp_metrics_t));
+
+        m.values[SGAMP_METRICS_COHORTS + i] = 1;
+
+        sgamp_test_slot(&m, SGAMP_PAGE_NO_COHORTS, "");
+        sgamp_test_slot(&m, SGAMP_PAGE_MESSAGES, "1");
+        sgamp_test_slot(&m, SGAMP_PAGE_MESSAGES_FAILED, i == 0 ? "0" : "1");
+    }
+
+    for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        memset(&m, 0, sizeof(sgamp_metrics_t));
+
+        m.values[sgamp_metrics_contact(tests[i].operation, tests[i].result)] =
+            1234;
+
+        sgamp_test_slot(&m, tests[i].slot, "1,234");
+    }
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    m.values[SGAMP_METRICS_COHORTS] = 1;
+    m.values[SGAMP_METRICS_COHORT_TIME + 4] = 100;
+    m.values[SGAMP_METRICS_APPLY_TIME + 4] = 100;
+
+    sgamp_test_write(&buf, &m, SGAMP_PAGE_COHORT_LATENCY_ROWS);
+
+    tap_is(sgamp_test_count(&buf, "<tr>"), 2, "two rows");
+    tap_is(sgamp_test_count(&buf, "<th scope=\"row\">Message</th>"
+                                  "<td data-f=\"time\" data-v=\"cohorts"
+                                  ".cohort_duration_seconds.p50\">375.0 ms"
+                                  "</td>"),
+           1, "p50 of messages");
+    tap_is(sgamp_test_count(&buf, "<td data-f=\"time\" data-v=\"cohorts"
+                                  ".apply_seconds.p99\">29.9 s</td>"),
+           1, "p99 of what was applied");
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_contacts(void)
+{
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
+
+    /* a row is not hidden if there is a figure in one of its columns */
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    m.values[SGAMP_METRICS_COHORTS] = 1;
+    m.values[sgamp_metrics_contact(SGAMP_ADD, SGAMP_CONTACT_NO_EMAIL)] = 5;
+    m.values[sgamp_metrics_contact(SGAMP_REMOVE, SGAMP_CONTACT_STALE)] = 1001;
+
+    sgamp_test_write(&buf, &m, SGAMP_PAGE_CONTACT_ROWS);
+
+    tap_is(sgamp_test_count(&buf, "<tr"), SGAMP_CONTACT_RESULTS,
+           "rows of contacts");
+    tap_is(sgamp_test_count(&buf, "<tr>"), 2, "two are not hidden");
+    tap_is(sgamp_test_count(&buf,
+                            "<tr><th scope=\"row\">stale</th>"
+                            "<td class=\"m\">a newer run has decided</td>"
+                            "<td data-v=\"cohorts.contacts_total.add.stale\">"
+                            "0</td>"
+                            "<td data-v=\"cohorts.contacts_total.remove.stale"
+                            "\">1,001</td></tr>\n"),
+           1, "of those who are removed");
+    tap_is(sgamp_test_count(&buf,
+                            "<td data-v=\"cohorts.contacts_total.add.no_email"
+                            "\">5</td>"),
+           1, "of those who are added");
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_sendgrid(void)
+{
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    m.values[SGAMP_METRICS_COHORTS] = 1;
+    m.values[sgamp_metrics_sendgrid(SGAMP_CALL_PUT, 202)] = 1234;
+    m.values[sgamp_metrics_sendgrid(SGAMP_CALL_IMPORT, 0)] = 6;
+
+    sgamp_test_write(&buf, &m, SGAMP_PAGE_SENDGRID_ROWS);
+
+    tap_is(sgamp_test_count(&buf, "<tr"), SGAMP_CALLS * SGAMP_METRICS_ANSWERS,
+           "rows of calls and codes");
+    tap_is(sgamp_test_count(&buf, "<tr>"), 2, "two are not hidden");
+    tap_is(sgamp_test_count(&buf,
+                            "<tr><th scope=\"row\">put</th><td>202</td>"
+                            "<td class=\"m\">accepted</td>"
+                            "<td data-v=\"cohorts.sendgrid_responses_total.put"
+                            ".202\">1,234</td></tr>\n"),
+           1, "a call and a code");
+    tap_is(sgamp_test_count(&buf,
+                            "<tr><th scope=\"row\">import</th><td>error</td>"
+                            "<td class=\"m\">no whole answer</td>"
+                            "<td data-v=\"cohorts.sendgrid_responses_total"
+                            ".import.error\">6</td></tr>\n"),
+           1, "no answer");
+
+    sgamp_test_free(&buf);
+}
+
+
+static void
+sgamp_test_quota(void)
+{
+    sgamp_metrics_t   m;
+    sgamp_test_buf_t  buf;
+
+    /* nothing left is told, and nothing known is not */
+
+    memset(&m, 0, sizeof(sgamp_metrics_t));
+
+    m.values[SGAMP_METRICS_COHORTS] = 1;
+    m.values[sgamp_metrics_quota(SGAMP_CALL_LISTS)] = 1;
+    m.values[sgamp_metrics_quota(SGAMP_CALL_REMOVE)] = 1501;
+
+    sgamp_test_write(&buf, &m, SGAMP_PAGE_QUOTA_ROWS);
+
+    tap_is(sgamp_test_count(&buf, "<tr"), SGAMP_CALLS, "rows of calls");
+    tap_is(sgamp_test_count(&buf, "<tr>"), 2, "two are not hidden");
+    tap_is(sgamp_test_count(&buf,
+                            "<tr><th scope=\"row\">lists</th>"
+                            "<td class=\"m\">looks for a list</td>"
+                            "<td data-f=\"left\" data-v=\"cohorts"
+                            ".sendgrid_quota.lists\">0</td></tr>\n"),
+           1, "none is left");
+    tap_is(sgamp_test_count(&buf, ".remove\">1,500</td></tr>\n"), 1,
+           "some are left");
+    tap_is(sgamp_test_count(&buf, ".put\">\xe2\x80\x93</td></tr>\n"), 1,
+           "not known");
+
+    sgamp_test_free(&buf);
 }
 
 
