@@ -158,7 +158,8 @@ sub known {
 
 	my %unknown = map { $_ => 1 } grep { !$names{ s/_(?:bucket|sum|count)$//r } }
 		grep { $_ ne 'sendgrid_amp_status' && $_ ne 'sendgrid_amp_secret'
-			&& $_ !~ /^sendgrid_amp_(?:max_event_size|signature)$/ }
+			&& $_ !~ /^sendgrid_amp_(?:max_event_size|signature|cohorts
+				|marketing_key)$/x }
 		$text =~ /\b(sendgrid_amp_\w+)/g;
 
 	is_deeply([ sort keys %unknown ], [], 'asks for what is counted');
