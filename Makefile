@@ -19,6 +19,8 @@ JOBS ?=		2
 PORT ?=		8080
 AMPLITUDE ?=
 API_KEY ?=
+SENDGRID ?=
+SENDGRID_KEY ?=
 BENCH ?=
 
 MUTANTS ?=	20
@@ -161,9 +163,11 @@ packages:
 	@.ci/install $(PACKAGES)
 
 
+run: export API_KEY := $(API_KEY)
+run: export SENDGRID_KEY := $(SENDGRID_KEY)
 run: module
 	@exec env NGINX="$(NGINX)" PORT="$(PORT)" AMPLITUDE="$(AMPLITUDE)" \
-		API_KEY="$(API_KEY)" .ci/demo
+		SENDGRID="$(SENDGRID)" .ci/demo
 
 
 test: module units
@@ -224,8 +228,9 @@ define HELP
 targets:
 
   all       builds $(MODULE) (default)
-  run       starts nginx with the module and a stand-in for Amplitude, posts
-            a sample webhook and shows what arrives; Ctrl-C ends it
+  run       starts nginx with the module and stand-ins for Amplitude and
+            SendGrid, posts a sample webhook and a sample cohort, and shows
+            what arrives; Ctrl-C ends it
   test      unit tests and tests with nginx: prove -r t; what was skipped is
             told at the end
   unit      unit tests of src/core only
@@ -252,6 +257,9 @@ variables:
   PORT=8080             port of "make run"
   AMPLITUDE=us|eu       "make run" sends to Amplitude itself
   API_KEY=key           ... and posts its sample to this project
+  SENDGRID_KEY=key      "make run" makes its list in this account of SendGrid
+                        itself, and adds three contacts
+  SENDGRID=global|eu    ... where the account is
   FAULTS=all            "make test" fails all calls of libc, not a slice
   MUTANTS=20            changes to be made, of the files ONLY=src/core...
   SEED=n                ... the same draw again

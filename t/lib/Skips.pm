@@ -15,6 +15,7 @@ my %accepted = (
 	'memory of sanitizers' => \&unusual,
 	'valgrind allocates itself' => \&unusual,
 	'calls of this nginx cannot be replaced' => \&unusual,
+	'the demo has the module of build/' => \&unusual,
 	'no HTTP/2' => sub { !Gateway::has('http_v2_module') },
 
 	'not root' => sub { $> != 0 },
