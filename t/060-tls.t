@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# The shipped files of conf/: TLS to Amplitude is verified, and kept alive.
-# Only addresses and the list of trusted certificates are replaced in them.
+# The shipped files of conf/: TLS to Amplitude and SendGrid is verified, and kept
+# alive.  Only addresses and the list of trusted certificates are replaced in
+# them.
 
 use warnings;
 use strict;
@@ -11,6 +12,7 @@ use Test::More;
 use File::Temp qw(tempdir);
 
 use Amplitude;
+use Contacts;
 use Gateway;
 use Util qw(curl curl_post openssl self_signed slurp spew);
 use Webhook;
@@ -32,6 +34,7 @@ if (!eval { require IO::Socket::SSL }) {
 my $dir = tempdir(CLEANUP => 1);
 my ($ca, $other) = map { self_signed($_) } qw(ca other);
 my @names = qw(api2.amplitude.com api.eu.amplitude.com);
+my @hosts = qw(api.sendgrid.com api.eu.sendgrid.com);
 
 # Amplitude, and two who have no right to be taken for it
 
@@ -39,6 +42,10 @@ my ($amp, $other_name, $other_ca) = map { Amplitude->new(tls => $_) }
 	certificate('good', $ca, @names),
 	certificate('other-name', $ca, 'api2.amplitude.example', 'amplitude.com'),
 	certificate('other-ca', $other, @names);
+
+my ($sg, $sg_other) = map { Contacts->new(tls => $_) }
+	certificate('sendgrid', $ca, @hosts),
+	certificate('sendgrid-other', $other, @hosts);
 
 subtest('the right certificate' => sub {
 	my $ngx = gateway($amp);
@@ -107,6 +114,66 @@ for my $dead (3, 6) {
 	});
 }
 
+subtest('SendGrid' => sub {
+	my $ngx = gateway($amp, sendgrid => $sg, dead => 1);
+
+	for my $case ([ '/cohorts', 'api.sendgrid.com' ],
+		[ '/eu/cohorts', 'api.eu.sendgrid.com' ])
+	{
+		my ($uri, $name) = @$case;
+
+		$sg->clear();
+
+		for my $i (1 .. 3) {
+			my $r = cohort($ngx, $uri, "test$i");
+			is($r->{status}, 200, "$uri: answer $i") or diag($r->{body});
+		}
+
+		my @requests = $sg->requests();
+		my %connections = map { $_->{connection} => 1 } @requests;
+
+		is($requests[0]{sni}, $name, "$uri: SNI");
+		is($requests[0]{headers}{host}, $name, "$uri: Host");
+		cmp_ok(scalar @requests, '>=', 7, "$uri: lists and contacts");
+		is(scalar keys %connections, 1, "$uri: one connection");
+		is_deeply([ $sg->violations() ], [], "$uri: the contract is kept");
+	}
+
+	$ngx->done();
+});
+
+subtest('SendGrid, the certificate of another authority' => sub {
+	my $ngx = gateway($amp, sendgrid => $sg_other);
+
+	for my $uri ('/cohorts', '/eu/cohorts') {
+		is(cohort($ngx, $uri, 'test')->{status}, 503, "$uri: answer");
+	}
+
+	is(scalar($sg_other->requests()), 0, 'nothing is sent');
+	like($ngx->log(), qr/upstream SSL certificate/, 'the log says why');
+	$ngx->done();
+});
+
+# nginx has another address to try, and the module does not repeat
+
+subtest('a change that was sent is not sent again by nginx' => sub {
+	my $ngx = gateway($amp, sendgrid => $sg, twice => 1,
+		cohorts => 'sendgrid_amp_retries 0;');
+
+	for my $method (qw(PUT DELETE)) {
+		$sg->clear();
+		$sg->list("List [$method]", "$method\@example.com");
+		$sg->script({ line => "^$method ", reset => 'before' });
+
+		is(cohort($ngx, '/cohorts', $method, $method eq 'PUT')->{status}, 503,
+			"$method: answer");
+		is(scalar(grep { $_->{method} eq $method } $sg->requests()), 1,
+			"$method: sent once");
+	}
+
+	$ngx->done();
+});
+
 subtest('the sample' => sub {
 	my $port = Gateway->port();
 	my $text = slurp("$conf/nginx.conf");
@@ -151,6 +218,35 @@ subtest('the sample' => sub {
 	unlike($log, qr/@{[ KEY ]}|sendgrid/, 'no key and no path in the log');
 	like($log, qr/POST .* 200 /, 'status in the log');
 	$ngx->done();
+
+	# the way back is turned on as the sample says
+
+	spew("$dir/sendgrid.key", Contacts::KEY . "\n");
+
+	for my $head ('log_format cohorts', 'sendgrid_amp_cohort_zone',
+		'location /cohorts')
+	{
+		$text =~ s!^( *)#$head.*\n(?:\1#[ }].*\n)*!
+			$& =~ s/^ *\K#//mgr!me or fail($head);
+	}
+
+	$text =~ s!/etc/nginx/sendgrid\.key!$dir/sendgrid.key!;
+
+	$ngx = gateway($amp, sendgrid => $sg, conf => $text);
+	$sg->clear();
+
+	($out, $exit) = curl(@options, '-H',
+		'Authorization: Bearer a long random string', '--data-binary',
+		message('test'), "https://localhost:$port/cohorts");
+
+	SKIP: {
+		skip 'no curl', 1 if $exit == 127;
+		like($out, qr/"added":1,/, 'the answer to a cohort');
+	}
+
+	$ngx->done();
+	like(slurp("$root/access.log"), qr/ cohort=test list=[0-9a-f-]{36} /,
+		'the log of cohorts');
 });
 
 done_testing();
@@ -164,11 +260,20 @@ sub gateway {
 	my $port = $server->port();
 	my $upstreams = slurp("$conf/sendgrid_amp_upstreams.conf");
 	my $locations = slurp("$conf/sendgrid_amp_locations.conf");
+	my ($sendgrid, $dead, $twice, $cohorts)
+		= delete @more{qw(sendgrid dead twice cohorts)};
+	my %ports = (amplitude => $port,
+		sendgrid => $sendgrid ? $sendgrid->port() : 9);
 
-	my $dead = join '', map { "server 127.0.0.$_:$port fail_timeout=1s;" }
-		2 .. 1 + (delete $more{dead} // 0);
+	for my $name (keys %ports) {
+		my $to = join '', (map {
+			"server 127.0.0.$_:$ports{$name} fail_timeout=1s;"
+		} 2 .. 1 + ($dead // 0)), ("server 127.0.0.1:$ports{$name};")
+			x ($twice ? 2 : 1);
 
-	$upstreams =~ s/^(\s*)server \S+:443;/$1$dead server 127.0.0.1:$port;/mg;
+		$upstreams =~ s/^upstream ${name}_\w+ \{\s*\Kserver \S+:443;/$to/mg;
+	}
+
 	$locations =~ s/(trusted_certificate) \S+;/$1 $ca->{certificate};/g;
 
 	spew("$dir/sendgrid_amp_upstreams.conf", $upstreams);
@@ -187,15 +292,40 @@ http {
 	access_log off;
 	@{[ Gateway::temp_paths() ]}
 	include $dir/sendgrid_amp_upstreams.conf;
+	sendgrid_amp_cohort_zone cohorts:1m;
 
 	server {
 		listen 127.0.0.1:@{[ Gateway->port() ]};
 		include $dir/sendgrid_amp_locations.conf;
 		location = /sendgrid { sendgrid_amp us; }
 		location = /eu { sendgrid_amp eu; }
+		sendgrid_amp_cohort_secret secret;
+		sendgrid_amp_marketing_key @{[ Contacts::KEY ]};
+		@{[ $cohorts // '' ]}
+		location /cohorts { sendgrid_amp_cohorts global; }
+		location /eu/cohorts { sendgrid_amp_cohorts eu; }
 	}
 }
 EOC
+}
+
+
+# a message of a cohort with a user of its own, and the answer to such a message
+
+sub message {
+	my ($id, $in) = @_;
+
+	return '{"cohort_id":"' . $id . '","cohort_name":"Test","in_cohort":'
+		. ($in // 1 ? 'true' : 'false')
+		. ',"users":[{"user_id":"' . $id . '@example.com"}]}';
+}
+
+
+sub cohort {
+	my ($ngx, $uri, @message) = @_;
+
+	return post($ngx->port(), message(@message), uri => $uri, key => undef,
+		headers => [ 'Authorization: Bearer secret' ]);
 }
 
 
