@@ -75,8 +75,9 @@ subtest('both directions' => sub {
 	my ($command) = $out =~ /^  (jq .*)$/m;
 
 	ok(Gateway->wait_for(sub {
+		sleep 1;
 		return `cd '$top' && $command -s` =~ /"removed":3,.*"skipped":2,/;
-	}), 'the command to remove');
+	}, 20), 'the command to remove');
 	ok(shown($demo, qr/^  \[Amplitude\] Trial users \[7khm89cz\]: 0 /m),
 		'the list is empty');
 
