@@ -724,7 +724,16 @@ ngx_http_sendgrid_amp_cohort_keys(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     texts[2] = cohort->name.end;
 
-    if (sgamp_ledger_key(&ledger->list, texts, 3) != SGAMP_OK) {
+    if (cohort->named) {
+
+        cohort->api.id.data = cohort->id;
+        cohort->api.id.len = SGAMP_UUID_LEN;
+
+        if (ngx_http_sendgrid_amp_list_key(ctx, &ledger->list) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+    } else if (sgamp_ledger_key(&ledger->list, texts, 3) != SGAMP_OK) {
         return NGX_ERROR;
     }
 

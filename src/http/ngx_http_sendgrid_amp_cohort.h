@@ -76,6 +76,13 @@ typedef enum {
 #define NGX_HTTP_SENDGRID_AMP_STEP_CREATE  1
 #define NGX_HTTP_SENDGRID_AMP_STEP_AGAIN   2  /* pages, after a refusal */
 
+/* the id of the element of such a batch: a list that is named, one step */
+#define NGX_HTTP_SENDGRID_AMP_ONE_LIST     1
+
+#define ngx_http_sendgrid_amp_is_one_list(job)                                \
+    ((job)->batch->items[(job)->part->index[0]].id                            \
+     == NGX_HTTP_SENDGRID_AMP_ONE_LIST)
+
 /* steps of a batch of contacts to remove */
 
 #define NGX_HTTP_SENDGRID_AMP_STEP_SEARCH  0
@@ -157,6 +164,11 @@ typedef struct {
 extern ngx_module_t  ngx_http_sendgrid_amp_cohort_module;
 extern ngx_module_t  ngx_http_sendgrid_amp_cohort_zone_module;
 extern const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_cohorts_flow;
+
+
+/* the key in the ledger of a list with an id */
+ngx_int_t ngx_http_sendgrid_amp_list_key(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_ledger_key_t *key);
 
 
 /* work: the members of the flow from the batches to the answers */

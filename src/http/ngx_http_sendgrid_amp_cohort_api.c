@@ -86,8 +86,9 @@ ngx_int_t
 ngx_http_sendgrid_amp_api_request(ngx_http_sendgrid_amp_job_t *job,
     ngx_pool_t *pool)
 {
-    sgamp_call_e                             call;
+    char                                    *path;
     ngx_str_t                                id;
+    sgamp_call_e                             call;
     ngx_http_sendgrid_amp_api_t             *api;
     const ngx_http_sendgrid_amp_endpoint_t  *endpoint;
 
@@ -101,16 +102,20 @@ ngx_http_sendgrid_amp_api_request(ngx_http_sendgrid_amp_job_t *job,
     job->call->method_name = endpoint->name;
     job->call->no_body = endpoint->no_body;
 
+    path = endpoint->path;
+
     id.len = api->id.len;
     id.data = api->id.data;
 
-    if (ngx_http_sendgrid_amp_api_uri(job, pool, endpoint->path, &id)
-        != NGX_OK)
-    {
+    if (call == SGAMP_CALL_LISTS && ngx_http_sendgrid_amp_is_one_list(job)) {
+        path = "/lists/%V";
+    }
+
+    if (ngx_http_sendgrid_amp_api_uri(job, pool, path, &id) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (call == SGAMP_CALL_LISTS) {
+    if (call == SGAMP_CALL_LISTS && !ngx_http_sendgrid_amp_is_one_list(job)) {
         return ngx_http_sendgrid_amp_api_page(job, pool);
     }
 
@@ -249,6 +254,28 @@ ngx_http_sendgrid_amp_limit_key(ngx_http_sendgrid_amp_job_t *job,
     texts[2].len = 1;
 
     return (sgamp_ledger_key(key, texts, 3) == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_list_key(ngx_http_sendgrid_amp_ctx_t *ctx,
+    sgamp_ledger_key_t *key)
+{
+    sgamp_str_t                      texts[4];
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ctx->data;
+
+    texts[0].data = ctx->route.uri.data;
+    texts[0].len = ctx->route.uri.len;
+    texts[1].data = cohort->api.key.data;
+    texts[1].len = cohort->api.key.len;
+    texts[2].data = (u_char *) "list";
+    texts[2].len = sizeof("list") - 1;
+    texts[3].data = cohort->id;
+    texts[3].len = SGAMP_UUID_LEN;
+
+    return (sgamp_ledger_key(key, texts, 4) == SGAMP_OK) ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -51,6 +51,8 @@ static void ngx_http_sendgrid_amp_found(void *data,
     const sgamp_found_t *found);
 static int32_t ngx_http_sendgrid_amp_index(void *data,
     const sgamp_str_t *address);
+static sgamp_action_e ngx_http_sendgrid_amp_judge_one(
+    ngx_http_sendgrid_amp_job_t *job);
 static sgamp_action_e ngx_http_sendgrid_amp_judge_page(
     ngx_http_sendgrid_amp_job_t *job, sgamp_action_e action);
 static sgamp_action_e ngx_http_sendgrid_amp_judge_list(
@@ -136,7 +138,9 @@ ngx_http_sendgrid_amp_find_list(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_OK;
     }
 
-    if (!cohort->named) {
+    if (!cohort->named
+        || (cohort->listed && cohort->operation == SGAMP_REMOVE))
+    {
         ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
 
         found = sgamp_ledger_list(ledger, &cohort->ledger.list, cohort->id,
@@ -243,6 +247,10 @@ ngx_http_sendgrid_amp_write_name(void *data, const sgamp_element_t *element,
     sgamp_json_escape(sink, cohort->name.name.data, cohort->name.name.len);
 
     item->kind = SGAMP_CALL_LISTS;
+
+    /* whether a list that was named is there, or which list has the name */
+
+    item->id = cohort->named ? NGX_HTTP_SENDGRID_AMP_ONE_LIST : 0;
 
     return 0;
 }
@@ -682,6 +690,11 @@ ngx_http_sendgrid_amp_cohort_judge(ngx_http_sendgrid_amp_job_t *job)
     switch (call) {
 
     case SGAMP_CALL_LISTS:
+
+        if (ngx_http_sendgrid_amp_is_one_list(job)) {
+            return ngx_http_sendgrid_amp_judge_one(job);
+        }
+
         return ngx_http_sendgrid_amp_judge_page(job, action);
 
     case SGAMP_CALL_CREATE:
@@ -699,6 +712,29 @@ ngx_http_sendgrid_amp_cohort_judge(ngx_http_sendgrid_amp_job_t *job)
 
     default: /* SGAMP_CALL_FIELDS */
         return (action == SGAMP_NEXT) ? SGAMP_FORWARD : SGAMP_RETRY;
+    }
+}
+
+
+static sgamp_action_e
+ngx_http_sendgrid_amp_judge_one(ngx_http_sendgrid_amp_job_t *job)
+{
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+
+    switch (job->call->status) {
+
+    case NGX_HTTP_OK:
+        ngx_http_sendgrid_amp_set_list(job->ctx, cohort->id);
+        return SGAMP_FORWARD;
+
+    case NGX_HTTP_BAD_REQUEST:
+    case NGX_HTTP_NOT_FOUND:
+        return ngx_http_sendgrid_amp_no_list(job);
+
+    default:
+        return SGAMP_RETRY;
     }
 }
 
@@ -1122,6 +1158,7 @@ ngx_http_sendgrid_amp_set_list(ngx_http_sendgrid_amp_ctx_t *ctx,
     const u_char *id)
 {
     sgamp_ledger_t                  *ledger;
+    sgamp_ledger_key_t               key;
     ngx_http_sendgrid_amp_cohort_t  *cohort;
 
     cohort = ctx->data;
@@ -1131,8 +1168,14 @@ ngx_http_sendgrid_amp_set_list(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
 
-    if (!cohort->named) {
-        sgamp_ledger_set_list(ledger, &cohort->ledger.list, id,
+    sgamp_ledger_set_list(ledger, &cohort->ledger.list, id,
+                          ngx_http_sendgrid_amp_ledger_now());
+
+    if (cohort->message.form == SGAMP_MESSAGE_CREATE
+        && ngx_http_sendgrid_amp_list_key(ctx, &key) == NGX_OK)
+    {
+        /* the list API names the list by its id from now on */
+        sgamp_ledger_set_list(ledger, &key, id,
                               ngx_http_sendgrid_amp_ledger_now());
     }
 
