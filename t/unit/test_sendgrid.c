@@ -74,6 +74,11 @@ static const sgamp_test_case_t sgamp_test_lists[] = {
       "{\"result\":[{\"id\":\"" ID1 "\",\"name\":\"A [7]\",\"id\":null}]}",
       "retry WP 1" },
 
+    { SGAMP_CALL_LISTS, 200,
+      "{\"result\":[],\"_metadata\":{\"self\":\"https://b.example" PAGE
+      "\"},\"_metadata\":{\"next\":\"https://b.example" PAGE "2\"}}",
+      "retry W 0 bad" },
+
     /* no list, or elsewhere */
 
     { SGAMP_CALL_LISTS, 200,
@@ -173,6 +178,9 @@ static const sgamp_test_case_t sgamp_test_contacts[] = {
       "retry WELR" },
     { SGAMP_CALL_PUT, 400, "{\"errors\":[\"bad: contacts[2]\"]}",
       "reject WENR ..r..." },
+    { SGAMP_CALL_PUT, 400,
+      "{\"errors\":[{\"field\":\"contacts[1]\"},\"list ids\"]}",
+      "reject WENLR .r...." },
     { SGAMP_CALL_PUT, 400, "<html>contacts[2] list ids</html>", "halve E" },
     { SGAMP_CALL_PUT, 400,
       "{\"errors\":[{\"field\":\"contacts[0].email\",\"message\":\"a\","
@@ -299,6 +307,9 @@ static const sgamp_test_case_t sgamp_test_searches[] = {
       "next WE 0 0 0 0" },
     { SGAMP_CALL_IMPORT, 200, "{\"results\":{\"errors_url\":\"a\\n\"}}",
       "next WE 0 0 0 0" },
+    { SGAMP_CALL_IMPORT, 200,
+      "{\"results\":{\"errors_url\":\"!~\"},\"status\":null}",
+      "next WE 0 0 0 0 !~" },
     { SGAMP_CALL_IMPORT, 200, "{}", "retry W 0 0 0 0" },
     { SGAMP_CALL_IMPORT, 404, "{}", "reject W 0 0 0 0" },
     { SGAMP_CALLS, 0, NULL, NULL }

@@ -104,6 +104,8 @@ sgamp_test_pages(sgamp_test_sendgrid_t *t)
         { HOST PAGE "7", HOST PAGE "7", NULL },
         { HOST PAGE "7", PAGE "7", NULL },
         { PAGE "7", PAGE "77", "77" },
+        { HOST PAGE "1", PAGE "2", "2" },
+        { "", "https://api.sendgrid.com:9090" PAGE "2", "2" },
         { "x", PAGE "7", "7" }
     };
 
@@ -152,8 +154,8 @@ sgamp_test_tokens(sgamp_test_sendgrid_t *t)
     static const char after[] = "&page_size=1\"}}";
 
     static const char *bad[] = {
-        " ", "a b", "%", "%2", "%2&", "%zz", "%0g", "\\u0000", "\\n", "\\u00e9",
-        "<", "\\\"", "\\\\", "a'b", "[", "{a}", "^", "`", "|", "\x7f"
+        " ", "a b", "%", "%2", "%2&", "%zz", "%z0", "%0g", "\\u0000", "\\n",
+        "\\u00e9", "<", "\\\"", "\\\\", "a'b", "[", "{a}", "^", "`", "|", "\x7f"
     };
 
     memset(&body, 0, sizeof(sgamp_test_buf_t));
@@ -232,6 +234,8 @@ sgamp_test_texts(sgamp_test_sendgrid_t *t)
         { "", "email=joe@x.com,zoe@x.com", "reject WENR .r.r.." },
         { "", "email='joe@x.com'", "reject WENR .r...." },
         { "", "'o'neil@x.com' and 'a=b@x.com'", "reject WENR ..r.r." },
+        { "", "'{`joe@x.com", "reject WENR .r...." },
+        { "", "'{`'joe@x.com", "halve WER" },
         { "", "neil@x.com, xjoe@x.com, x-joe@x.com, joe@x.com.au",
           "halve WER" },
         { "", "joe@x.co joe@ @x.com @ joe@@x.com", "halve WER" },
