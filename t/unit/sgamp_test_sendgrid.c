@@ -19,8 +19,8 @@ static int32_t sgamp_test_index(void *data, const sgamp_str_t *address);
 
 
 static const char *sgamp_test_actions[] = {
-    "forward", "next", "refuse", "reject", "halve", "throttle", "wait",
-    "retry"
+    "forward", "next", "select", "refuse", "reject", "halve", "throttle",
+    "wait", "retry"
 };
 
 

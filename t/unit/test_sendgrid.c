@@ -491,7 +491,7 @@ sgamp_test_statuses(sgamp_test_sendgrid_t *t)
         { 500, 999, "rrrrrrrr" }
     };
 
-    static const char letters[] = "fnkjhtwr";
+    static const char letters[] = "fnskjhtwr";
 
     for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         want = rules[i].actions;
