@@ -31,20 +31,6 @@ typedef struct {
 } ngx_http_sendgrid_amp_refused_user_t;
 
 
-static ngx_int_t ngx_http_sendgrid_amp_cohort_authorize(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_cohort_access(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_credentials(
-    ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *secret);
-static ngx_int_t ngx_http_sendgrid_amp_cohort_route(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_cohort_path(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static void ngx_http_sendgrid_amp_rest(ngx_http_request_t *r,
-    ngx_str_t *rest);
-static ngx_int_t ngx_http_sendgrid_amp_list_path(
-    ngx_http_sendgrid_amp_cohort_t *cohort, ngx_str_t *rest);
 static const sgamp_names_t *ngx_http_sendgrid_amp_cohort_start(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_cohort_init_contacts(
@@ -82,6 +68,60 @@ static u_char *ngx_http_sendgrid_amp_cohort_summary(
     ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p);
 static void ngx_http_sendgrid_amp_cohort_finish(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_http_sendgrid_amp_cohort_t *ngx_http_sendgrid_amp_cohort(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_text_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_number_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+
+
+typedef enum {
+    NGX_HTTP_SENDGRID_AMP_COHORT_ID = 0,
+    NGX_HTTP_SENDGRID_AMP_COHORT_NAME,
+    NGX_HTTP_SENDGRID_AMP_LIST_ID
+} ngx_http_sendgrid_amp_cohort_text_e;
+
+
+static ngx_http_variable_t  ngx_http_sendgrid_amp_cohort_vars[] = {
+
+    { ngx_string("sendgrid_amp_cohort_id"), NULL,
+      ngx_http_sendgrid_amp_cohort_text_variable,
+      NGX_HTTP_SENDGRID_AMP_COHORT_ID,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("sendgrid_amp_cohort_name"), NULL,
+      ngx_http_sendgrid_amp_cohort_text_variable,
+      NGX_HTTP_SENDGRID_AMP_COHORT_NAME,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("sendgrid_amp_list_id"), NULL,
+      ngx_http_sendgrid_amp_cohort_text_variable,
+      NGX_HTTP_SENDGRID_AMP_LIST_ID,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("sendgrid_amp_added"), NULL,
+      ngx_http_sendgrid_amp_cohort_number_variable,
+      offsetof(sgamp_ledger_summary_t, added),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("sendgrid_amp_removed"), NULL,
+      ngx_http_sendgrid_amp_cohort_number_variable,
+      offsetof(sgamp_ledger_summary_t, removed),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("sendgrid_amp_skipped"), NULL,
+      ngx_http_sendgrid_amp_cohort_number_variable,
+      offsetof(sgamp_ledger_summary_t, skipped),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("sendgrid_amp_calls"), NULL,
+      ngx_http_sendgrid_amp_cohort_number_variable,
+      offsetof(sgamp_ledger_summary_t, calls),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
 
 
 /* in the order of ngx_http_sendgrid_amp_state_e */
@@ -146,303 +186,6 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_cohorts_flow = {
     1,                                                /* is lasting */
     1                                                 /* has api */
 };
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_cohort_authorize(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_int_t                        rc;
-    ngx_str_t                       *key;
-    ngx_pool_t                      *pool;
-    ngx_http_sendgrid_amp_cohort_t  *cohort;
-
-    pool = ctx->request->pool;
-
-    cohort = ngx_pcalloc(pool, sizeof(ngx_http_sendgrid_amp_cohort_t));
-    if (cohort == NULL) {
-        return NGX_ERROR;
-    }
-
-    cohort->conf = ngx_http_get_module_loc_conf(ctx->request,
-                                         ngx_http_sendgrid_amp_cohort_module);
-    cohort->api.zone = cohort->conf->zone;
-
-    ctx->data = cohort;
-
-    if (cohort->conf->secrets != NULL) {
-        rc = ngx_http_sendgrid_amp_cohort_access(ctx);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    key = &cohort->api.key;
-
-    if (ngx_http_sendgrid_amp_value(ctx, cohort->conf->key, key) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (key->len == 0) {
-        ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
-                      "\"sendgrid_amp_marketing_key\" is empty");
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_cohort_access(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_int_t  rc;
-    ngx_str_t  secret;
-
-    rc = ngx_http_sendgrid_amp_credentials(ctx, &secret);
-
-    if (rc == NGX_DECLINED) {
-        ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
-                      "client sent no credentials");
-        return NGX_DECLINED;
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_sendgrid_amp_check_secret(ctx, &secret);
-    }
-
-    if (rc == NGX_DECLINED) {
-        ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
-                      "client sent a secret that is not one of "
-                      "\"sendgrid_amp_cohort_secret\"");
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_credentials(ngx_http_sendgrid_amp_ctx_t *ctx,
-    ngx_str_t *secret)
-{
-    u_char              *p, *last;
-    ngx_str_t            value, basic;
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-
-    if (r->headers_in.authorization == NULL) {
-        return NGX_DECLINED;
-    }
-
-    value = r->headers_in.authorization->value;
-
-    p = ngx_strlchr(value.data, value.data + value.len, ' ');
-    if (p == NULL) {
-        return NGX_DECLINED;
-    }
-
-    last = value.data + value.len;
-    secret->data = p;
-
-    while (secret->data < last && *secret->data == ' ') {
-        secret->data++;
-    }
-
-    secret->len = last - secret->data;
-
-    if (p - value.data == sizeof("Bearer") - 1
-        && ngx_strncasecmp(value.data, (u_char *) "Bearer",
-                           sizeof("Bearer") - 1)
-           == 0)
-    {
-        return NGX_OK;
-    }
-
-    if (p - value.data != sizeof("Basic") - 1
-        || ngx_strncasecmp(value.data, (u_char *) "Basic",
-                           sizeof("Basic") - 1)
-           != 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    basic.data = ngx_pnalloc(r->pool, ngx_base64_decoded_length(secret->len));
-    if (basic.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_decode_base64(&basic, secret) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    /* the secret is the password, or the user name if that is empty */
-
-    p = ngx_strlchr(basic.data, basic.data + basic.len, ':');
-    if (p == NULL) {
-        return NGX_DECLINED;
-    }
-
-    last = basic.data + basic.len;
-
-    secret->data = (p + 1 < last) ? p + 1 : basic.data;
-    secret->len = (p + 1 < last) ? (size_t) (last - p - 1)
-                                 : (size_t) (p - basic.data);
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_cohort_route(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_str_t  *region;
-
-    static ngx_str_t  global = ngx_string("/sendgrid/global");
-    static ngx_str_t  eu = ngx_string("/sendgrid/eu");
-
-    region = &ctx->route.region;
-
-    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->region, region) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (region->len == 6 && ngx_strncmp(region->data, "global", 6) == 0) {
-        ctx->route.uri = global;
-
-    } else if (region->len == 2 && ngx_strncmp(region->data, "eu", 2) == 0) {
-        ctx->route.uri = eu;
-
-    } else if (region->len > 1 && region->data[0] == '/') {
-        ctx->route.uri = *region;
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                      "\"sendgrid_amp_cohorts\" got the region \"%V\", it "
-                      "must be \"global\", \"eu\" or an internal location",
-                      region);
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_sendgrid_amp_cohort_path(ctx) != NGX_OK) {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_NOT_FOUND);
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_cohort_path(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_str_t                        rest;
-    ngx_http_sendgrid_amp_cohort_t  *cohort;
-
-    cohort = ctx->data;
-
-    ngx_http_sendgrid_amp_rest(ctx->request, &rest);
-
-    if (rest.len == 0) {
-        sgamp_message_init(&cohort->message, SGAMP_MESSAGE_WEBHOOK);
-        return NGX_OK;
-    }
-
-    cohort->listed = 1;
-
-    if (rest.len == sizeof("lists") - 1
-        && ngx_strncmp(rest.data, "lists", sizeof("lists") - 1) == 0)
-    {
-        sgamp_message_init(&cohort->message, SGAMP_MESSAGE_CREATE);
-        return NGX_OK;
-    }
-
-    return ngx_http_sendgrid_amp_list_path(cohort, &rest);
-}
-
-
-static void
-ngx_http_sendgrid_amp_rest(ngx_http_request_t *r, ngx_str_t *rest)
-{
-    u_char                    *p, *last;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    /* what follows the location in the path, or the path from "/lists" on */
-
-    p = r->uri.data;
-    last = p + r->uri.len;
-
-    if (r->uri.len >= clcf->name.len
-        && ngx_strncmp(p, clcf->name.data, clcf->name.len) == 0)
-    {
-        p += clcf->name.len;
-
-    } else {
-        p = ngx_strlcasestrn(p, last, (u_char *) "/lists",
-                             sizeof("/lists") - 2);
-        if (p == NULL) {
-            p = last;
-        }
-    }
-
-    while (p < last && *p == '/') {
-        p++;
-    }
-
-    while (p < last && last[-1] == '/') {
-        last--;
-    }
-
-    rest->data = p;
-    rest->len = last - p;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_list_path(ngx_http_sendgrid_amp_cohort_t *cohort,
-    ngx_str_t *rest)
-{
-    u_char  *p, *last;
-
-    /* lists/ID/add or lists/ID/remove */
-
-    p = rest->data;
-    last = p + rest->len;
-
-    if (rest->len < sizeof("lists//add") - 1 + SGAMP_UUID_LEN
-        || ngx_strncmp(p, "lists/", sizeof("lists/") - 1) != 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    p += sizeof("lists/") - 1;
-
-    if (!sgamp_uuid(cohort->id, p, SGAMP_UUID_LEN)) {
-        return NGX_DECLINED;
-    }
-
-    p += SGAMP_UUID_LEN;
-
-    cohort->named = 1;
-
-    if (last - p == sizeof("/add") - 1
-        && ngx_strncmp(p, "/add", sizeof("/add") - 1) == 0)
-    {
-        sgamp_message_init(&cohort->message, SGAMP_MESSAGE_ADD);
-        return NGX_OK;
-    }
-
-    if (last - p == sizeof("/remove") - 1
-        && ngx_strncmp(p, "/remove", sizeof("/remove") - 1) == 0)
-    {
-        sgamp_message_init(&cohort->message, SGAMP_MESSAGE_REMOVE);
-        return NGX_OK;
-    }
-
-    return NGX_DECLINED;
-}
 
 
 static const sgamp_names_t *
@@ -577,8 +320,13 @@ ngx_http_sendgrid_amp_cohort_portion(ngx_http_sendgrid_amp_ctx_t *ctx,
         return NGX_OK;
     }
 
-    return (sgamp_hash_update(&cohort->hash, portion->data, portion->len)
-            == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+    if (sgamp_hash_update(&cohort->hash, portion->data, portion->len)
+        != SGAMP_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -627,10 +375,13 @@ ngx_http_sendgrid_amp_cohort_check(ngx_http_sendgrid_amp_ctx_t *ctx)
     cohort = ctx->data;
     message = &cohort->message;
 
-    cohort->operation = (message->form == SGAMP_MESSAGE_REMOVE
-                         || (message->form == SGAMP_MESSAGE_WEBHOOK
-                             && !message->in_cohort))
-                        ? SGAMP_REMOVE : SGAMP_ADD;
+    cohort->operation = SGAMP_ADD;
+
+    if (message->form == SGAMP_MESSAGE_REMOVE
+        || (message->form == SGAMP_MESSAGE_WEBHOOK && !message->in_cohort))
+    {
+        cohort->operation = SGAMP_REMOVE;
+    }
 
     prefix.data = cohort->conf->prefix.data;
     prefix.len = cohort->conf->prefix.len;
@@ -898,8 +649,8 @@ ngx_http_sendgrid_amp_cohort_stored(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     ngx_memzero(&rejected, sizeof(ngx_http_sendgrid_amp_rejected_t));
 
-    rejected.reason = (user->reason == SGAMP_CONTACT_NO_EMAIL)
-                      ? no_email : invalid_email;
+    rejected.reason = (user->reason == SGAMP_CONTACT_NO_EMAIL) ? no_email
+                                                               : invalid_email;
     rejected.element = user->raw;
 
     rejected.counters[0] = sgamp_metrics_contact(cohort->operation,
@@ -1098,4 +849,128 @@ ngx_http_sendgrid_amp_cohort_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     sgamp_hash_done(&cohort->hash);
     sgamp_contacts_done(&cohort->contacts);
+}
+
+
+static ngx_http_sendgrid_amp_cohort_t *
+ngx_http_sendgrid_amp_cohort(ngx_http_request_t *r)
+{
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    /* in the log phase the context may be that of a redirect */
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_sendgrid_amp_module);
+
+    if (ctx == NULL || ctx->flow != &ngx_http_sendgrid_amp_cohorts_flow) {
+        return NULL;
+    }
+
+    return ctx->data;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_text_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    sgamp_str_t                      text;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = ngx_http_sendgrid_amp_cohort(r);
+
+    text.len = 0;
+    text.data = NULL;
+
+    if (cohort != NULL) {
+
+        switch (data) {
+
+        case NGX_HTTP_SENDGRID_AMP_COHORT_ID:
+            text = cohort->message.cohort_id;
+
+            if (cohort->message.form == SGAMP_MESSAGE_CREATE) {
+                text = cohort->name.id;
+            }
+
+            break;
+
+        case NGX_HTTP_SENDGRID_AMP_COHORT_NAME:
+            text = cohort->message.name;
+            break;
+
+        default: /* NGX_HTTP_SENDGRID_AMP_LIST_ID */
+            text = cohort->api.id;
+            break;
+        }
+    }
+
+    if (text.len == 0) {
+        text.len = 1;
+        text.data = (u_char *) "-";
+    }
+
+    v->len = text.len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    v->data = text.data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_number_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                       *p;
+    uint32_t                      n;
+    sgamp_ledger_summary_t        summary;
+    ngx_http_sendgrid_amp_ctx_t  *ctx;
+
+    n = 0;
+
+    if (ngx_http_sendgrid_amp_cohort(r) != NULL) {
+        ctx = ngx_http_get_module_ctx(r->main, ngx_http_sendgrid_amp_module);
+
+        ngx_http_sendgrid_amp_cohort_sum(ctx, &summary);
+        n = *(uint32_t *) ((u_char *) &summary + data);
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT32_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->len = ngx_sprintf(p, "%uD", n) - p;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    v->data = p;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_cohort_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    if (ngx_http_sendgrid_amp_api_variables(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (v = ngx_http_sendgrid_amp_cohort_vars; v->name.len != 0; v++) {
+
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
 }

@@ -80,8 +80,7 @@ typedef enum {
 #define NGX_HTTP_SENDGRID_AMP_ONE_LIST     1
 
 #define ngx_http_sendgrid_amp_is_one_list(job)                                \
-    ((job)->batch->items[(job)->part->index[0]].id                            \
-     == NGX_HTTP_SENDGRID_AMP_ONE_LIST)
+    (ngx_http_sendgrid_amp_item(job, 0)->id == NGX_HTTP_SENDGRID_AMP_ONE_LIST)
 
 /* steps of a batch of contacts to remove */
 
@@ -113,6 +112,7 @@ typedef struct {
     u_char                        *marks;     /* of a part */
     unsigned                       renewals;  /* of the id of the list */
     unsigned                       refreshes; /* of the fields */
+    sgamp_call_e                   line;      /* of a dry run */
     unsigned                       asked:1;   /* for the list or the fields */
 } ngx_http_sendgrid_amp_work_t;
 
@@ -156,9 +156,11 @@ typedef struct {
 } ngx_http_sendgrid_amp_cohort_t;
 
 
+#define ngx_http_sendgrid_amp_item(job, i)                                    \
+    (&(job)->batch->items[(job)->part->index[i]])
+
 #define ngx_http_sendgrid_amp_contact_of(cohort, job, i)                      \
-    (&(cohort)->contacts.contacts[                                            \
-                         (job)->batch->items[(job)->part->index[i]].id])
+    (&(cohort)->contacts.contacts[ngx_http_sendgrid_amp_item(job, i)->id])
 
 
 extern ngx_module_t  ngx_http_sendgrid_amp_cohort_module;
@@ -166,22 +168,58 @@ extern ngx_module_t  ngx_http_sendgrid_amp_cohort_zone_module;
 extern const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_cohorts_flow;
 
 
+ngx_int_t ngx_http_sendgrid_amp_cohort_variables(ngx_conf_t *cf);
+
+
+/* access: the members of the flow before the body */
+
+ngx_int_t ngx_http_sendgrid_amp_cohort_authorize(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+ngx_int_t ngx_http_sendgrid_amp_cohort_route(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+
 /* the key in the ledger of a list with an id */
 ngx_int_t ngx_http_sendgrid_amp_list_key(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_ledger_key_t *key);
 
 
-/* work: the members of the flow from the batches to the answers */
+/* work: the members of the flow for the batches */
 
 ngx_int_t ngx_http_sendgrid_amp_cohort_supply(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 ngx_int_t ngx_http_sendgrid_amp_cohort_before(
     ngx_http_sendgrid_amp_job_t *job);
+
+/* the next batch of contacts, if there is one */
+ngx_int_t ngx_http_sendgrid_amp_cohort_change(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* goes on with the list that was found */
+void ngx_http_sendgrid_amp_set_list(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const u_char *id);
+
+/* the key in the ledger of the i-th custom field */
+ngx_int_t ngx_http_sendgrid_amp_field_key(ngx_http_sendgrid_amp_ctx_t *ctx,
+    ngx_uint_t i, sgamp_ledger_key_t *key);
+
+
+/* judge: the members of the flow for the answers */
+
 void ngx_http_sendgrid_amp_cohort_listen(ngx_http_sendgrid_amp_job_t *job);
 sgamp_action_e ngx_http_sendgrid_amp_cohort_judge(
     ngx_http_sendgrid_amp_job_t *job);
 void ngx_http_sendgrid_amp_cohort_accepted(ngx_http_sendgrid_amp_job_t *job,
     sgamp_part_t *part);
+
+
+/* dry run: lines in place of requests */
+
+ngx_int_t ngx_http_sendgrid_amp_cohort_dry_supply(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* sets head and tail of the lines of contacts */
+ngx_int_t ngx_http_sendgrid_amp_cohort_dry_head(
+    ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_call_e call);
 
 
 /* api: calls to SendGrid, for flows whose ctx->data is ..._api_t at first */

@@ -14,7 +14,8 @@
  */
 
 
-#define NGX_HTTP_SENDGRID_AMP_PAGE_SIZE  "page_size=1000"
+#define NGX_HTTP_SENDGRID_AMP_PAGE_SIZE   "page_size=1000"
+#define NGX_HTTP_SENDGRID_AMP_PAGE_TOKEN  "&page_token="
 
 
 typedef struct {
@@ -65,11 +66,12 @@ ngx_http_sendgrid_amp_api_call(ngx_http_sendgrid_amp_job_t *job)
 
     /* the batch says what its first step is */
 
-    call = (sgamp_call_e) job->batch->items[job->part->index[0]].kind;
+    call = (sgamp_call_e) ngx_http_sendgrid_amp_item(job, 0)->kind;
 
-    if (call == SGAMP_CALL_LISTS) {
-        return (job->part->step == NGX_HTTP_SENDGRID_AMP_STEP_CREATE)
-               ? SGAMP_CALL_CREATE : SGAMP_CALL_LISTS;
+    if (call == SGAMP_CALL_LISTS
+        && job->part->step == NGX_HTTP_SENDGRID_AMP_STEP_CREATE)
+    {
+        return SGAMP_CALL_CREATE;
     }
 
     if ((call == SGAMP_CALL_SEARCH || call == SGAMP_CALL_IDENTIFY)
@@ -172,8 +174,9 @@ ngx_http_sendgrid_amp_api_page(ngx_http_sendgrid_amp_job_t *job,
     cohort = job->ctx->data;
     args = &job->call->args;
 
-    p = ngx_pnalloc(pool, sizeof(NGX_HTTP_SENDGRID_AMP_PAGE_SIZE
-                                 "&page_token=") + cohort->work.token_len);
+    p = ngx_pnalloc(pool, sizeof(NGX_HTTP_SENDGRID_AMP_PAGE_SIZE)
+                          + sizeof(NGX_HTTP_SENDGRID_AMP_PAGE_TOKEN)
+                          + cohort->work.token_len);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -184,7 +187,8 @@ ngx_http_sendgrid_amp_api_page(ngx_http_sendgrid_amp_job_t *job,
                    sizeof(NGX_HTTP_SENDGRID_AMP_PAGE_SIZE) - 1);
 
     if (cohort->work.token_len != 0) {
-        p = ngx_cpymem(p, "&page_token=", sizeof("&page_token=") - 1);
+        p = ngx_cpymem(p, NGX_HTTP_SENDGRID_AMP_PAGE_TOKEN,
+                       sizeof(NGX_HTTP_SENDGRID_AMP_PAGE_TOKEN) - 1);
         p = ngx_cpymem(p, cohort->work.token, cohort->work.token_len);
     }
 

@@ -118,7 +118,7 @@ static ngx_command_t  ngx_http_sendgrid_amp_cohort_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_sendgrid_amp_cohort_module_ctx = {
-    ngx_http_sendgrid_amp_api_variables,    /* preconfiguration */
+    ngx_http_sendgrid_amp_cohort_variables, /* preconfiguration */
     NULL,                                   /* postconfiguration */
     NULL, NULL,                             /* main configuration */
     NULL, NULL,                             /* server configuration */

@@ -9,15 +9,15 @@
 
 /*
  * Jobs of SendGrid's: contacts that a PUT has brought take effect later, and a
- * job tells what became of them.  A job is asked for when its message has ended,
- * by a request that has no client; what waits for that is forgotten when the
+ * job tells what became of them.  A job is asked for when its message has
+ * ended, by a request that has no client; jobs that wait are forgotten when the
  * worker ends.
  */
 
 
 #define NGX_HTTP_SENDGRID_AMP_MAX_IMPORTS  1024    /* that wait in a worker */
 #define NGX_HTTP_SENDGRID_AMP_IMPORT_TIME  600000  /* ms until it is unknown */
-#define NGX_HTTP_SENDGRID_AMP_IMPORT_WAIT  45000   /* ms, if there is no window */
+#define NGX_HTTP_SENDGRID_AMP_IMPORT_WAIT  45000   /* ms, without a window */
 #define NGX_HTTP_SENDGRID_AMP_INTERVALS    4
 
 
@@ -794,7 +794,8 @@ ngx_http_sendgrid_amp_import_warn(ngx_http_sendgrid_amp_ctx_t *ctx,
                   "them, %s, job \"%*s\", its errors: \"%V\"",
                   ic->import->n, answer->errored,
                   (answer->import == SGAMP_IMPORT_FAILED)
-                  ? "the job has failed" : "the others are on the list",
+                      ? "the job has failed"
+                      : "the others are on the list",
                   ic->import->id.len, ic->import->id.data, &url);
 }
 
