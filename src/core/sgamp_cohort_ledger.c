@@ -11,7 +11,6 @@
 
 #define SGAMP_LEDGER_MAGIC        0x7367616d706c6401ull /* and the layout */
 #define SGAMP_LEDGER_ALIGN        64     /* bytes */
-#define SGAMP_LEDGER_PRIME        0x9e3779b97f4a7c15ull
 #define SGAMP_LEDGER_CLAIMED      0x8000000000000000ull
 #define SGAMP_LEDGER_SAME_WINDOW  15000  /* ms between resets of a window */
 #define SGAMP_LEDGER_RESERVE      10     /* the part left to others */
@@ -130,17 +129,15 @@ static void sgamp_ledger_lose(sgamp_ledger_t *l, sgamp_ledger_table_e table,
 static void sgamp_ledger_keep(sgamp_ledger_head_t *head, uint64_t now);
 static void sgamp_ledger_forget(sgamp_ledger_t *l, sgamp_ledger_table_e table,
     const sgamp_ledger_key_t *key);
-static int sgamp_ledger_owns(const sgamp_ledger_message_t *message,
-    const sgamp_ledger_owner_t *owner);
 
 static void sgamp_ledger_seen(const sgamp_ledger_t *l,
     sgamp_seen_table_t *table);
-static uint64_t sgamp_ledger_id(const sgamp_ledger_change_t *change,
-    uint64_t hash);
 static uint64_t sgamp_ledger_wait(const sgamp_ledger_t *l,
-    const sgamp_ledger_change_t *change, uint64_t id);
+    const sgamp_ledger_change_t *change, uint64_t id,
+    const sgamp_seen_t *seen);
 static void sgamp_ledger_note(sgamp_ledger_t *l,
-    const sgamp_ledger_change_t *change, uint64_t id, unsigned changed);
+    const sgamp_ledger_change_t *change, uint64_t id, sgamp_seen_t *seen,
+    unsigned changed);
 static void sgamp_ledger_note_list(sgamp_ledger_t *l,
     const sgamp_ledger_change_t *change);
 static unsigned sgamp_ledger_holds(const sgamp_ledger_limit_t *limit,
@@ -426,7 +423,7 @@ sgamp_ledger_begin(sgamp_ledger_t *l, const sgamp_ledger_key_t *key,
 
         if (message->state == SGAMP_LEDGER_WORKING
             && now < message->until
-            && !sgamp_ledger_owns(message, owner)
+            && memcmp(&message->owner, owner, sizeof(message->owner)) != 0
             && alive(message->owner.process))
         {
             message->head.used = now;
@@ -471,7 +468,7 @@ sgamp_ledger_end(sgamp_ledger_t *l, const sgamp_ledger_key_t *key,
 
     if (message == NULL
         || message->state != SGAMP_LEDGER_WORKING
-        || !sgamp_ledger_owns(message, owner))
+        || memcmp(&message->owner, owner, sizeof(message->owner)) != 0)
     {
         return;
     }
@@ -494,24 +491,15 @@ sgamp_ledger_end(sgamp_ledger_t *l, const sgamp_ledger_key_t *key,
 }
 
 
-static int
-sgamp_ledger_owns(const sgamp_ledger_message_t *message,
-    const sgamp_ledger_owner_t *owner)
-{
-    return message->owner.process == owner->process
-           && message->owner.request == owner->request;
-}
-
-
 sgamp_ledger_contact_e
 sgamp_ledger_contact(sgamp_ledger_t *l, const sgamp_ledger_change_t *change,
     uint64_t hash, unsigned ask)
 {
-    uint64_t             id;
-    sgamp_seen_t        *seen;
-    sgamp_seen_table_t   table;
+    uint64_t            id;
+    sgamp_seen_t       *seen;
+    sgamp_seen_table_t  table;
 
-    id = sgamp_ledger_id(change, hash);
+    id = sgamp_seen_id(change->list, hash);
 
     sgamp_ledger_seen(l, &table);
 
@@ -522,12 +510,12 @@ sgamp_ledger_contact(sgamp_ledger_t *l, const sgamp_ledger_change_t *change,
         return SGAMP_LEDGER_STALE;
     }
 
-    if (sgamp_ledger_wait(l, change, id) != 0) {
-        sgamp_ledger_note(l, change, id, 0);
+    if (sgamp_ledger_wait(l, change, id, seen) != 0) {
+        sgamp_ledger_note(l, change, id, seen, 0);
         return SGAMP_LEDGER_SETTLING;
     }
 
-    sgamp_ledger_note(l, change, id, !ask);
+    sgamp_ledger_note(l, change, id, seen, !ask);
 
     return SGAMP_LEDGER_CHANGE;
 }
@@ -537,7 +525,13 @@ void
 sgamp_ledger_accepted(sgamp_ledger_t *l, const sgamp_ledger_change_t *change,
     uint64_t hash)
 {
-    sgamp_ledger_note(l, change, sgamp_ledger_id(change, hash), 1);
+    uint64_t            id;
+    sgamp_seen_table_t  table;
+
+    id = sgamp_seen_id(change->list, hash);
+
+    sgamp_ledger_seen(l, &table);
+    sgamp_ledger_note(l, change, id, sgamp_seen_find(&table, id), 1);
 }
 
 
@@ -545,9 +539,14 @@ uint64_t
 sgamp_ledger_settles(sgamp_ledger_t *l, const sgamp_ledger_change_t *change,
     uint64_t hash)
 {
-    uint64_t  ms;
+    uint64_t            id, ms;
+    sgamp_seen_table_t  table;
 
-    ms = sgamp_ledger_wait(l, change, sgamp_ledger_id(change, hash));
+    id = sgamp_seen_id(change->list, hash);
+
+    sgamp_ledger_seen(l, &table);
+
+    ms = sgamp_ledger_wait(l, change, id, sgamp_seen_find(&table, id));
 
     return (ms != 0) ? ms : 1;
 }
@@ -563,36 +562,17 @@ sgamp_ledger_seen(const sgamp_ledger_t *l, sgamp_seen_table_t *table)
 
 
 static uint64_t
-sgamp_ledger_id(const sgamp_ledger_change_t *change, uint64_t hash)
-{
-    uint64_t  id;
-
-    /* list and hash are hashes themselves; the upper bits choose the set */
-
-    id = (hash ^ (change->list << 32 | change->list >> 32))
-         * SGAMP_LEDGER_PRIME;
-    id = (id ^ id >> 32) * SGAMP_LEDGER_PRIME;
-
-    return (id != 0) ? id : 1;
-}
-
-
-static uint64_t
 sgamp_ledger_wait(const sgamp_ledger_t *l,
-    const sgamp_ledger_change_t *change, uint64_t id)
+    const sgamp_ledger_change_t *change, uint64_t id,
+    const sgamp_seen_t *seen)
 {
     uint64_t                 time, lost, left;
     unsigned                 operation;
-    sgamp_seen_t            *seen;
     sgamp_ledger_key_t       key;
     sgamp_seen_table_t       table;
     sgamp_ledger_changed_t  *changed;
 
     /* ms until no change of the other kind may be on its way */
-
-    sgamp_ledger_seen(l, &table);
-
-    seen = sgamp_seen_find(&table, id);
 
     if (seen != NULL && sgamp_seen_time(seen->change) != 0) {
 
@@ -605,6 +585,8 @@ sgamp_ledger_wait(const sgamp_ledger_t *l,
     }
 
     /* the contact may be one of those that were given up */
+
+    sgamp_ledger_seen(l, &table);
 
     lost = sgamp_seen_left(sgamp_seen_lost(&table, id), change->window,
                            change->now);
@@ -627,10 +609,9 @@ sgamp_ledger_wait(const sgamp_ledger_t *l,
 
 static void
 sgamp_ledger_note(sgamp_ledger_t *l, const sgamp_ledger_change_t *change,
-    uint64_t id, unsigned changed)
+    uint64_t id, sgamp_seen_t *seen, unsigned changed)
 {
-    sgamp_seen_t        *seen;
-    sgamp_seen_table_t   table;
+    sgamp_seen_table_t  table;
 
     /* the list first: the contact alone may be given up */
 
@@ -639,8 +620,6 @@ sgamp_ledger_note(sgamp_ledger_t *l, const sgamp_ledger_change_t *change,
     }
 
     sgamp_ledger_seen(l, &table);
-
-    seen = sgamp_seen_find(&table, id);
 
     if (seen == NULL) {
         seen = sgamp_seen_make(&table, id, change->now);
@@ -702,11 +681,9 @@ sgamp_ledger_take(sgamp_ledger_t *l, const sgamp_ledger_key_t *key,
 
     limit->head.used = now;
 
-    reserve = 0;
-
-    if (limit->limit >= SGAMP_LEDGER_RESERVE) {
-        reserve = (limit->limit - 1) / SGAMP_LEDGER_RESERVE + 1;
-    }
+    reserve = (limit->limit < SGAMP_LEDGER_RESERVE)
+              ? 0
+              : (limit->limit - 1) / SGAMP_LEDGER_RESERVE + 1;
 
     if (limit->remaining <= reserve) {
         return limit->until - now;

@@ -9,6 +9,7 @@
 
 #define SGAMP_SEEN_TIME       22        /* bits below the time */
 #define SGAMP_SEEN_MAX_ORDER  0x1fffff  /* in the bits below, but for one */
+#define SGAMP_SEEN_PRIME      0x9e3779b97f4a7c15ull
 
 #define sgamp_seen_order(change)  (((change) >> 1) & SGAMP_SEEN_MAX_ORDER)
 
@@ -30,6 +31,20 @@ static void sgamp_seen_copy_entry(const sgamp_seen_table_t *to,
     const sgamp_seen_t *seen, uint64_t now);
 static void sgamp_seen_copy_order(const sgamp_seen_table_t *to,
     uint64_t *word);
+
+
+uint64_t
+sgamp_seen_id(uint64_t list, uint64_t address)
+{
+    uint64_t  id;
+
+    id = (address ^ (list << 32 | list >> 32)) * SGAMP_SEEN_PRIME;
+    id = (id ^ id >> 32) * SGAMP_SEEN_PRIME;
+
+    /* 0 is that of a free entry */
+
+    return (id != 0) ? id : 1;
+}
 
 
 sgamp_seen_t *

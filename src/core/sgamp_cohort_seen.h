@@ -46,6 +46,9 @@ typedef struct {
 #define sgamp_seen_operation(change)  ((sgamp_operation_e) ((change) & 1))
 
 
+/* the id of a contact, of two hashes; the upper bits choose the set */
+uint64_t sgamp_seen_id(uint64_t list, uint64_t address);
+
 /* the entry of a contact, or NULL */
 sgamp_seen_t *sgamp_seen_find(const sgamp_seen_table_t *table, uint64_t id);
 
