@@ -16,6 +16,7 @@ static void sgamp_test_ids(void);
 static void sgamp_test_fields(void);
 static void sgamp_test_given_up(void);
 static void sgamp_test_message(void);
+static void sgamp_test_forgotten(void);
 static void sgamp_test_work_stays(void);
 static void sgamp_test_contact(void);
 static void sgamp_test_times(void);
@@ -36,6 +37,7 @@ main(void)
     sgamp_test_fields();
     sgamp_test_given_up();
     sgamp_test_message();
+    sgamp_test_forgotten();
     sgamp_test_work_stays();
     sgamp_test_contact();
     sgamp_test_times();
@@ -153,9 +155,9 @@ sgamp_test_opened(void)
 static void
 sgamp_test_keys(void)
 {
-    unsigned             i, j, n, same;
-    sgamp_str_t          texts[2];
-    sgamp_ledger_key_t   keys[8];
+    unsigned            i, j, n, same;
+    sgamp_str_t         texts[2];
+    sgamp_ledger_key_t  keys[8];
 
     static const struct {
         const char  *texts[2];
@@ -208,10 +210,10 @@ sgamp_test_keys(void)
 static void
 sgamp_test_ids(void)
 {
-    u_char               id[SGAMP_UUID_LEN], want[SGAMP_UUID_LEN];
-    unsigned             i, bad;
-    sgamp_ledger_t      *l;
-    sgamp_ledger_key_t   key;
+    u_char              id[SGAMP_UUID_LEN], want[SGAMP_UUID_LEN];
+    unsigned            i, bad;
+    sgamp_ledger_t     *l;
+    sgamp_ledger_key_t  key;
 
     l = sgamp_test_ledger(SGAMP_TEST_SIZE);
     bad = 0;
@@ -263,9 +265,9 @@ sgamp_test_ids(void)
 static void
 sgamp_test_fields(void)
 {
-    sgamp_ledger_t            *l;
-    sgamp_ledger_key_t         key;
-    sgamp_field_definition_t   field, got;
+    sgamp_ledger_t           *l;
+    sgamp_ledger_key_t        key;
+    sgamp_field_definition_t  field, got;
 
     l = sgamp_test_ledger(SGAMP_LEDGER_MIN_SIZE);
 
@@ -300,10 +302,10 @@ sgamp_test_fields(void)
 static void
 sgamp_test_given_up(void)
 {
-    u_char               id[SGAMP_UUID_LEN];
-    unsigned             i, n, bad;
-    sgamp_ledger_t      *l;
-    sgamp_ledger_key_t   key;
+    u_char              id[SGAMP_UUID_LEN];
+    unsigned            i, n, bad;
+    sgamp_ledger_t     *l;
+    sgamp_ledger_key_t  key;
 
     /* list 0 is used all the time, list 1 is not */
 
@@ -344,12 +346,12 @@ sgamp_test_given_up(void)
 static void
 sgamp_test_message(void)
 {
-    unsigned                 i;
-    uint64_t                 run;
-    sgamp_ledger_t          *l;
-    sgamp_ledger_key_t       key;
-    sgamp_ledger_owner_t     owner;
-    sgamp_ledger_summary_t   summary;
+    unsigned                i;
+    uint64_t                run;
+    sgamp_ledger_t         *l;
+    sgamp_ledger_key_t      key;
+    sgamp_ledger_owner_t    owner;
+    sgamp_ledger_summary_t  summary;
 
     static const sgamp_ledger_summary_t done = { 1, 2, 3, 4, 5 };
 
@@ -413,9 +415,27 @@ sgamp_test_message(void)
         }
     }
 
+    free(l);
+}
+
+
+static void
+sgamp_test_forgotten(void)
+{
+    uint64_t                run;
+    sgamp_ledger_t         *l;
+    sgamp_ledger_key_t      key;
+    sgamp_ledger_owner_t    owner;
+    sgamp_ledger_summary_t  summary;
+
+    static const sgamp_ledger_summary_t done = { 1, 2, 3, 4, 5 };
+
+    l = sgamp_test_ledger(SGAMP_LEDGER_MIN_SIZE);
+
     /* a process that is dead has nothing in work */
 
     sgamp_test_nth(&key, 8);
+    owner.request = 1;
     owner.process = SGAMP_TEST_ALIVE;
     run = 1;
 
@@ -440,6 +460,28 @@ sgamp_test_message(void)
            SGAMP_LEDGER_BEGUN, "done and forgotten");
     tap_is(run, 3, "has a new run");
 
+    /* now in work, by another request than the next */
+
+    sgamp_ledger_forget_message(l, &key);
+
+    owner.process = 6;
+    run = 4;
+
+    tap_is(sgamp_ledger_begin(l, &key, &owner, sgamp_test_alive, &run, 1000,
+                              4, &summary),
+           SGAMP_LEDGER_IN_WORK, "in work, and not forgotten");
+
+    owner.process = 5;
+    sgamp_ledger_end(l, &key, &owner, &done, 0, 5);
+    sgamp_ledger_forget_message(l, &key);
+
+    run = 5;
+
+    tap_is(sgamp_ledger_begin(l, &key, &owner, sgamp_test_alive, &run, 1000,
+                              6, &summary),
+           SGAMP_LEDGER_BEGUN, "done, and forgotten");
+    tap_is(run, 5, "has a new run, too");
+
     free(l);
 }
 
@@ -447,12 +489,12 @@ sgamp_test_message(void)
 static void
 sgamp_test_work_stays(void)
 {
-    unsigned                 i, in_work;
-    uint64_t                 run;
-    sgamp_ledger_t          *l;
-    sgamp_ledger_key_t       key;
-    sgamp_ledger_owner_t     owner, other;
-    sgamp_ledger_summary_t   summary;
+    unsigned                i, in_work;
+    uint64_t                run;
+    sgamp_ledger_t         *l;
+    sgamp_ledger_key_t      key;
+    sgamp_ledger_owner_t    owner, other;
+    sgamp_ledger_summary_t  summary;
 
     /* messages that are done do not push out a message in work */
 
@@ -522,9 +564,9 @@ sgamp_test_work_stays(void)
 static void
 sgamp_test_contact(void)
 {
-    unsigned                i;
-    sgamp_ledger_t         *l;
-    sgamp_ledger_change_t   change;
+    unsigned               i;
+    sgamp_ledger_t        *l;
+    sgamp_ledger_change_t  change;
 
     /* c: a change, a: asks only, d: accepted, s: how long until settled */
 
@@ -545,6 +587,8 @@ sgamp_test_contact(void)
         { "newer, back", 4, 11, SGAMP_REMOVE, 'c', SGAMP_LEDGER_SETTLING },
         { "older than settling", 5, 10, SGAMP_ADD, 'c', SGAMP_LEDGER_STALE },
         { "accepted", 1000, 10, SGAMP_ADD, 'd', 0 },
+        { "older than the newest", 1001, 10, SGAMP_ADD, 'c',
+          SGAMP_LEDGER_STALE },
         { "a ms early", 1000 + SGAMP_TEST_WINDOW - 1, 11, SGAMP_REMOVE, 'c',
           SGAMP_LEDGER_SETTLING },
         { "a ms", 1000 + SGAMP_TEST_WINDOW - 1, 11, SGAMP_REMOVE, 's', 1 },
@@ -609,8 +653,8 @@ sgamp_test_contact(void)
 static void
 sgamp_test_times(void)
 {
-    sgamp_ledger_t         *l;
-    sgamp_ledger_change_t   change;
+    sgamp_ledger_t        *l;
+    sgamp_ledger_change_t  change;
 
     /* the clock of the other process is late, or the time is none */
 
@@ -651,11 +695,11 @@ sgamp_test_times(void)
 static void
 sgamp_test_half(void)
 {
-    u_char                 *kept;
-    unsigned                i, n;
-    sgamp_ledger_t         *l;
-    sgamp_ledger_count_t    room;
-    sgamp_ledger_change_t   change;
+    u_char                *kept;
+    unsigned               i, n;
+    sgamp_ledger_t        *l;
+    sgamp_ledger_count_t   room;
+    sgamp_ledger_change_t  change;
 
     l = sgamp_test_ledger(SGAMP_TEST_SIZE);
     sgamp_ledger_room(l, &room);
@@ -700,10 +744,10 @@ sgamp_test_half(void)
 static void
 sgamp_test_pushed(void)
 {
-    uint64_t                now;
-    unsigned                i, counts[3];
-    sgamp_ledger_t         *l;
-    sgamp_ledger_change_t   change;
+    uint64_t               now;
+    unsigned               i, counts[3];
+    sgamp_ledger_t        *l;
+    sgamp_ledger_change_t  change;
 
     l = sgamp_test_ledger(SGAMP_LEDGER_MIN_SIZE);
     now = SGAMP_TEST_NOW;
@@ -737,6 +781,15 @@ sgamp_test_pushed(void)
     tap_is(sgamp_ledger_contact(l, &change, 1, 0), SGAMP_LEDGER_CHANGE,
            "a list without changes");
 
+    /* the list changes anew, but what was given up is older */
+
+    sgamp_test_change(&change, 1, SGAMP_ADD, 9, now + 20000);
+    (void) sgamp_ledger_contact(l, &change, 50000, 0);
+
+    change.operation = SGAMP_REMOVE;
+    tap_is(sgamp_ledger_settles(l, &change, 1), SGAMP_TEST_WINDOW - 19000,
+           "no longer than the newest of all that were given up");
+
     sgamp_test_change(&change, 2, SGAMP_REMOVE, 10,
                              now + 999 + SGAMP_TEST_WINDOW);
     memset(counts, 0, sizeof(counts));
@@ -768,8 +821,8 @@ sgamp_test_pushed(void)
         counts[sgamp_ledger_contact(l, &change, i, 1)]++;
     }
 
-    tap_ok(counts[SGAMP_LEDGER_SETTLING] < 20000 / 40,
-           "%u of all settle after one was given up",
+    tap_ok(counts[SGAMP_LEDGER_SETTLING] < 20000 / 25,
+           "%u of all settle after two were given up",
            counts[SGAMP_LEDGER_SETTLING]);
 
     free(l);
@@ -853,10 +906,10 @@ sgamp_test_order(void)
 static void
 sgamp_test_limit(void)
 {
-    uint64_t             now;
-    unsigned             i, n;
-    sgamp_ledger_t      *l;
-    sgamp_ledger_key_t   key;
+    uint64_t            now;
+    unsigned            i, n;
+    sgamp_ledger_t     *l;
+    sgamp_ledger_key_t  key;
 
     /* l: an answer, t: takes and waits for so long, n: takes so many */
 

@@ -57,7 +57,11 @@ static uint32_t sgamp_test_answers(sgamp_ledger_t *l,
     sgamp_test_call_t *calls, uint64_t now);
 static void sgamp_test_copy(size_t size, size_t other, const char *name);
 static void sgamp_test_copy_newest(void);
+static void sgamp_test_copy_lists(unsigned descending);
+static void sgamp_test_copy_lost(void);
+static void sgamp_test_copy_order(void);
 static void sgamp_test_corrupt(void);
+static void sgamp_test_corrupt_entries(void);
 
 
 int
@@ -72,7 +76,12 @@ main(void)
     sgamp_test_copy(65536, 3 * SGAMP_TEST_SIZE + 64, "a larger ledger");
     sgamp_test_copy(SGAMP_TEST_SIZE, SGAMP_TEST_SIZE / 4, "a smaller ledger");
     sgamp_test_copy_newest();
+    sgamp_test_copy_lists(0);
+    sgamp_test_copy_lists(1);
+    sgamp_test_copy_lost();
+    sgamp_test_copy_order();
     sgamp_test_corrupt();
+    sgamp_test_corrupt_entries();
 
     return tap_done();
 }
@@ -500,13 +509,13 @@ sgamp_test_copy(size_t size, size_t other, const char *name)
 static void
 sgamp_test_copy_newest(void)
 {
-    uint64_t                 run;
-    unsigned                 i, n, bad;
-    sgamp_ledger_t          *from, *to, *last;
-    sgamp_ledger_key_t       key;
-    sgamp_ledger_owner_t     owner;
-    sgamp_ledger_change_t    change;
-    sgamp_ledger_summary_t   summary;
+    uint64_t                run;
+    unsigned                i, n, bad;
+    sgamp_ledger_t         *from, *to, *last;
+    sgamp_ledger_key_t      key;
+    sgamp_ledger_owner_t    owner;
+    sgamp_ledger_change_t   change;
+    sgamp_ledger_summary_t  summary;
 
     from = sgamp_test_ledger(SGAMP_TEST_SIZE);
     to = sgamp_test_ledger(SGAMP_LEDGER_MIN_SIZE);
@@ -593,6 +602,164 @@ sgamp_test_copy_newest(void)
 
 
 static void
+sgamp_test_copy_lists(unsigned descending)
+{
+    uint64_t               i, n, list, time;
+    unsigned               bad;
+    sgamp_ledger_t        *from, *to, *last;
+    sgamp_ledger_change_t  change;
+
+    /* lists come in the order of their hashes, 10 ms apart; few have room */
+
+    from = sgamp_test_ledger(SGAMP_TEST_SIZE);
+    to = sgamp_test_ledger(SGAMP_LEDGER_MIN_SIZE);
+    last = sgamp_test_ledger(SGAMP_TEST_SIZE);
+
+    n = 340;
+
+    for (i = 0; i < 8 * n; i++) {
+        list = i / 8 * (UINT64_MAX / n);
+        time = SGAMP_TEST_NOW + 10 * (descending ? n - i / 8 : i / 8);
+
+        sgamp_test_change(&change, list, SGAMP_ADD, 10, time);
+        (void) sgamp_ledger_contact(from, &change, i, 0);
+    }
+
+    sgamp_ledger_copy(to, from, SGAMP_TEST_NOW + 10000);
+    sgamp_ledger_copy(last, to, SGAMP_TEST_NOW + 10000);
+
+    bad = 0;
+
+    for (i = 0; i < 8 * n; i++) {
+        list = i / 8 * (UINT64_MAX / n);
+        sgamp_test_change(&change, list, SGAMP_REMOVE, 10,
+                          SGAMP_TEST_NOW + 10000);
+
+        bad += sgamp_ledger_settles(from, &change, i) == 1;
+        bad += sgamp_ledger_settles(to, &change, i) == 1;
+        bad += sgamp_ledger_settles(last, &change, i) == 1;
+    }
+
+    tap_is(bad, 0, "lists without room, newest %s",
+           descending ? "first" : "last");
+
+    free(from);
+    free(to);
+    free(last);
+}
+
+
+static void
+sgamp_test_copy_lost(void)
+{
+    unsigned               i, bad;
+    sgamp_ledger_t        *from, *to;
+    sgamp_ledger_change_t  change;
+
+    from = sgamp_test_ledger(65536);
+    to = sgamp_test_ledger(49152);
+
+    /* a few contacts are given up for those without a change */
+
+    sgamp_test_change(&change, 1, SGAMP_ADD, 10, SGAMP_TEST_NOW);
+
+    for (i = 0; i < 60; i++) {
+        (void) sgamp_ledger_contact(from, &change, i, 0);
+    }
+
+    change.list = 2;
+
+    for (i = 0; i < 20000; i++) {
+        (void) sgamp_ledger_contact(from, &change, i, 1);
+    }
+
+    sgamp_ledger_copy(to, from, SGAMP_TEST_NOW);
+
+    sgamp_test_change(&change, 1, SGAMP_REMOVE, 10, SGAMP_TEST_NOW);
+    bad = 0;
+
+    for (i = 0; i < 60; i++) {
+        bad += sgamp_ledger_settles(to, &change, i) == 1;
+    }
+
+    tap_is(bad, 0, "what was given up before");
+
+    free(to);
+
+    /* a change every 10 ms: the old ones are over, of the rest none is lost */
+
+    sgamp_ledger_init(from, 65536, &sgamp_test_hash_key);
+    to = sgamp_test_ledger(SGAMP_LEDGER_MIN_SIZE);
+
+    for (i = 0; i < 9000; i++) {
+        sgamp_test_change(&change, 1, SGAMP_ADD, 10, SGAMP_TEST_NOW + 10 * i);
+        (void) sgamp_ledger_contact(from, &change, i, 0);
+    }
+
+    sgamp_ledger_copy(to, from, SGAMP_TEST_NOW + 90000);
+
+    bad = 0;
+
+    for (i = 0; i < 9000; i++) {
+        sgamp_test_change(&change, 1, SGAMP_REMOVE, 10,
+                          SGAMP_TEST_NOW + 10 * i + SGAMP_TEST_WINDOW - 2);
+        bad += change.now >= SGAMP_TEST_NOW + 90000
+               && sgamp_ledger_settles(to, &change, i) == 1;
+    }
+
+    tap_is(bad, 0, "what is given up by the copy");
+
+    free(from);
+    free(to);
+}
+
+
+static void
+sgamp_test_copy_order(void)
+{
+    unsigned               i, old, new;
+    sgamp_ledger_t        *from, *to;
+    sgamp_ledger_change_t  change;
+
+    from = sgamp_test_ledger(65536);
+    to = sgamp_test_ledger(49152);
+
+    for (i = 0; i < 20000; i++) {
+        sgamp_test_change(&change, 1, SGAMP_ADD, 10, SGAMP_TEST_NOW + i);
+        (void) sgamp_ledger_contact(from, &change, i, 0);
+    }
+
+    sgamp_ledger_copy(to, from, SGAMP_TEST_NOW + 20000);
+
+    sgamp_test_change(&change, 2, SGAMP_ADD, 10, SGAMP_TEST_NOW + 20000);
+
+    for (i = 0; i < 300; i++) {
+        (void) sgamp_ledger_contact(to, &change, i, 1);
+    }
+
+    old = 0;
+    new = 0;
+    change.run = 9;
+
+    for (i = 0; i < 300; i++) {
+        new += sgamp_ledger_contact(to, &change, i, 1) != SGAMP_LEDGER_STALE;
+    }
+
+    change.list = 1;
+
+    for (i = 19800; i < 20000; i++) {
+        old += sgamp_ledger_contact(to, &change, i, 1) != SGAMP_LEDGER_STALE;
+    }
+
+    tap_is(new, 0, "contacts that come after a copy stay");
+    tap_is(old, 0, "and so do those with the last changes before");
+
+    free(from);
+    free(to);
+}
+
+
+static void
 sgamp_test_corrupt(void)
 {
     size_t               i, j, n, size, other;
@@ -658,4 +825,79 @@ sgamp_test_corrupt(void)
     sgamp_test_free(&head);
     sgamp_test_guard_done(&guard);
     sgamp_test_guard_done(&oguard);
+}
+
+
+static void
+sgamp_test_corrupt_entries(void)
+{
+    size_t                    i, j;
+    u_char                   *p, id[SGAMP_UUID_LEN];
+    uint64_t                  run;
+    unsigned                  n, round, bad;
+    sgamp_ledger_t           *l;
+    sgamp_ledger_key_t        key;
+    sgamp_test_random_t       random;
+    sgamp_ledger_owner_t      owner;
+    sgamp_ledger_summary_t    summary;
+    sgamp_field_definition_t  field;
+
+    random.state = 13;
+    bad = 0;
+    n = 0;
+
+    memset(&summary, 0, sizeof(sgamp_ledger_summary_t));
+    memset(&field, 0, sizeof(sgamp_field_definition_t));
+    sgamp_test_nth(&key, 1);
+    sgamp_test_id(id, 1);
+    owner.process = 1;
+    owner.request = 1;
+
+    for (round = 0; round < 200; round++) {
+        l = sgamp_test_ledger(SGAMP_LEDGER_MIN_SIZE);
+        run = 1;
+
+        sgamp_ledger_set_list(l, &key, id, SGAMP_TEST_NOW);
+        sgamp_ledger_set_field(l, &key, &field, SGAMP_TEST_NOW);
+        sgamp_ledger_limit(l, &key, 200, 100, 1000, SGAMP_TEST_NOW);
+        (void) sgamp_ledger_begin(l, &key, &owner, sgamp_test_alive, &run,
+                                  SGAMP_TEST_NOW * 2, SGAMP_TEST_NOW,
+                                  &summary);
+
+        /* whatever follows the key */
+
+        p = (u_char *) l;
+
+        for (i = 0; i + 64 <= SGAMP_LEDGER_MIN_SIZE; i += 8) {
+
+            if (memcmp(p + i, &key, sizeof(key)) != 0) {
+                continue;
+            }
+
+            n++;
+
+            for (j = sizeof(key); j < 40 + 4 * (round % 7); j++) {
+                p[i + j] = (u_char) sgamp_test_random(&random, 256);
+            }
+        }
+
+        bad += sgamp_ledger_field(l, &key, &field, SGAMP_TEST_NOW)
+               && (field.len > SGAMP_FIELD_ID
+                   || field.type > SGAMP_TYPE_MISSING);
+        bad += sgamp_ledger_take(l, &key, SGAMP_TEST_NOW)
+               > SGAMP_LEDGER_MAX_RESET + 60000;
+
+        (void) sgamp_ledger_list(l, &key, id, SGAMP_TEST_NOW);
+        bad += sgamp_ledger_begin(l, &key, &owner, sgamp_test_alive, &run,
+                                  SGAMP_TEST_NOW * 2, SGAMP_TEST_NOW,
+                                  &summary)
+               > SGAMP_LEDGER_DONE;
+
+        bad += sgamp_test_all(l, &random, SGAMP_TEST_NOW);
+
+        free(l);
+    }
+
+    tap_is(n, 800, "entries of a list, a field, a limit and a message");
+    tap_is(bad, 0, "with any bytes");
 }
