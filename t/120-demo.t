@@ -32,6 +32,10 @@ if (Gateway::load_modules() !~ m!/build/ngx_http_sendgrid_amp_module\.so!) {
 
 my $dir = tempdir(CLEANUP => 1);
 
+# the workers of root's nginx are nobody
+
+chmod 0755, $dir;
+
 $ENV{NGINX} = $ENV{TEST_NGINX_BINARY};
 $ENV{PORT} = $port;
 $ENV{TMPDIR} = $dir;
