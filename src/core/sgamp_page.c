@@ -128,14 +128,14 @@ static const char  *sgamp_page_results[] = {
     "has no address",
     "has no usable address",
     "refused by SendGrid",
-    "whether it took effect"
+    "not seen to take effect"
 };
 
 static const char  *sgamp_page_answers[] = {
     "answered",
     "list made",
     "accepted",
-    "contacts or list refused",
+    "refused",
     "unauthorized",
     "forbidden",
     "not found",
