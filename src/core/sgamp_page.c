@@ -318,8 +318,8 @@ sgamp_page_cohort_slot(const sgamp_metrics_t *m, sgamp_sink_t *sink,
         sgamp_page_contact(m, sink, SGAMP_REMOVE, SGAMP_CONTACT_ACCEPTED);
         break;
 
-    case SGAMP_PAGE_REMOVED_APPLIED:
-        sgamp_page_contact(m, sink, SGAMP_REMOVE, SGAMP_CONTACT_APPLIED);
+    case SGAMP_PAGE_REMOVED_ABSENT:
+        sgamp_page_contact(m, sink, SGAMP_REMOVE, SGAMP_CONTACT_ABSENT);
         break;
 
     case SGAMP_PAGE_CONTACT_ROWS:

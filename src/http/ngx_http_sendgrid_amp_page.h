@@ -502,11 +502,11 @@ static const sgamp_page_row_t  ngx_http_sendgrid_amp_page[] = {
 
     { sgamp_str("</dd>\n"
                 "<dd class=\"more\"><span\n"
-                "data-v=\"cohorts.contacts_total.remove.applied\">"),
-      SGAMP_PAGE_REMOVED_APPLIED },
+                "data-v=\"cohorts.contacts_total.remove.absent\">"),
+      SGAMP_PAGE_REMOVED_ABSENT },
 
-    { sgamp_str("</span> seen to be\n"
-                "applied</dd>\n"
+    { sgamp_str("</span> not on the\n"
+                "list</dd>\n"
                 "</div>\n"
                 "</dl>\n"
                 "\n"
