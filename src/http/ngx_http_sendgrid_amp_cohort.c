@@ -19,6 +19,7 @@
 #define NGX_HTTP_SENDGRID_AMP_POLL      50     /* ms between two looks */
 #define NGX_HTTP_SENDGRID_AMP_PATIENCE  20000  /* ms for a message in work */
 #define NGX_HTTP_SENDGRID_AMP_MARGIN    10000  /* ms after the budget */
+#define NGX_HTTP_SENDGRID_AMP_FUTURE    86400000  /* ms a run may be ahead */
 #define NGX_HTTP_SENDGRID_AMP_REALM     "Bearer realm=\"Amplitude cohorts\""
 
 
@@ -56,6 +57,8 @@ static ngx_int_t ngx_http_sendgrid_amp_cohort_begin(
 static ngx_int_t ngx_http_sendgrid_amp_cohort_wait(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_cohort_timer_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_sendgrid_amp_cohort_supply(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_cohort_stored(
     ngx_http_sendgrid_amp_ctx_t *ctx, const sgamp_stored_t *user);
 static ngx_http_sendgrid_amp_rejected_t *ngx_http_sendgrid_amp_cohort_rejected(
@@ -458,6 +461,7 @@ ngx_http_sendgrid_amp_cohort_keys(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     u_char                           run[NGX_INT64_LEN];
     u_char                           hex[SGAMP_SHA256_HEX_LEN];
+    uint64_t                         now;
     ngx_time_t                      *tp;
     sgamp_str_t                      texts[6];
     sgamp_message_t                 *message;
@@ -521,12 +525,18 @@ ngx_http_sendgrid_amp_cohort_keys(ngx_http_sendgrid_amp_ctx_t *ctx)
     ledger->owner.process = ngx_pid;
     ledger->owner.request = (uintptr_t) ctx;
 
+    now = (uint64_t) tp->sec * 1000 + tp->msec;
+
     ledger->change.run = message->run;
     ledger->change.operation = cohort->operation;
     ledger->change.window = cohort->conf->window;
 
-    if (message->run == 0) {
-        ledger->change.run = (uint64_t) tp->sec * 1000 + tp->msec;
+    /* a run of the far future would make each later run stale */
+
+    if (message->run == 0
+        || message->run > now + NGX_HTTP_SENDGRID_AMP_FUTURE)
+    {
+        ledger->change.run = now;
     }
 
     return NGX_OK;
@@ -632,6 +642,15 @@ ngx_http_sendgrid_amp_cohort_timer_handler(ngx_event_t *ev)
                    "sendgrid_amp cohort timer");
 
     ngx_http_sendgrid_amp_wake_event(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_cohort_supply(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    return ctx->transport.ops->live
+           ? ngx_http_sendgrid_amp_cohort_live_supply(ctx)
+           : ngx_http_sendgrid_amp_cohort_dry_supply(ctx);
 }
 
 

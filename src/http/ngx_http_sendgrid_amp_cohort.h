@@ -113,6 +113,10 @@ typedef struct {
     unsigned                       renewals;  /* of the id of the list */
     unsigned                       refreshes; /* of the fields */
     sgamp_call_e                   line;      /* of a dry run */
+
+    /* sets head and tail of a batch of contacts in a dry run, or NULL */
+    ngx_int_t  (*head)(ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_call_e call);
+
     unsigned                       asked:1;   /* for the list or the fields */
 } ngx_http_sendgrid_amp_work_t;
 
@@ -185,7 +189,7 @@ ngx_int_t ngx_http_sendgrid_amp_list_key(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 /* work: the members of the flow for the batches */
 
-ngx_int_t ngx_http_sendgrid_amp_cohort_supply(
+ngx_int_t ngx_http_sendgrid_amp_cohort_live_supply(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 ngx_int_t ngx_http_sendgrid_amp_cohort_before(
     ngx_http_sendgrid_amp_job_t *job);
@@ -216,10 +220,6 @@ void ngx_http_sendgrid_amp_cohort_accepted(ngx_http_sendgrid_amp_job_t *job,
 
 ngx_int_t ngx_http_sendgrid_amp_cohort_dry_supply(
     ngx_http_sendgrid_amp_ctx_t *ctx);
-
-/* sets head and tail of the lines of contacts */
-ngx_int_t ngx_http_sendgrid_amp_cohort_dry_head(
-    ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_call_e call);
 
 
 /* api: calls to SendGrid, for flows whose ctx->data is ..._api_t at first */

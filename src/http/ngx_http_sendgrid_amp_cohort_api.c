@@ -19,8 +19,7 @@
 
 
 typedef struct {
-    ngx_uint_t  method;
-    ngx_str_t   name;
+    ngx_str_t   name;     /* of the method */
     ngx_uint_t  no_body;
     char       *path;     /* "%V": the id of a list */
 } ngx_http_sendgrid_amp_endpoint_t;
@@ -47,15 +46,14 @@ static ngx_int_t ngx_http_sendgrid_amp_api_key_variable(ngx_http_request_t *r,
 static const ngx_http_sendgrid_amp_endpoint_t
     ngx_http_sendgrid_amp_endpoints[] = {
 
-    { NGX_HTTP_GET, ngx_string("GET"), 1, "/lists" },
-    { NGX_HTTP_POST, ngx_string("POST"), 0, "/lists" },
-    { NGX_HTTP_GET, ngx_string("GET"), 1, "/field_definitions" },
-    { NGX_HTTP_PUT, ngx_string("PUT"), 0, "/contacts" },
-    { NGX_HTTP_POST, ngx_string("POST"), 0, "/contacts/search/emails" },
-    { NGX_HTTP_POST, ngx_string("POST"), 0,
-      "/contacts/search/identifiers/email" },
-    { NGX_HTTP_DELETE, ngx_string("DELETE"), 1, "/lists/%V/contacts" },
-    { NGX_HTTP_GET, ngx_string("GET"), 1, "/contacts/imports/%V" }
+    { ngx_string("GET"), 1, "/lists" },
+    { ngx_string("POST"), 0, "/lists" },
+    { ngx_string("GET"), 1, "/field_definitions" },
+    { ngx_string("PUT"), 0, "/contacts" },
+    { ngx_string("POST"), 0, "/contacts/search/emails" },
+    { ngx_string("POST"), 0, "/contacts/search/identifiers/email" },
+    { ngx_string("DELETE"), 1, "/lists/%V/contacts" },
+    { ngx_string("GET"), 1, "/contacts/imports/%V" }
 };
 
 
@@ -100,7 +98,12 @@ ngx_http_sendgrid_amp_api_request(ngx_http_sendgrid_amp_job_t *job,
     call = ngx_http_sendgrid_amp_api_call(job);
     endpoint = &ngx_http_sendgrid_amp_endpoints[call];
 
-    job->call->method = endpoint->method;
+    /*
+     * nginx sends a request once more when its connection is cut, unless the
+     * method is POST: repeating is up to the flow
+     */
+
+    job->call->method = NGX_HTTP_POST;
     job->call->method_name = endpoint->name;
     job->call->no_body = endpoint->no_body;
 

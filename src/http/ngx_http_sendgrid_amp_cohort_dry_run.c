@@ -22,6 +22,8 @@
 
 static ngx_uint_t ngx_http_sendgrid_amp_dry_knows(
     ngx_http_sendgrid_amp_ctx_t *ctx);
+static ngx_int_t ngx_http_sendgrid_amp_dry_head(
+    ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_call_e call);
 static ngx_int_t ngx_http_sendgrid_amp_dry_line(
     ngx_http_sendgrid_amp_ctx_t *ctx, sgamp_call_e call);
 static int ngx_http_sendgrid_amp_dry_write(void *data,
@@ -81,6 +83,8 @@ ngx_http_sendgrid_amp_cohort_dry_supply(ngx_http_sendgrid_amp_ctx_t *ctx)
         work->asked = 0;
         return ngx_http_sendgrid_amp_dry_line(ctx, SGAMP_CALL_REMOVE);
     }
+
+    work->head = ngx_http_sendgrid_amp_dry_head;
 
     if (ngx_http_sendgrid_amp_cohort_change(ctx) != NGX_OK) {
         ngx_http_sendgrid_amp_internal(ctx, "no memory for a dry run");
@@ -145,8 +149,8 @@ ngx_http_sendgrid_amp_dry_knows(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-ngx_int_t
-ngx_http_sendgrid_amp_cohort_dry_head(ngx_http_sendgrid_amp_ctx_t *ctx,
+static ngx_int_t
+ngx_http_sendgrid_amp_dry_head(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_call_e call)
 {
     char                            *url;

@@ -36,7 +36,9 @@ static sgamp_action_e ngx_http_sendgrid_amp_judge_search(
     ngx_http_sendgrid_amp_job_t *job, sgamp_action_e action);
 static sgamp_action_e ngx_http_sendgrid_amp_judge_remove(
     ngx_http_sendgrid_amp_job_t *job, sgamp_action_e action);
-static void ngx_http_sendgrid_amp_note_accepted(
+static void ngx_http_sendgrid_amp_note_sent(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, sgamp_call_e call);
+static void ngx_http_sendgrid_amp_end_contacts(
     ngx_http_sendgrid_amp_job_t *job, sgamp_part_t *part);
 static void ngx_http_sendgrid_amp_set_fields(
     ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -177,6 +179,11 @@ ngx_http_sendgrid_amp_cohort_judge(ngx_http_sendgrid_amp_job_t *job)
 
     if (action == SGAMP_WAIT) {
         return SGAMP_WAIT;
+    }
+
+    if (status == 0 || status >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        /* the change may have been accepted until now */
+        ngx_http_sendgrid_amp_note_sent(job, job->part, call);
     }
 
     switch (call) {
@@ -599,27 +606,32 @@ ngx_http_sendgrid_amp_cohort_accepted(ngx_http_sendgrid_amp_job_t *job,
 
     case SGAMP_CALL_PUT:
         cohort->added += part->n;
-        ngx_http_sendgrid_amp_note_accepted(job, part);
+        ngx_http_sendgrid_amp_note_sent(job, part, SGAMP_CALL_PUT);
+        ngx_http_sendgrid_amp_end_contacts(job, part);
         ngx_http_sendgrid_amp_import_add(job, job->answer, part->n);
         break;
 
     default: /* SGAMP_CALL_SEARCH, SGAMP_CALL_IDENTIFY */
         cohort->removed += part->n;
-        ngx_http_sendgrid_amp_note_accepted(job, part);
+        ngx_http_sendgrid_amp_note_sent(job, part, SGAMP_CALL_REMOVE);
+        ngx_http_sendgrid_amp_end_contacts(job, part);
         break;
     }
 }
 
 
 static void
-ngx_http_sendgrid_amp_note_accepted(ngx_http_sendgrid_amp_job_t *job,
-    sgamp_part_t *part)
+ngx_http_sendgrid_amp_note_sent(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part, sgamp_call_e call)
 {
     uint32_t                         i, n;
     sgamp_ledger_t                  *ledger;
-    sgamp_contact_t                 *contact;
     sgamp_ledger_change_t           *change;
     ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    if (call != SGAMP_CALL_PUT && call != SGAMP_CALL_REMOVE) {
+        return;
+    }
 
     cohort = job->ctx->data;
     change = &cohort->ledger.change;
@@ -630,13 +642,30 @@ ngx_http_sendgrid_amp_note_accepted(ngx_http_sendgrid_amp_job_t *job,
 
     for (i = 0; i < part->n; i++) {
         n = job->batch->items[part->index[i]].id;
-        contact = &cohort->contacts.contacts[n];
-        contact->state = NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
 
-        sgamp_ledger_accepted(ledger, change, contact->hash);
+        sgamp_ledger_accepted(ledger, change,
+                              cohort->contacts.contacts[n].hash);
     }
 
     ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+}
+
+
+static void
+ngx_http_sendgrid_amp_end_contacts(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_part_t *part)
+{
+    uint32_t                         i, n;
+    ngx_http_sendgrid_amp_cohort_t  *cohort;
+
+    cohort = job->ctx->data;
+
+    for (i = 0; i < part->n; i++) {
+        n = job->batch->items[part->index[i]].id;
+
+        cohort->contacts.contacts[n].state =
+                                       NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
+    }
 
     ngx_http_sendgrid_amp_count(job->ctx,
                                 sgamp_metrics_contact(cohort->operation,

@@ -48,7 +48,7 @@ static void ngx_http_sendgrid_amp_leaves(ngx_http_sendgrid_amp_job_t *job,
 
 
 ngx_int_t
-ngx_http_sendgrid_amp_cohort_supply(ngx_http_sendgrid_amp_ctx_t *ctx)
+ngx_http_sendgrid_amp_cohort_live_supply(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     ngx_int_t                        rc;
     sgamp_batcher_t                 *batcher;
@@ -56,10 +56,6 @@ ngx_http_sendgrid_amp_cohort_supply(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     cohort = ctx->data;
     batcher = ngx_http_sendgrid_amp_batcher(ctx);
-
-    if (!ctx->transport.ops->live) {
-        return ngx_http_sendgrid_amp_cohort_dry_supply(ctx);
-    }
 
     do {
 
@@ -288,9 +284,7 @@ ngx_http_sendgrid_amp_cohort_change(ngx_http_sendgrid_amp_ctx_t *ctx)
         batcher->head = (first == SGAMP_CALL_SEARCH) ? emails : identifiers;
     }
 
-    if (!ctx->transport.ops->live
-        && ngx_http_sendgrid_amp_cohort_dry_head(ctx, first) != NGX_OK)
-    {
+    if (work->head != NULL && work->head(ctx, first) != NGX_OK) {
         return NGX_ERROR;
     }
 
