@@ -14,6 +14,8 @@
 #define SGAMP_MESSAGE_NAME        1
 #define SGAMP_MESSAGE_MESSAGE_ID  2
 
+#define SGAMP_LIST_BRACKETS       3  /* bytes around an id */
+
 #define sgamp_message_is_control(ch)  ((ch) < 0x20 || (ch) == 0x7f)
 #define sgamp_message_is_inside(ch)   (((ch) & 0xc0) == 0x80)
 
@@ -248,7 +250,7 @@ int
 sgamp_list_name(sgamp_list_name_t *list, const sgamp_str_t *prefix,
     const sgamp_message_t *m)
 {
-    size_t        n, id;
+    size_t        n;
     u_char       *p, *end;
     unsigned      whole;
     sgamp_str_t   name;
@@ -280,15 +282,17 @@ sgamp_list_name(sgamp_list_name_t *list, const sgamp_str_t *prefix,
 
     /* the id first, where the end of the name is at most */
 
-    if (!sgamp_list_whole(p, SGAMP_LIST_NAME - 3, &list->id, &id)) {
+    if (!sgamp_list_whole(p, SGAMP_LIST_NAME - SGAMP_LIST_BRACKETS, &list->id,
+                          &n))
+    {
         return SGAMP_INVALID;
     }
 
-    end -= 3 + id;
+    end -= n + SGAMP_LIST_BRACKETS;
 
-    memmove(end + 2, p, id);
+    memmove(end + 2, p, n);
     memcpy(end, " [", 2);
-    end[2 + id] = ']';
+    end[2 + n] = ']';
 
     p += sgamp_list_copy(p, end - p, prefix, &whole);
 
@@ -296,11 +300,13 @@ sgamp_list_name(sgamp_list_name_t *list, const sgamp_str_t *prefix,
         p += sgamp_list_copy(p, end - p, &name, &whole);
     }
 
-    memmove(p, end, 3 + id);
+    n += SGAMP_LIST_BRACKETS;
+
+    memmove(p, end, n);
 
     list->end.data = p;
-    list->end.len = 3 + id;
-    list->name.len = p + 3 + id - list->buf;
+    list->end.len = n;
+    list->name.len = p + n - list->buf;
 
     return SGAMP_OK;
 }
