@@ -5,38 +5,13 @@
 
 
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "sgamp_cohort_contact.h"
-#include "sgamp_test_env.h"
+#include "sgamp_test_list.h"
 
 
-#define SGAMP_TEST_MANY    100000  /* contacts */
-#define SGAMP_TEST_USERS   20000
-#define SGAMP_TEST_FIELDS  4       /* custom fields of a test, at most */
-
-#define SGAMP_TEST_DEFAULT                                                    \
-    "email=email user_id;first_name=first_name;last_name=last_name"
 #define SGAMP_TEST_ALL                                                        \
     "email=email mail user_id;first_name=first_name nick;"                    \
     "last_name=last_name;external_id=eid user_id"
-#define SGAMP_TEST_CUSTOM                                                     \
-    "email=user_id;*c=p q r"
-
-
-/* contacts, and what they are made with */
-
-typedef struct {
-    sgamp_test_env_t           env;      /* the parser */
-    sgamp_contact_rules_t      rules;
-    sgamp_siphash_key_t        key;
-    sgamp_test_heap_t          heap;     /* of the contacts */
-    sgamp_contacts_t           contacts;
-    sgamp_field_definition_t   definitions[SGAMP_TEST_FIELDS];
-    sgamp_test_buf_t           results;  /* a letter for each user */
-    sgamp_test_buf_t           out;
-    int                        status;
-} sgamp_test_list_t;
 
 
 static void sgamp_test_webhook_users(void);
@@ -48,17 +23,10 @@ static void sgamp_test_length(const char *property, const char *field,
 static void sgamp_test_custom(void);
 static void sgamp_test_custom_order(void);
 static void sgamp_test_two_fields(void);
-static void sgamp_test_form(const char *rules, unsigned item,
-    const char *user, const char *want);
-static void sgamp_test_start(sgamp_test_list_t *t, const char *rules,
-    unsigned item);
-static void sgamp_test_rule_set(sgamp_contact_rules_t *rules,
-    const char *text);
-static void sgamp_test_parse(sgamp_test_list_t *t, const void *text, size_t n);
-static int sgamp_test_add(void *data, const sgamp_element_t *user);
-static void sgamp_test_write(sgamp_test_list_t *t, uint32_t i);
-static void sgamp_test_types(sgamp_test_list_t *t, const char *types);
-static void sgamp_test_end(sgamp_test_list_t *t);
+static void sgamp_test_rules_limits(void);
+static void sgamp_test_again(void);
+static void sgamp_test_form(const char *rules, unsigned item, const char *user,
+    const char *want);
 
 
 /* a user of the webhook, and what becomes of the user */
@@ -187,6 +155,8 @@ main(void)
     sgamp_test_custom();
     sgamp_test_custom_order();
     sgamp_test_two_fields();
+    sgamp_test_rules_limits();
+    sgamp_test_again();
 
     return tap_done();
 }
@@ -441,15 +411,15 @@ sgamp_test_custom(void)
     };
 
     for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        sgamp_test_start(&t, SGAMP_TEST_CUSTOM, 0);
+        sgamp_test_list_init(&t, SGAMP_TEST_CUSTOM, 0);
 
         snprintf(user, sizeof(user), in, values[i][0]);
 
-        sgamp_test_parse(&t, user, strlen(user));
+        sgamp_test_list_parse(&t, user, strlen(user));
 
         for (type = SGAMP_TYPE_TEXT; type <= SGAMP_TYPE_MISSING; type++) {
             t.definitions[0].type = (sgamp_field_type_e) type;
-            sgamp_test_write(&t, 0);
+            sgamp_test_list_write(&t, 0);
 
             if (type == SGAMP_TYPE_MISSING || values[i][type + 1] == NULL) {
                 snprintf(want, sizeof(want), none);
@@ -462,7 +432,7 @@ sgamp_test_custom(void)
                       values[i][0], type);
         }
 
-        sgamp_test_end(&t);
+        sgamp_test_list_done(&t);
     }
 }
 
@@ -493,16 +463,16 @@ sgamp_test_custom_order(void)
     };
 
     for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        sgamp_test_start(&t, SGAMP_TEST_CUSTOM, 1);
+        sgamp_test_list_init(&t, SGAMP_TEST_CUSTOM, 1);
 
         snprintf(user, sizeof(user), in, values[i][2], values[i][1],
                  values[i][0]);
 
-        sgamp_test_parse(&t, user, strlen(user));
+        sgamp_test_list_parse(&t, user, strlen(user));
 
         for (type = SGAMP_TYPE_TEXT; type <= SGAMP_TYPE_DATE; type++) {
             t.definitions[0].type = (sgamp_field_type_e) type;
-            sgamp_test_write(&t, 0);
+            sgamp_test_list_write(&t, 0);
 
             snprintf(want, sizeof(want), "{\"email\":\"a@b.co\"%s%s%s}",
                      values[i][type + 3] ? ",\"custom_fields\":{\"e1_T\":"
@@ -515,7 +485,7 @@ sgamp_test_custom_order(void)
                       values[i][2], type);
         }
 
-        sgamp_test_end(&t);
+        sgamp_test_list_done(&t);
     }
 }
 
@@ -549,14 +519,14 @@ sgamp_test_two_fields(void)
         { "----", "" }
     };
 
-    sgamp_test_start(&t, rules, 1);
-    sgamp_test_parse(&t, user, sizeof(user) - 1);
+    sgamp_test_list_init(&t, rules, 1);
+    sgamp_test_list_parse(&t, user, sizeof(user) - 1);
 
     tap_is(t.rules.ncustom, 4, "custom fields");
 
     for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        sgamp_test_types(&t, types[i][0]);
-        sgamp_test_write(&t, 0);
+        sgamp_test_list_types(&t, types[i][0]);
+        sgamp_test_list_write(&t, 0);
 
         snprintf(want, sizeof(want), start, types[i][1]);
 
@@ -568,13 +538,172 @@ sgamp_test_two_fields(void)
 
     memcpy(t.definitions[3].id, "\"\xff", 2);
     t.definitions[3].len = 2;
-    sgamp_test_types(&t, "---T");
-    sgamp_test_write(&t, 0);
+    sgamp_test_list_types(&t, "---T");
+    sgamp_test_list_write(&t, 0);
 
     tap_ok(strstr((char *) t.out.data, "{\"\\\"\xef\xbf\xbd\":\"x\"}") != NULL,
            "the id of a field is escaped");
 
-    sgamp_test_end(&t);
+    sgamp_test_list_done(&t);
+}
+
+
+static void
+sgamp_test_rules_limits(void)
+{
+    char                   names[64][8];
+    unsigned               i, n;
+    sgamp_contact_rules_t  rules;
+
+    /* 32 names, of which user_id is the first */
+
+    for (n = 30; n <= 34; n++) {
+        sgamp_test_poison(&rules, sizeof(sgamp_contact_rules_t));
+
+        rules.n = 5;
+
+        for (i = 0; i < 5; i++) {
+            rules.fields[i].kind = i ? SGAMP_FIELD_CUSTOM : SGAMP_FIELD_EMAIL;
+            rules.fields[i].n = 0;
+        }
+
+        for (i = 0; i < n; i++) {
+            snprintf(names[i], sizeof(names[i]), "p%u", i);
+            sgamp_test_set(&rules.fields[i / 8]
+                                .properties[rules.fields[i / 8].n++],
+                           i ? names[i] : "user_id");
+        }
+
+        /* a name that was there does not count */
+
+        sgamp_test_set(&rules.fields[4].properties[rules.fields[4].n++],
+                       "user_id");
+        sgamp_test_set(&rules.fields[4].properties[rules.fields[4].n++],
+                       "p1");
+
+        tap_is(sgamp_contact_rules(&rules),
+               (n <= 32) ? SGAMP_OK : SGAMP_TOO_LARGE, "%u names", n);
+
+        if (n <= 32) {
+            tap_is(rules.ncustom, 4, "custom fields");
+            tap_ok(rules.item.nkeys == n && rules.webhook.nkeys == 2,
+                   "keys of a user");
+        }
+    }
+}
+
+
+static void
+sgamp_test_again(void)
+{
+    size_t             i, n;
+    uint32_t           id;
+    unsigned           bad;
+    sgamp_test_buf_t   text, want;
+    sgamp_test_list_t  t;
+
+    static const char  users[] =
+        "[{\"email\":\"a@b.co\",\"first_name\":\"Ann\"},\"c@d.co\","
+        "{\"email\":\" A@B.CO\",\"last_name\":\"Lee\"},\"u1\",\"C@d.co\","
+        "\"e@f.co\",{\"user_id\":\"c@d.co\",\"first_name\":\"A long name\"}]";
+
+    static const char *const wanted[] = {
+        "{\"email\":\"a@b.co\",\"last_name\":\"Lee\"}",
+        "{\"email\":\"c@d.co\",\"first_name\":\"A long name\"}",
+        "{\"email\":\"e@f.co\"}"
+    };
+
+    sgamp_test_list_init(&t, SGAMP_TEST_DEFAULT, 1);
+
+    tap_is(sgamp_contacts_find(&t.contacts, (u_char *) "a@b.co", 6), -1,
+           "nobody is found at first");
+
+    sgamp_test_list_parse(&t, users, sizeof(users) - 1);
+
+    tap_bytes(t.results.data, t.results.len, "aaanaaa", 7, "users");
+    tap_is(t.contacts.n, 3, "contacts, each address once");
+
+    for (i = 0; i < 3; i++) {
+        sgamp_test_list_write(&t, (uint32_t) i);
+        tap_bytes(t.out.data, t.out.len, wanted[i], strlen(wanted[i]),
+                  "the last user with the address");
+
+        bad = t.contacts.contacts[i].state != 0;
+
+        for (n = 0; n < SGAMP_UUID_LEN; n++) {
+            bad += t.contacts.contacts[i].id[n] != 0;
+        }
+
+        tap_is(bad, 0, "nothing of the caller's");
+    }
+
+    tap_is(sgamp_contacts_find(&t.contacts, (u_char *) "c@d.co", 6), 1,
+           "an address");
+    tap_is(sgamp_contacts_find(&t.contacts, (u_char *) "C@d.co", 6), -1,
+           "an address in upper case is none");
+    tap_is(sgamp_contacts_find(&t.contacts, (u_char *) "c@d.com", 7), -1,
+           "a longer address");
+    tap_is(sgamp_contacts_find(&t.contacts, NULL, 0), -1, "no address");
+
+    /* what is the caller's stays; values of all lengths, down and up */
+
+    t.contacts.contacts[1].state = 7;
+    memset(t.contacts.contacts[1].id, 'i', SGAMP_UUID_LEN);
+
+    memset(&text, 0, sizeof(sgamp_test_buf_t));
+    memset(&want, 0, sizeof(sgamp_test_buf_t));
+
+    bad = 0;
+    id = t.contacts.n;
+
+    for (n = 0; n < 100; n++) {
+        text.len = 0;
+        want.len = 0;
+
+        sgamp_test_puts(&text, "[{\"user_id\":\"c@d.co\",\"last_name\":\"x");
+        sgamp_test_puts(&want, "{\"email\":\"c@d.co\",\"last_name\":\"x");
+
+        for (i = 0; i < ((n < 50) ? 49 - n : n - 50); i++) {
+            sgamp_test_puts(&text, "y");
+            sgamp_test_puts(&want, "y");
+        }
+
+        sgamp_test_puts(&text, "\"}]");
+        sgamp_test_puts(&want, "\"}");
+
+        sgamp_test_list_parse(&t, text.data, text.len);
+        sgamp_test_list_write(&t, 1);
+
+        bad += t.out.len != want.len
+               || memcmp(t.out.data, want.data, want.len) != 0;
+
+        sgamp_test_list_write(&t, 2);
+
+        bad += t.out.len != strlen(wanted[2])
+               || memcmp(t.out.data, wanted[2], t.out.len) != 0;
+    }
+
+    tap_is(bad, 0, "a contact that changes a hundred times");
+    tap_ok(t.contacts.n == id
+           && t.contacts.contacts[1].state == 7
+           && t.contacts.contacts[1].id[SGAMP_UUID_LEN - 1] == 'i',
+           "keeps what is the caller's");
+
+    /* all is forgotten, and begins anew */
+
+    sgamp_contacts_done(&t.contacts);
+
+    tap_is(sgamp_contacts_find(&t.contacts, (u_char *) "c@d.co", 6), -1,
+           "nobody is found at last");
+    tap_ok(t.contacts.n == 0 && t.heap.live == 0, "all is freed");
+
+    sgamp_test_list_parse(&t, users, sizeof(users) - 1);
+
+    tap_is(t.contacts.n, 3, "contacts once more");
+
+    sgamp_test_free(&text);
+    sgamp_test_free(&want);
+    sgamp_test_list_done(&t);
 }
 
 
@@ -594,15 +723,15 @@ sgamp_test_form(const char *rules, unsigned item, const char *user,
     bad = 0;
 
     for (size = (n > 200) ? n / 2 : 1; size <= n; size++) {
-        sgamp_test_start(&t, rules, item);
+        sgamp_test_list_init(&t, rules, item);
 
         t.env.cut = sgamp_test_cut_fixed;
         t.env.cut_data = &size;
 
-        sgamp_test_parse(&t, text, n);
+        sgamp_test_list_parse(&t, text, n);
 
         if (t.contacts.n == 1) {
-            sgamp_test_write(&t, 0);
+            sgamp_test_list_write(&t, 0);
         }
 
         result = (strcmp(want, "none") == 0)
@@ -622,7 +751,7 @@ sgamp_test_form(const char *rules, unsigned item, const char *user,
             }
         }
 
-        sgamp_test_end(&t);
+        sgamp_test_list_done(&t);
 
         /* of a long user, three sizes are enough */
 
@@ -632,215 +761,4 @@ sgamp_test_form(const char *rules, unsigned item, const char *user,
     }
 
     tap_ok(bad == 0, "%.100s: %.20s", user, want);
-}
-
-
-static void
-sgamp_test_start(sgamp_test_list_t *t, const char *rules, unsigned item)
-{
-    unsigned  i;
-
-    sgamp_test_env_init(&t->env);
-    sgamp_test_heap_init(&t->heap);
-
-    sgamp_test_poison(&t->rules, sizeof(sgamp_contact_rules_t));
-    sgamp_test_rule_set(&t->rules, rules);
-
-    if (sgamp_contact_rules(&t->rules) != SGAMP_OK) {
-        tap_bail("no rules: %s", rules);
-    }
-
-    t->key.k[0] = 0x0123456789abcdefull;
-    t->key.k[1] = 0xfedcba9876543210ull;
-
-    sgamp_test_poison(&t->contacts, sizeof(sgamp_contacts_t));
-    sgamp_contacts_init(&t->contacts, &t->rules, &t->key, &t->heap.grow);
-    t->contacts.item = item;
-
-    t->env.names = item ? &t->rules.item : &t->rules.webhook;
-    t->env.handler = sgamp_test_add;
-    t->env.data = t;
-
-    memset(&t->results, 0, sizeof(sgamp_test_buf_t));
-    memset(&t->out, 0, sizeof(sgamp_test_buf_t));
-
-    for (i = 0; i < SGAMP_TEST_FIELDS; i++) {
-        t->definitions[i].type = SGAMP_TYPE_TEXT;
-        t->definitions[i].len = 4;
-
-        memcpy(t->definitions[i].id, "e1_T", 4);
-        t->definitions[i].id[1] = (u_char) ('1' + i);
-    }
-}
-
-
-static void
-sgamp_test_rule_set(sgamp_contact_rules_t *rules, const char *text)
-{
-    size_t                  i, len;
-    sgamp_contact_field_t  *field;
-
-    static const char *const names[] = {
-        "email", "first_name", "last_name", "external_id"
-    };
-
-    /* "field=property ...;...", a custom field has an asterisk before */
-
-    rules->n = 0;
-
-    for ( ;; ) {
-        field = &rules->fields[rules->n++];
-        field->n = 0;
-
-        len = strcspn(text, "=");
-        field->kind = SGAMP_FIELD_CUSTOM;
-
-        for (i = 0; i < 4; i++) {
-            if (strlen(names[i]) == len && memcmp(names[i], text, len) == 0) {
-                field->kind = (sgamp_field_e) i;
-            }
-        }
-
-        field->name.data = (u_char *) text + (*text == '*');
-        field->name.len = len - (*text == '*');
-
-        text += len;
-
-        while (*text == '=' || *text == ' ') {
-            text++;
-            len = strcspn(text, " ;");
-
-            field->properties[field->n].data = (u_char *) text;
-            field->properties[field->n++].len = len;
-
-            text += len;
-        }
-
-        if (*text == '\0') {
-            return;
-        }
-
-        text++;
-    }
-}
-
-
-static void
-sgamp_test_parse(sgamp_test_list_t *t, const void *text, size_t n)
-{
-    t->status = sgamp_test_parser(&t->env);
-
-    if (t->status == SGAMP_OK) {
-        t->status = sgamp_test_feed(&t->env, text, n);
-    }
-
-    if (t->status == SGAMP_OK) {
-        t->status = sgamp_parser_finish(&t->env.parser);
-    }
-
-    sgamp_test_stop(&t->env);
-}
-
-
-static int
-sgamp_test_add(void *data, const sgamp_element_t *user)
-{
-    sgamp_test_list_t  *t = data;
-
-    int                     rc;
-    sgamp_contact_result_e  result;
-
-    result = SGAMP_CONTACT_RESULTS;
-
-    sgamp_test_poison_stack();
-
-    rc = sgamp_contacts_add(&t->contacts, user, &result);
-
-    if (rc != SGAMP_OK) {
-        return rc;
-    }
-
-    switch (result) {
-
-    case SGAMP_CONTACT_ACCEPTED:
-        sgamp_test_puts(&t->results, "a");
-        break;
-
-    case SGAMP_CONTACT_NO_EMAIL:
-        sgamp_test_puts(&t->results, "n");
-        break;
-
-    case SGAMP_CONTACT_INVALID_EMAIL:
-        sgamp_test_puts(&t->results, "i");
-        break;
-
-    default:
-        sgamp_test_puts(&t->results, "?");
-    }
-
-    return SGAMP_OK;
-}
-
-
-static void
-sgamp_test_write(sgamp_test_list_t *t, uint32_t i)
-{
-    sgamp_test_sink_t  sink;
-
-    /* in portions that are short */
-
-    sgamp_test_sink_init(&sink, 7, 0);
-
-    if (i < t->contacts.n) {
-        sgamp_contact_write(&t->contacts, i, t->definitions, &sink.sink);
-        sgamp_test_sink_flush(&sink);
-    }
-
-    t->out.len = 0;
-    sgamp_test_put(&t->out, sink.buf.data, sink.buf.len);
-
-    sgamp_test_free(&sink.buf);
-}
-
-
-static void
-sgamp_test_types(sgamp_test_list_t *t, const char *types)
-{
-    unsigned  i;
-
-    for (i = 0; types[i] != '\0'; i++) {
-        switch (types[i]) {
-
-        case 'T':
-            t->definitions[i].type = SGAMP_TYPE_TEXT;
-            break;
-
-        case 'N':
-            t->definitions[i].type = SGAMP_TYPE_NUMBER;
-            break;
-
-        case 'D':
-            t->definitions[i].type = SGAMP_TYPE_DATE;
-            break;
-
-        default:
-            t->definitions[i].type = SGAMP_TYPE_MISSING;
-        }
-    }
-}
-
-
-static void
-sgamp_test_end(sgamp_test_list_t *t)
-{
-    sgamp_contacts_done(&t->contacts);
-    sgamp_contacts_done(&t->contacts);
-
-    if (t->heap.live != 0) {
-        tap_is(t->heap.live, 0, "allocations that were not freed");
-    }
-
-    sgamp_test_free(&t->results);
-    sgamp_test_free(&t->out);
-    sgamp_test_env_done(&t->env);
 }
