@@ -38,6 +38,8 @@ sgamp_test_list_init(sgamp_test_list_t *t, const char *rules, unsigned item)
     t->env.handler = sgamp_test_list_add;
     t->env.data = t;
 
+    t->crowded = 0;
+
     memset(&t->results, 0, sizeof(sgamp_test_buf_t));
     memset(&t->out, 0, sizeof(sgamp_test_buf_t));
 
@@ -136,6 +138,8 @@ sgamp_test_list_add(void *data, const sgamp_element_t *user)
     if (rc != SGAMP_OK) {
         return rc;
     }
+
+    t->crowded += t->contacts.n > t->contacts.nslots / 4 * 3;
 
     switch (result) {
 

@@ -30,6 +30,7 @@ typedef struct {
     sgamp_field_definition_t   definitions[SGAMP_TEST_FIELDS];
     sgamp_test_buf_t           results;  /* for each user: a, n or i */
     sgamp_test_buf_t           out;
+    size_t                     crowded;  /* users after whom slots are few */
     int                        status;
 } sgamp_test_list_t;
 

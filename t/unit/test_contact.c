@@ -25,6 +25,7 @@ static void sgamp_test_custom_order(void);
 static void sgamp_test_two_fields(void);
 static void sgamp_test_rules_limits(void);
 static void sgamp_test_again(void);
+static void sgamp_test_neighbors(void);
 static void sgamp_test_form(const char *rules, unsigned item, const char *user,
     const char *want);
 
@@ -115,6 +116,8 @@ static const char *const  sgamp_test_users[][2] = {
     /* none, and invalid */
 
     { "{}", "none" },
+    { "{\"user_properties\":\"a@b.co\"}", "none" },
+    { "{\"user_id\":\"u1\",\"user_properties\":\"x\"}", "none" },
     { "{\"user_properties\":{}}", "none" },
     { "{\"user_id\":\"u1\"}", "none" },
     { "{\"user_id\":\"\"}", "none" },
@@ -157,6 +160,7 @@ main(void)
     sgamp_test_two_fields();
     sgamp_test_rules_limits();
     sgamp_test_again();
+    sgamp_test_neighbors();
 
     return tap_done();
 }
@@ -703,6 +707,55 @@ sgamp_test_again(void)
 
     sgamp_test_free(&text);
     sgamp_test_free(&want);
+    sgamp_test_list_done(&t);
+}
+
+
+static void
+sgamp_test_neighbors(void)
+{
+    char               text[64], want[64];
+    unsigned           i, bad;
+    sgamp_test_list_t  t;
+
+    static const char  in[] =
+        "[{\"user_id\":\"a%u@b.co\",\"last_name\":\"%.*s\"}]";
+
+    static const char  out[] =
+        "{\"email\":\"a%u@b.co\",\"last_name\":\"%.*s\"}";
+
+    /* two contacts beside each other, a value of one grows by a byte a time */
+
+    sgamp_test_list_init(&t, SGAMP_TEST_DEFAULT, 1);
+
+    bad = 0;
+
+    for (i = 0; i < 20; i++) {
+        snprintf(text, sizeof(text), in, i & 1, (int) (1 + i / 2),
+                 (i & 1) ? "0123456789" : "abcdefghij");
+        sgamp_test_list_parse(&t, text, strlen(text));
+
+        sgamp_test_list_write(&t, i & 1);
+        snprintf(want, sizeof(want), out, i & 1, (int) (1 + i / 2),
+                 (i & 1) ? "0123456789" : "abcdefghij");
+
+        bad += t.out.len != strlen(want)
+               || memcmp(t.out.data, want, t.out.len) != 0;
+
+        if (i == 0) {
+            continue;
+        }
+
+        sgamp_test_list_write(&t, !(i & 1));
+        snprintf(want, sizeof(want), out, !(i & 1), (int) (1 + (i - 1) / 2),
+                 (i & 1) ? "abcdefghij" : "0123456789");
+
+        bad += t.out.len != strlen(want)
+               || memcmp(t.out.data, want, t.out.len) != 0;
+    }
+
+    tap_is(bad, 0, "a contact that grows does not touch another");
+
     sgamp_test_list_done(&t);
 }
 

@@ -30,6 +30,7 @@ typedef struct {
 
 
 static void sgamp_test_sizes(void);
+static void sgamp_test_long_and_short(void);
 static void sgamp_test_many(void);
 static void sgamp_test_random_users(void);
 static void sgamp_test_random_user(sgamp_test_random_t *random,
@@ -70,6 +71,7 @@ int
 main(void)
 {
     sgamp_test_sizes();
+    sgamp_test_long_and_short();
     sgamp_test_many();
     sgamp_test_random_users();
     sgamp_test_no_memory();
@@ -156,6 +158,52 @@ sgamp_test_sizes(void)
 
 
 static void
+sgamp_test_long_and_short(void)
+{
+    size_t             i, j, bytes;
+    char               address[32];
+    sgamp_test_buf_t   text;
+    sgamp_test_list_t  t;
+
+    /* a long text does not hide the room that short texts have */
+
+    memset(&text, 0, sizeof(sgamp_test_buf_t));
+
+    sgamp_test_list_init(&t, SGAMP_TEST_CUSTOM, 1);
+
+    bytes = 0;
+
+    for (i = 0; i < 60; i++) {
+        text.len = 0;
+
+        snprintf(address, sizeof(address), "a%zu@b.co", i);
+
+        sgamp_test_puts(&text, "[{\"user_id\":\"");
+        sgamp_test_puts(&text, address);
+        sgamp_test_puts(&text, "\",\"p\":\"");
+
+        for (j = (i & 1) ? 40000 : 5; j > 0; j--) {
+            sgamp_test_puts(&text, "x");
+        }
+
+        sgamp_test_puts(&text, "\"}]");
+
+        t.env.max_event = 70000;
+        sgamp_test_list_parse(&t, text.data, text.len);
+
+        bytes += text.len;
+    }
+
+    tap_is(t.contacts.n, i, "long and short texts");
+    tap_ok(t.heap.bytes < bytes / 8 * 9 + 65536 + 256 * 64,
+           "%zu bytes for %zu", t.heap.bytes, bytes);
+
+    sgamp_test_free(&text);
+    sgamp_test_list_done(&t);
+}
+
+
+static void
 sgamp_test_many(void)
 {
     int                i, n;
@@ -189,6 +237,7 @@ sgamp_test_many(void)
     sgamp_test_list_parse(&t, text.data, text.len);
 
     tap_is(t.contacts.n, SGAMP_TEST_MANY, "many contacts");
+    tap_is(t.crowded, 0, "a quarter of the slots is empty");
 
     bad = 0;
 
