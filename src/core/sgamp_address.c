@@ -13,10 +13,17 @@
 #define SGAMP_ADDRESS_LABEL  63  /* bytes of a label, at most */
 #define SGAMP_ADDRESS_TLD    2   /* bytes of the last label, at least */
 
+/* the high bits of bytes of ASCII that are letters in upper case */
+
+#define sgamp_address_upper(w)                                                \
+    (((w) + SGAMP_ONES * (0x80 - 'A'))                                        \
+     & ~((w) + SGAMP_ONES * (0x7f - 'Z')) & SGAMP_HIGH)
+
 #define sgamp_address_is_digit(ch)   ((ch) >= '0' && (ch) <= '9')
 #define sgamp_address_is_letter(ch)  ((ch) >= 'a' && (ch) <= 'z')
 
 
+static int sgamp_address_copy(u_char *buf, const sgamp_str_t *text);
 static int sgamp_address_is_local(const u_char *p, const u_char *last);
 static int sgamp_address_is_domain(const u_char *p, const u_char *last);
 
@@ -55,7 +62,8 @@ sgamp_address(const sgamp_json_value_t *value, u_char buf[SGAMP_ADDRESS_LEN],
         return SGAMP_ADDRESS_NONE;
     }
 
-    n = sgamp_text_ascii(&text, buf, SGAMP_ADDRESS_LEN, 1);
+    n = text.plain ? sgamp_address_copy(buf, &text.text)
+                   : sgamp_text_ascii(&text, buf, SGAMP_ADDRESS_LEN, 1);
 
     if (n < 0) {
         return SGAMP_ADDRESS_INVALID;
@@ -76,6 +84,32 @@ sgamp_address(const sgamp_json_value_t *value, u_char buf[SGAMP_ADDRESS_LEN],
     *len = (size_t) n;
 
     return SGAMP_ADDRESS_VALID;
+}
+
+
+static int
+sgamp_address_copy(u_char *buf, const sgamp_str_t *text)
+{
+    size_t    i;
+    uint64_t  w;
+
+    /* most addresses are ASCII without an escape, eight bytes at a time */
+
+    if (text->len > SGAMP_ADDRESS_LEN) {
+        return -1;
+    }
+
+    for (i = 0; i + 8 <= text->len; i += 8) {
+        memcpy(&w, text->data + i, 8);
+        w |= sgamp_address_upper(w) >> 2;
+        memcpy(buf + i, &w, 8);
+    }
+
+    for ( /* void */ ; i < text->len; i++) {
+        buf[i] = (u_char) sgamp_text_lower(text->data[i]);
+    }
+
+    return (int) i;
 }
 
 

@@ -700,6 +700,11 @@ sgamp_contact_copy(u_char *p, const sgamp_contact_value_t *value)
 
     p += sgamp_contact_prefix(size);
 
+    if (value->value.plain) {
+        memcpy(p, value->value.text.data, size);
+        return p + size;
+    }
+
     sgamp_sink_init(&sink, p, size);
     sgamp_json_copy(&sink, value->value.text.data, value->value.text.len);
 
