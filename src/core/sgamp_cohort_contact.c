@@ -14,8 +14,7 @@
 #define SGAMP_CONTACT_EXTERNAL_ID  254  /* bytes, at most */
 #define SGAMP_CONTACT_COUNTED      64   /* bytes counted at a time */
 
-#define SGAMP_CONTACT_FIRST        64    /* contacts, slots at first */
-#define SGAMP_CONTACT_DOUBLED      4096  /* contacts, then they grow slower */
+#define SGAMP_CONTACT_FIRST        64    /* slots at first */
 #define SGAMP_CONTACT_PIECE        65536 /* bytes of a piece of text */
 #define SGAMP_CONTACT_DATA         (SGAMP_CONTACT_PIECE                       \
                                     - offsetof(sgamp_contact_piece_t, data))
@@ -480,7 +479,7 @@ sgamp_contact_put(sgamp_contacts_t *c, const u_char *address, size_t len,
     hash = sgamp_siphash(c->key, address, len);
     slot = sgamp_contact_slot(c, hash, address, len);
 
-    contact = &c->contacts[(*slot != 0) ? *slot - 1 : c->n];
+    contact = sgamp_contact_at(c, (*slot != 0) ? *slot - 1 : c->n);
 
     if (*slot != 0 && size <= contact->len) {
         text = contact->text;
@@ -544,7 +543,7 @@ sgamp_contact_slots(sgamp_contacts_t *c)
     }
 
     for (i = 0; i < c->n; i++) {
-        slots = sgamp_contact_home(c, c->contacts[i].hash);
+        slots = sgamp_contact_home(c, sgamp_contact_at(c, i)->hash);
 
         while (*slots != 0) {
             slots = sgamp_contact_beside(c, slots);
@@ -560,36 +559,47 @@ sgamp_contact_slots(sgamp_contacts_t *c)
 static int
 sgamp_contact_array(sgamp_contacts_t *c)
 {
-    uint32_t          n;
-    sgamp_contact_t  *contacts;
+    uint32_t          i, n;
+    sgamp_contact_t  *chunk, **chunks;
 
-    /* room for one more; many contacts grow by an eighth */
+    /* room for one more */
 
-    if (c->n < c->nalloc) {
+    if (c->n % SGAMP_CONTACT_CHUNK != 0) {
         return SGAMP_OK;
     }
 
-    n = c->nalloc;
+    i = c->n / SGAMP_CONTACT_CHUNK;
 
-    if (n == 0) {
-        n = SGAMP_CONTACT_FIRST;
-
-    } else {
-        n += (n < SGAMP_CONTACT_DOUBLED) ? n : n / 8;
+    if (i < c->nchunks && c->chunks[i] != NULL) {
+        return SGAMP_OK;
     }
 
-    contacts = c->grow->alloc(c->grow->data, n * sizeof(sgamp_contact_t));
-    if (contacts == NULL) {
+    if (i == c->nchunks) {
+        n = (i != 0) ? 2 * i : 1;
+
+        chunks = c->grow->alloc(c->grow->data, n * sizeof(sgamp_contact_t *));
+        if (chunks == NULL) {
+            return SGAMP_NOMEM;
+        }
+
+        memset(chunks, 0, n * sizeof(sgamp_contact_t *));
+
+        if (i != 0) {
+            memcpy(chunks, c->chunks, i * sizeof(sgamp_contact_t *));
+            c->grow->free(c->grow->data, c->chunks);
+        }
+
+        c->chunks = chunks;
+        c->nchunks = n;
+    }
+
+    chunk = c->grow->alloc(c->grow->data,
+                           SGAMP_CONTACT_CHUNK * sizeof(sgamp_contact_t));
+    if (chunk == NULL) {
         return SGAMP_NOMEM;
     }
 
-    if (c->contacts != NULL) {
-        memcpy(contacts, c->contacts, c->n * sizeof(sgamp_contact_t));
-        c->grow->free(c->grow->data, c->contacts);
-    }
-
-    c->contacts = contacts;
-    c->nalloc = n;
+    c->chunks[i] = chunk;
 
     return SGAMP_OK;
 }
@@ -607,7 +617,7 @@ sgamp_contact_slot(const sgamp_contacts_t *c, uint64_t hash,
     slot = sgamp_contact_home(c, hash);
 
     while (*slot != 0) {
-        contact = &c->contacts[*slot - 1];
+        contact = sgamp_contact_at(c, *slot - 1);
 
         if (contact->hash == hash
             && contact->address == len
@@ -746,7 +756,7 @@ sgamp_contact_write(const sgamp_contacts_t *c, uint32_t i,
         sgamp_str(",\"external_id\":\"")
     };
 
-    contact = &c->contacts[i];
+    contact = sgamp_contact_at(c, i);
 
     p = contact->text + contact->address;
     last = contact->text + contact->len;
@@ -861,6 +871,7 @@ sgamp_contact_next(const u_char *p, sgamp_contact_value_t *value)
 void
 sgamp_contacts_done(sgamp_contacts_t *c)
 {
+    uint32_t                i;
     sgamp_contact_piece_t  *piece, *next;
 
     for (piece = c->pieces; piece != NULL; piece = next) {
@@ -868,8 +879,12 @@ sgamp_contacts_done(sgamp_contacts_t *c)
         c->grow->free(c->grow->data, piece);
     }
 
-    if (c->contacts != NULL) {
-        c->grow->free(c->grow->data, c->contacts);
+    for (i = 0; i < c->nchunks && c->chunks[i] != NULL; i++) {
+        c->grow->free(c->grow->data, c->chunks[i]);
+    }
+
+    if (c->chunks != NULL) {
+        c->grow->free(c->grow->data, c->chunks);
     }
 
     if (c->slots != NULL) {
@@ -877,10 +892,10 @@ sgamp_contacts_done(sgamp_contacts_t *c)
     }
 
     c->pieces = NULL;
-    c->contacts = NULL;
+    c->chunks = NULL;
     c->slots = NULL;
 
     c->n = 0;
-    c->nalloc = 0;
+    c->nchunks = 0;
     c->nslots = 0;
 }

@@ -74,7 +74,7 @@ typedef struct {
 } sgamp_contact_rules_t;
 
 
-/* may be moved; 64 bytes at most */
+/* 64 bytes at most */
 
 typedef struct {
     u_char    *text;      /* the address, then what else is sent */
@@ -93,9 +93,9 @@ typedef struct {
     const sgamp_contact_rules_t  *rules;
     const sgamp_siphash_key_t    *key;
     sgamp_grow_t                 *grow;
-    sgamp_contact_t              *contacts;  /* the first of each address */
+    sgamp_contact_t             **chunks;    /* see sgamp_contact_at() */
+    uint32_t                      nchunks;   /* there is room for */
     uint32_t                      n;
-    uint32_t                      nalloc;
     unsigned                      item:1;    /* set by the caller: users are
                                                 items of the list API */
     /* further members are the file's own */
@@ -103,6 +103,13 @@ typedef struct {
     uint32_t                     *slots;     /* number of a contact plus 1 */
     uint32_t                      nslots;
 } sgamp_contacts_t;
+
+
+#define SGAMP_CONTACT_CHUNK  512  /* contacts that are allocated at once */
+
+/* the i-th contact, in the order of the first users */
+#define sgamp_contact_at(c, i)                                                \
+    (&(c)->chunks[(i) / SGAMP_CONTACT_CHUNK][(i) % SGAMP_CONTACT_CHUNK])
 
 
 /* SGAMP_OK, or SGAMP_TOO_LARGE: too many different properties */

@@ -737,7 +737,7 @@ ngx_http_sendgrid_amp_cohort_rejected(ngx_http_sendgrid_amp_job_t *job,
                                                   SGAMP_CONTACT_REFUSED);
     rejected->counters[1] = SGAMP_METRICS;
 
-    cohort->contacts.contacts[job->batch->items[n].id].state =
+    sgamp_contact_at(&cohort->contacts, job->batch->items[n].id)->state =
                                        NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
 
     return rejected;

@@ -164,7 +164,8 @@ typedef struct {
     (&(job)->batch->items[(job)->part->index[i]])
 
 #define ngx_http_sendgrid_amp_contact_of(cohort, job, i)                      \
-    (&(cohort)->contacts.contacts[ngx_http_sendgrid_amp_item(job, i)->id])
+    sgamp_contact_at(&(cohort)->contacts,                                     \
+                     ngx_http_sendgrid_amp_item(job, i)->id)
 
 
 extern ngx_module_t  ngx_http_sendgrid_amp_cohort_module;

@@ -103,7 +103,7 @@ ngx_http_sendgrid_amp_found(void *data, const sgamp_found_t *found)
         return;
     }
 
-    contact = &cohort->contacts.contacts[i];
+    contact = sgamp_contact_at(&cohort->contacts, i);
 
     if ((contact->state & ~NGX_HTTP_SENDGRID_AMP_CONTACT_AGAIN)
         != NGX_HTTP_SENDGRID_AMP_CONTACT_TAKEN
@@ -644,7 +644,7 @@ ngx_http_sendgrid_amp_note_sent(ngx_http_sendgrid_amp_job_t *job,
         n = job->batch->items[part->index[i]].id;
 
         sgamp_ledger_accepted(ledger, change,
-                              cohort->contacts.contacts[n].hash);
+                              sgamp_contact_at(&cohort->contacts, n)->hash);
     }
 
     ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
@@ -663,7 +663,7 @@ ngx_http_sendgrid_amp_end_contacts(ngx_http_sendgrid_amp_job_t *job,
     for (i = 0; i < part->n; i++) {
         n = job->batch->items[part->index[i]].id;
 
-        cohort->contacts.contacts[n].state =
+        sgamp_contact_at(&cohort->contacts, n)->state =
                                        NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
     }
 

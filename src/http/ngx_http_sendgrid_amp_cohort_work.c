@@ -298,8 +298,9 @@ ngx_http_sendgrid_amp_cohort_change(ngx_http_sendgrid_amp_ctx_t *ctx)
             return NGX_ERROR;
         }
 
-        cohort->contacts.contacts[work->next++].state =
+        sgamp_contact_at(&cohort->contacts, work->next)->state =
                                        NGX_HTTP_SENDGRID_AMP_CONTACT_TAKEN;
+        work->next++;
     }
 
     return (sgamp_batcher_close(batcher) == SGAMP_OK) ? NGX_OK : NGX_ERROR;
@@ -341,7 +342,7 @@ ngx_http_sendgrid_amp_is_next(ngx_http_sendgrid_amp_cohort_t *cohort,
     for ( /* void */ ; cohort->work.next < cohort->contacts.n;
          cohort->work.next++)
     {
-        contact = &cohort->contacts.contacts[cohort->work.next];
+        contact = sgamp_contact_at(&cohort->contacts, cohort->work.next);
 
         if (contact->state != NGX_HTTP_SENDGRID_AMP_CONTACT_NEW) {
             continue;
@@ -397,7 +398,7 @@ ngx_http_sendgrid_amp_write_address(void *data, const sgamp_element_t *element,
 
     sgamp_contact_t  *contact;
 
-    contact = &cohort->contacts.contacts[cohort->work.next];
+    contact = sgamp_contact_at(&cohort->contacts, cohort->work.next);
 
     /* an address needs no escape */
 

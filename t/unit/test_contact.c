@@ -632,10 +632,10 @@ sgamp_test_again(void)
         tap_bytes(t.out.data, t.out.len, wanted[i], strlen(wanted[i]),
                   "the last user with the address");
 
-        bad = t.contacts.contacts[i].state != 0;
+        bad = sgamp_contact_at(&t.contacts, i)->state != 0;
 
         for (n = 0; n < SGAMP_UUID_LEN; n++) {
-            bad += t.contacts.contacts[i].id[n] != 0;
+            bad += sgamp_contact_at(&t.contacts, i)->id[n] != 0;
         }
 
         tap_is(bad, 0, "nothing of the caller's");
@@ -651,8 +651,8 @@ sgamp_test_again(void)
 
     /* what is the caller's stays; values of all lengths, down and up */
 
-    t.contacts.contacts[1].state = 7;
-    memset(t.contacts.contacts[1].id, 'i', SGAMP_UUID_LEN);
+    sgamp_contact_at(&t.contacts, 1)->state = 7;
+    memset(sgamp_contact_at(&t.contacts, 1)->id, 'i', SGAMP_UUID_LEN);
 
     memset(&text, 0, sizeof(sgamp_test_buf_t));
     memset(&want, 0, sizeof(sgamp_test_buf_t));
@@ -689,8 +689,8 @@ sgamp_test_again(void)
 
     tap_is(bad, 0, "a contact that changes a hundred times");
     tap_ok(t.contacts.n == id
-           && t.contacts.contacts[1].state == 7
-           && t.contacts.contacts[1].id[SGAMP_UUID_LEN - 1] == 'i',
+           && sgamp_contact_at(&t.contacts, 1)->state == 7
+           && sgamp_contact_at(&t.contacts, 1)->id[SGAMP_UUID_LEN - 1] == 'i',
            "keeps what is the caller's");
 
     /* all is forgotten, and begins anew */

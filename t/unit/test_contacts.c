@@ -543,8 +543,8 @@ sgamp_test_no_memory(void)
 
         for (i = 0; i < t.contacts.n; i++) {
             bad += sgamp_contacts_find(&t.contacts,
-                                       t.contacts.contacts[i].text,
-                                       t.contacts.contacts[i].address)
+                                       sgamp_contact_at(&t.contacts, i)->text,
+                                       sgamp_contact_at(&t.contacts, i)->address)
                    != (int32_t) i;
         }
 
