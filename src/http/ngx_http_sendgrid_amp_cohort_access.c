@@ -16,7 +16,7 @@ static ngx_int_t ngx_http_sendgrid_amp_credentials(
     ngx_http_sendgrid_amp_ctx_t *ctx, ngx_str_t *secret);
 static ngx_int_t ngx_http_sendgrid_amp_cohort_path(
     ngx_http_sendgrid_amp_ctx_t *ctx);
-static void ngx_http_sendgrid_amp_rest(ngx_http_request_t *r,
+static ngx_int_t ngx_http_sendgrid_amp_rest(ngx_http_request_t *r,
     ngx_str_t *rest);
 static ngx_int_t ngx_http_sendgrid_amp_list_path(
     ngx_http_sendgrid_amp_cohort_t *cohort, ngx_str_t *rest);
@@ -215,7 +215,9 @@ ngx_http_sendgrid_amp_cohort_path(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     cohort = ctx->data;
 
-    ngx_http_sendgrid_amp_rest(ctx->request, &rest);
+    if (ngx_http_sendgrid_amp_rest(ctx->request, &rest) != NGX_OK) {
+        return NGX_DECLINED;
+    }
 
     if (rest.len == 0) {
         sgamp_message_init(&cohort->message, SGAMP_MESSAGE_WEBHOOK);
@@ -235,7 +237,7 @@ ngx_http_sendgrid_amp_cohort_path(ngx_http_sendgrid_amp_ctx_t *ctx)
 }
 
 
-static void
+static ngx_int_t
 ngx_http_sendgrid_amp_rest(ngx_http_request_t *r, ngx_str_t *rest)
 {
     u_char                    *p, *last;
@@ -252,6 +254,11 @@ ngx_http_sendgrid_amp_rest(ngx_http_request_t *r, ngx_str_t *rest)
         && ngx_strncmp(p, clcf->name.data, clcf->name.len) == 0)
     {
         p += clcf->name.len;
+
+        if (p < last && *p != '/' && p[-1] != '/') {
+            /* the name of a location is the begin of other names, too */
+            return NGX_DECLINED;
+        }
 
     } else {
         p = ngx_strlcasestrn(p, last, (u_char *) "/lists",
@@ -271,6 +278,8 @@ ngx_http_sendgrid_amp_rest(ngx_http_request_t *r, ngx_str_t *rest)
 
     rest->data = p;
     rest->len = last - p;
+
+    return NGX_OK;
 }
 
 

@@ -18,6 +18,7 @@ use JSON::PP ();
 
 use Contacts;
 use Gateway;
+use Webhook ();
 
 use constant SECRET => 'cohort-secret';
 
@@ -126,6 +127,46 @@ sub post {
 	$answer->{json} = eval { $json->decode($answer->{content}) };
 
 	return $answer;
+}
+
+
+# a client of Webhook's that posts a body, with options of Webhook's, and
+# bearer, the secret, undef: none
+
+sub client {
+	my ($self, $path, $body, %o) = @_;
+	my $secret = exists $o{bearer} ? delete $o{bearer} : SECRET;
+
+	return Webhook->new(Gateway->port(), ref $body ? $json->encode($body)
+		: $body, key => undef, uri => "/cohorts$path", %o, headers => [
+		defined $secret ? "Authorization: Bearer $secret" : (),
+		@{ $o{headers} || [] } ]);
+}
+
+
+# the answer to such a client
+
+sub ask {
+	my ($self, @request) = @_;
+	my ($answer) = Webhook::run($self->client(@request));
+
+	return $answer;
+}
+
+
+# one test: the error log has no address of a user, no name of a cohort, no
+# secret, and nothing else that is given
+
+sub quiet {
+	my ($self, @texts) = @_;
+	my $not = join '|', map { quotemeta } SECRET, Contacts::KEY, 'Buyers',
+		'a.example', @texts;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	my @found = grep { /$not/i } split /\n/, $self->{ngx}->log();
+
+	Test::More::is(join("\n", @found), '', 'nothing personal in the log');
 }
 
 
