@@ -16,6 +16,7 @@
 
 
 #define NGX_HTTP_SENDGRID_AMP_MAX_SEARCH  100      /* addresses, or ids */
+#define NGX_HTTP_SENDGRID_AMP_CONTACT     1024  /* bytes besides its values */
 #define NGX_HTTP_SENDGRID_AMP_EMAIL_LEN   100  /* of search/emails, at most */
 
 
@@ -29,6 +30,8 @@ static int ngx_http_sendgrid_amp_write_name(void *data,
     const sgamp_element_t *element, sgamp_sink_t *sink, sgamp_item_t *item);
 static int ngx_http_sendgrid_amp_write_nothing(void *data,
     const sgamp_element_t *element, sgamp_sink_t *sink, sgamp_item_t *item);
+static ngx_uint_t ngx_http_sendgrid_amp_has_room(
+    ngx_http_sendgrid_amp_cohort_t *cohort, sgamp_batcher_t *batcher);
 static ngx_int_t ngx_http_sendgrid_amp_put_head(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_uint_t ngx_http_sendgrid_amp_is_next(
@@ -292,7 +295,8 @@ ngx_http_sendgrid_amp_cohort_change(ngx_http_sendgrid_amp_ctx_t *ctx)
 
     while (batcher->closed == NULL
            && ngx_http_sendgrid_amp_is_next(cohort, &call)
-           && call == first)
+           && call == first
+           && ngx_http_sendgrid_amp_has_room(cohort, batcher))
     {
         if (sgamp_batcher_add(batcher, NULL, &reason) != SGAMP_OK) {
             return NGX_ERROR;
@@ -304,6 +308,21 @@ ngx_http_sendgrid_amp_cohort_change(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     return (sgamp_batcher_close(batcher) == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_http_sendgrid_amp_has_room(ngx_http_sendgrid_amp_cohort_t *cohort,
+    sgamp_batcher_t *batcher)
+{
+    /* a contact that the batcher finds too large would be sent alone */
+
+    return batcher->open == NULL
+           || batcher->open->n == 0
+           || sgamp_sink_size(&batcher->sink)
+              + cohort->contacts.contacts[cohort->work.next].len
+              + NGX_HTTP_SENDGRID_AMP_CONTACT
+              <= batcher->max_size;
 }
 
 
