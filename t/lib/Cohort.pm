@@ -28,7 +28,8 @@ my $json = JSON::PP->new()->utf8()->canonical();
 sub new {
 	my ($class, %options) = @_;
 	my %contacts = map { $_ => delete $options{$_} } grep { exists $options{$_} }
-		qw(window limits bad name unknown_list max_lists page_size fields keep);
+		qw(window limits minute reset bad name unknown_list max_lists page_size
+		fields keep);
 	my $sg = Contacts->new(%contacts);
 	my $window = delete $options{apply_window} // int(($contacts{window} // 1) * 1500);
 	my $location = delete $options{location} // '';
@@ -141,6 +142,19 @@ sub client {
 		: $body, key => undef, uri => "/cohorts$path", %o, headers => [
 		defined $secret ? "Authorization: Bearer $secret" : (),
 		@{ $o{headers} || [] } ]);
+}
+
+
+# such a client that has sent its request, as far as a socket takes it; run()
+# of Webhook waits for the answer
+
+sub begin {
+	my ($self, @request) = @_;
+	my $client = $self->client(@request);
+
+	$client->_send(time());
+
+	return $client;
 }
 
 

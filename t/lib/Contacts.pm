@@ -13,6 +13,9 @@ package Contacts;
 #	key			of the requests
 #	window => seconds	until a change takes effect, 1 unless set
 #	limits => { call => n }	requests a minute, for calls of calls()
+#	minute => seconds	length of such a minute, 60 unless set
+#	reset			'unix': the end of the minute is a Unix time; 'none':
+#				answers say nothing about limits
 #	bad => regexp		addresses that a PUT is refused for
 #	name			what such a refusal names: 'identifier', 'email' of
 #				each contact, 'first', 'address' or 'none'

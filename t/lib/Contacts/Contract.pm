@@ -175,8 +175,9 @@ sub _headers {
 sub _limit {
 	my ($self, $call) = @_;
 	my $limit = $self->{limits}{$call} // $limits{$call};
+	my $length = $self->{minute} // 60;
 	my $now = time();
-	my $minute = int($now / 60);
+	my $minute = int($now / $length);
 	my $bucket = $self->{buckets}{$call} //= { minute => $minute, n => 0 };
 
 	if ($bucket->{minute} != $minute) {
@@ -185,9 +186,13 @@ sub _limit {
 
 	my $left = $limit - ++$bucket->{n};
 
-	$self->{rate} = [ "x-ratelimit-limit: $limit",
+	my $reset = $length - int($now) % $length;
+
+	$self->{rate} = ($self->{reset} // '') eq 'none' ? []
+		: [ "x-ratelimit-limit: $limit",
 		'x-ratelimit-remaining: ' . ($left < 0 ? 0 : $left),
-		'x-ratelimit-reset: ' . (60 - int($now) % 60) ];
+		'x-ratelimit-reset: ' . (($self->{reset} // '') eq 'unix'
+			? int($now) + $reset : $reset) ];
 
 	return $left < 0 ? { %{ _errors(429, 'too many requests') },
 		headers => $self->{rate} } : undef;
