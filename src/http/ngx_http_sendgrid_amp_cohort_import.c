@@ -10,8 +10,7 @@
 /*
  * Jobs of SendGrid's: contacts that a PUT has brought take effect later, and a
  * job tells what became of them.  A job is asked for when its message has
- * ended, by a request that has no client; jobs that wait are forgotten when the
- * worker ends.
+ * ended, by a request that has no client; a worker that ends forgets its jobs.
  */
 
 
@@ -22,22 +21,24 @@
 
 
 typedef struct {
-    ngx_queue_t          queue;    /* must be the first */
-    ngx_msec_t           start;    /* when SendGrid has accepted */
-    ngx_msec_t           due;
-    ngx_uint_t           asked;    /* times */
-    ngx_uint_t           n;        /* contacts */
-    ngx_msec_t           window;
-    ngx_log_handler_pt   log_handler;
-    void               **main_conf;
-    void               **srv_conf;
-    void               **loc_conf;
-    ngx_str_t            uri;      /* an internal location */
-    ngx_str_t            region;
-    ngx_str_t            key;      /* of SendGrid's API */
-    sgamp_str_t          id;       /* of the job */
-    ngx_uint_t           live;     /* is counted */
-    u_char               data[];
+    ngx_queue_t            queue;        /* must be the first */
+    ngx_msec_t             start;        /* when SendGrid has accepted */
+    ngx_msec_t             due;
+    ngx_uint_t             asked;        /* times */
+    ngx_uint_t             n;            /* contacts */
+    ngx_msec_t             window;
+    ngx_listening_t       *listening;    /* of the message's connection */
+    ngx_event_handler_pt   handler;      /* of that connection's events */
+    ngx_log_handler_pt     log_handler;
+    void                 **main_conf;
+    void                 **srv_conf;
+    void                 **loc_conf;
+    ngx_str_t              uri;          /* an internal location */
+    ngx_str_t              region;
+    ngx_str_t              key;          /* of SendGrid's API */
+    sgamp_str_t            id;           /* of the job */
+    ngx_uint_t             live;         /* is counted */
+    u_char                 data[];
 } ngx_http_sendgrid_amp_import_t;
 
 
@@ -45,6 +46,7 @@ typedef struct {
 
 typedef struct {
     ngx_queue_t   waiting;  /* in the order of their creation */
+    ngx_queue_t   asking;   /* that have a request */
     ngx_uint_t    n;
     ngx_event_t   timer;
 } ngx_http_sendgrid_amp_imports_t;
@@ -81,7 +83,6 @@ static ngx_http_request_t *ngx_http_sendgrid_amp_import_create_request(
 static ngx_connection_t *ngx_http_sendgrid_amp_import_connect(ngx_log_t *log);
 static ngx_int_t ngx_http_sendgrid_amp_import_init_connection(
     ngx_connection_t *c, ngx_http_sendgrid_amp_import_t *import);
-static void ngx_http_sendgrid_amp_import_event(ngx_event_t *ev);
 static ngx_int_t ngx_http_sendgrid_amp_import_supply(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static int ngx_http_sendgrid_amp_import_write(void *data,
@@ -99,11 +100,16 @@ static ngx_http_sendgrid_amp_rejected_t *ngx_http_sendgrid_amp_import_rejected(
 static u_char *ngx_http_sendgrid_amp_import_summary(
     ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p);
 static void ngx_http_sendgrid_amp_import_finish(void *data);
+static void ngx_http_sendgrid_amp_import_again(
+    ngx_http_sendgrid_amp_imports_t *imports,
+    ngx_http_sendgrid_amp_import_t *import);
 static void ngx_http_sendgrid_amp_import_end(
     ngx_http_sendgrid_amp_imports_t *imports,
     ngx_http_sendgrid_amp_import_t *import, ngx_uint_t unknown);
 static void *ngx_http_sendgrid_amp_import_create_conf(ngx_conf_t *cf);
 static void ngx_http_sendgrid_amp_import_exit(ngx_cycle_t *cycle);
+static void ngx_http_sendgrid_amp_import_forget(
+    ngx_http_sendgrid_amp_imports_t *imports, ngx_queue_t *queue);
 
 
 /* in the order of ngx_http_sendgrid_amp_state_e */
@@ -256,10 +262,13 @@ ngx_http_sendgrid_amp_create_import(ngx_http_sendgrid_amp_ctx_t *ctx,
     }
 
     ngx_memzero(import, sizeof(ngx_http_sendgrid_amp_import_t));
+    ngx_queue_init(&import->queue);
 
     import->start = ngx_current_msec;
     import->window = cohort->conf->window ? cohort->conf->window
                                           : NGX_HTTP_SENDGRID_AMP_IMPORT_WAIT;
+    import->listening = r->connection->listening;
+    import->handler = r->connection->read->handler;
     import->log_handler = r->connection->log->handler;
     import->main_conf = r->main_conf;
     import->srv_conf = r->srv_conf;
@@ -312,6 +321,7 @@ ngx_http_sendgrid_amp_import_wait(ngx_http_sendgrid_amp_imports_t *imports,
     import->due = ngx_current_msec
                   + ngx_http_sendgrid_amp_import_interval(import);
 
+    ngx_queue_remove(&import->queue);
     ngx_queue_insert_tail(&imports->waiting, &import->queue);
 
     ngx_http_sendgrid_amp_import_timer(imports);
@@ -381,7 +391,6 @@ ngx_http_sendgrid_amp_import_handler(ngx_event_t *ev)
         import = (ngx_http_sendgrid_amp_import_t *) q;
 
         if ((ngx_msec_int_t) (import->due - ngx_current_msec) <= 0) {
-            ngx_queue_remove(q);
             ngx_http_sendgrid_amp_import_ask(imports, import);
         }
     }
@@ -404,10 +413,13 @@ ngx_http_sendgrid_amp_import_ask(ngx_http_sendgrid_amp_imports_t *imports,
 
     import->asked++;
 
+    ngx_queue_remove(&import->queue);
+    ngx_queue_insert_tail(&imports->asking, &import->queue);
+
     r = ngx_http_sendgrid_amp_import_create_request(import);
 
     if (r == NULL) {
-        ngx_http_sendgrid_amp_import_end(imports, import, import->n);
+        ngx_http_sendgrid_amp_import_again(imports, import);
         return;
     }
 
@@ -418,7 +430,7 @@ ngx_http_sendgrid_amp_import_ask(ngx_http_sendgrid_amp_imports_t *imports,
                                sizeof(ngx_http_sendgrid_amp_import_ctx_t));
 
     if (ctx == NULL || cln == NULL) {
-        ngx_http_sendgrid_amp_import_end(imports, import, import->n);
+        ngx_http_sendgrid_amp_import_again(imports, import);
         c->error = 1;
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
@@ -541,6 +553,15 @@ ngx_http_sendgrid_amp_import_connect(ngx_log_t *log)
         return NULL;
     }
 
+    /* ngx_http_close_connection() needs a pool */
+
+    c->pool = ngx_create_pool(1024, log);
+
+    if (c->pool == NULL) {
+        ngx_close_connection(c);
+        return NULL;
+    }
+
 #if (NGX_STAT_STUB)
     (void) ngx_atomic_fetch_add(ngx_stat_active, 1);
 #endif
@@ -550,10 +571,7 @@ ngx_http_sendgrid_amp_import_connect(ngx_log_t *log)
     c->recv_chain = ngx_recv_chain;
     c->send_chain = ngx_send_chain;
 
-    c->read->handler = ngx_http_sendgrid_amp_import_event;
-    c->write->handler = ngx_http_sendgrid_amp_import_event;
-    c->read->log = log;
-    c->write->log = log;
+    c->write->ready = 1;
 
     if (ngx_event_flags & NGX_USE_CLEAR_EVENT) {
         c->read->active = 1;
@@ -572,13 +590,6 @@ ngx_http_sendgrid_amp_import_init_connection(ngx_connection_t *c,
     struct sockaddr        *sa;
     ngx_http_log_ctx_t     *ctx;
     ngx_http_connection_t  *hc;
-
-    /* freed by ngx_http_close_connection() */
-
-    c->pool = ngx_create_pool(1024, c->log);
-    if (c->pool == NULL) {
-        return NGX_ERROR;
-    }
 
     log = ngx_palloc(c->pool, sizeof(ngx_log_t));
     ctx = ngx_pcalloc(c->pool, sizeof(ngx_http_log_ctx_t));
@@ -612,6 +623,15 @@ ngx_http_sendgrid_amp_import_init_connection(ngx_connection_t *c,
     c->pool->log = log;
     c->read->log = log;
     c->write->log = log;
+
+    /* nginx ends the request when the time of the worker is over */
+
+    c->read->handler = import->handler;
+    c->write->handler = import->handler;
+
+    /* nginx's log names the listener until there is a request */
+
+    c->listening = import->listening;
     c->log_error = NGX_ERROR_INFO;
     c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
     c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
@@ -627,14 +647,6 @@ ngx_http_sendgrid_amp_import_init_connection(ngx_connection_t *c,
     c->data = hc;
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_sendgrid_amp_import_event(ngx_event_t *ev)
-{
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
-                   "sendgrid_amp import event");
 }
 
 
@@ -836,14 +848,22 @@ ngx_http_sendgrid_amp_import_finish(void *data)
         return;
     }
 
+    ngx_http_sendgrid_amp_import_again(ic->imports, import);
+}
+
+
+static void
+ngx_http_sendgrid_amp_import_again(ngx_http_sendgrid_amp_imports_t *imports,
+    ngx_http_sendgrid_amp_import_t *import)
+{
     if (ngx_current_msec - import->start >= NGX_HTTP_SENDGRID_AMP_IMPORT_TIME
         || ngx_exiting)
     {
-        ngx_http_sendgrid_amp_import_end(ic->imports, import, import->n);
+        ngx_http_sendgrid_amp_import_end(imports, import, import->n);
         return;
     }
 
-    ngx_http_sendgrid_amp_import_wait(ic->imports, import);
+    ngx_http_sendgrid_amp_import_wait(imports, import);
 }
 
 
@@ -864,6 +884,8 @@ ngx_http_sendgrid_amp_import_end(ngx_http_sendgrid_amp_imports_t *imports,
 
     imports->n--;
 
+    ngx_queue_remove(&import->queue);
+
     ngx_explicit_memzero(import->key.data, import->key.len);
     ngx_free(import);
 }
@@ -880,6 +902,7 @@ ngx_http_sendgrid_amp_import_create_conf(ngx_conf_t *cf)
     }
 
     ngx_queue_init(&imports->waiting);
+    ngx_queue_init(&imports->asking);
 
     return imports;
 }
@@ -888,18 +911,27 @@ ngx_http_sendgrid_amp_import_create_conf(ngx_conf_t *cf)
 static void
 ngx_http_sendgrid_amp_import_exit(ngx_cycle_t *cycle)
 {
-    ngx_queue_t                      *q;
     ngx_http_sendgrid_amp_imports_t  *imports;
 
     imports = ngx_http_cycle_get_module_main_conf(cycle,
                                          ngx_http_sendgrid_amp_import_module);
 
-    while (imports != NULL && !ngx_queue_empty(&imports->waiting)) {
-        q = ngx_queue_head(&imports->waiting);
-        ngx_queue_remove(q);
+    if (imports != NULL) {
+        ngx_http_sendgrid_amp_import_forget(imports, &imports->waiting);
+        ngx_http_sendgrid_amp_import_forget(imports, &imports->asking);
+    }
+}
 
-        ngx_http_sendgrid_amp_import_end(imports,
-                                         (ngx_http_sendgrid_amp_import_t *) q,
-                                    ((ngx_http_sendgrid_amp_import_t *) q)->n);
+
+static void
+ngx_http_sendgrid_amp_import_forget(ngx_http_sendgrid_amp_imports_t *imports,
+    ngx_queue_t *queue)
+{
+    ngx_http_sendgrid_amp_import_t  *import;
+
+    while (!ngx_queue_empty(queue)) {
+        import = (ngx_http_sendgrid_amp_import_t *) ngx_queue_head(queue);
+
+        ngx_http_sendgrid_amp_import_end(imports, import, import->n);
     }
 }

@@ -320,7 +320,7 @@ ngx_http_sendgrid_amp_has_room(ngx_http_sendgrid_amp_cohort_t *cohort,
     return batcher->open == NULL
            || batcher->open->n == 0
            || sgamp_sink_size(&batcher->sink)
-              + cohort->contacts.contacts[cohort->work.next].len
+              + sgamp_contact_at(&cohort->contacts, cohort->work.next)->len
               + NGX_HTTP_SENDGRID_AMP_CONTACT
               <= batcher->max_size;
 }

@@ -496,6 +496,7 @@ sgamp_test_no_memory(void)
 {
     char               user[64];
     size_t             i, n, fails, bad;
+    sgamp_contact_t   *contact;
     sgamp_test_buf_t   text;
     sgamp_test_list_t  t;
 
@@ -542,9 +543,10 @@ sgamp_test_no_memory(void)
         /* who was added before is there */
 
         for (i = 0; i < t.contacts.n; i++) {
-            bad += sgamp_contacts_find(&t.contacts,
-                                       sgamp_contact_at(&t.contacts, i)->text,
-                                       sgamp_contact_at(&t.contacts, i)->address)
+            contact = sgamp_contact_at(&t.contacts, i);
+
+            bad += sgamp_contacts_find(&t.contacts, contact->text,
+                                       contact->address)
                    != (int32_t) i;
         }
 
