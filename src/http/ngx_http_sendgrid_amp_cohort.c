@@ -446,7 +446,7 @@ ngx_http_sendgrid_amp_cohort_list(ngx_http_sendgrid_amp_ctx_t *ctx)
                       "the value of \"sendgrid_amp_list_id\" is not the id "
                       "of a list");
 
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_REFUSED);
+        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_NOT_FOUND);
         return NGX_ERROR;
     }
 

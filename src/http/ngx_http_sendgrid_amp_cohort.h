@@ -227,6 +227,9 @@ ngx_int_t ngx_http_sendgrid_amp_cohort_dry_supply(
 
 #define NGX_HTTP_SENDGRID_AMP_MIN_WAIT  1000  /* ms after 429 */
 
+/* whether a text may be a key of SendGrid's API */
+ngx_uint_t ngx_http_sendgrid_amp_is_key(ngx_str_t *key);
+
 /* the call that a part is in this step */
 sgamp_call_e ngx_http_sendgrid_amp_api_call(ngx_http_sendgrid_amp_job_t *job);
 

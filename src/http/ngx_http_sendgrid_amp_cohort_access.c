@@ -57,9 +57,9 @@ ngx_http_sendgrid_amp_cohort_authorize(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (key->len == 0) {
+    if (!ngx_http_sendgrid_amp_is_key(key)) {
         ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
-                      "\"sendgrid_amp_marketing_key\" is empty");
+                      "\"sendgrid_amp_marketing_key\" is empty, or is no key");
         return NGX_DECLINED;
     }
 

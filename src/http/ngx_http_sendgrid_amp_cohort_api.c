@@ -57,6 +57,23 @@ static const ngx_http_sendgrid_amp_endpoint_t
 };
 
 
+ngx_uint_t
+ngx_http_sendgrid_amp_is_key(ngx_str_t *key)
+{
+    size_t  i;
+
+    /* a line feed would be a header of its own */
+
+    for (i = 0; i < key->len; i++) {
+        if (key->data[i] <= ' ' || key->data[i] >= 0x7f) {
+            return 0;
+        }
+    }
+
+    return key->len != 0;
+}
+
+
 sgamp_call_e
 ngx_http_sendgrid_amp_api_call(ngx_http_sendgrid_amp_job_t *job)
 {

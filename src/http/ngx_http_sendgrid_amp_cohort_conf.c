@@ -19,6 +19,8 @@ static char *ngx_http_sendgrid_amp_marketing_key(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_sendgrid_amp_list_prefix(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_sendgrid_amp_list_id(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_sendgrid_amp_contact(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_sendgrid_amp_add_field(ngx_conf_t *cf,
@@ -80,7 +82,7 @@ static ngx_command_t  ngx_http_sendgrid_amp_cohort_commands[] = {
 
     { ngx_string("sendgrid_amp_list_id"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_sendgrid_amp_list_id,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_sendgrid_amp_cohort_conf_t, list_id),
       NULL },
@@ -149,8 +151,8 @@ ngx_http_sendgrid_amp_cohorts(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (alcf->region != NULL) {
         return (alcf->flow == &ngx_http_sendgrid_amp_cohorts_flow)
-               ? "is duplicate"
-               : "cannot share a location with \"sendgrid_amp\"";
+                   ? "is duplicate"
+                   : "cannot share a location with \"sendgrid_amp\"";
     }
 
     value = cf->args->elts;
@@ -195,7 +197,8 @@ ngx_http_sendgrid_amp_cohort_secret(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_sendgrid_amp_cohort_conf_t  *ccf = conf;
 
-    ngx_str_t  *value;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
 
     if (ccf->secrets != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -206,6 +209,12 @@ ngx_http_sendgrid_amp_cohort_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
         ccf->secrets = NULL;
         return NGX_CONF_OK;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        if (ngx_strcmp(value[i].data, "off") == 0) {
+            return "has \"off\" among its secrets";
+        }
     }
 
     return ngx_http_sendgrid_amp_set_secrets(cf, &ccf->secrets);
@@ -219,7 +228,6 @@ ngx_http_sendgrid_amp_marketing_key(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_sendgrid_amp_cohort_conf_t  *ccf = conf;
 
     ngx_str_t                         *value, key;
-    ngx_uint_t                         i;
     ngx_http_compile_complex_value_t   ccv;
 
     if (ccf->key != NULL) {
@@ -258,10 +266,8 @@ ngx_http_sendgrid_amp_marketing_key(ngx_conf_t *cf, ngx_command_t *cmd,
         return "must not be empty";
     }
 
-    for (i = 0; i < key.len; i++) {
-        if (key.data[i] <= ' ' || key.data[i] >= 0x7f) {
-            return "has a key with a character that no key of SendGrid has";
-        }
+    if (!ngx_http_sendgrid_amp_is_key(&key)) {
+        return "has a key with a character that no key of SendGrid has";
     }
 
     ccf->key->value = key;
@@ -291,6 +297,34 @@ ngx_http_sendgrid_amp_list_prefix(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_sendgrid_amp_no_variable(cf, 1);
 
     ccf->prefix = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sendgrid_amp_list_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sendgrid_amp_cohort_conf_t  *ccf = conf;
+
+    char                      *rv;
+    u_char                     id[SGAMP_UUID_LEN];
+    ngx_http_complex_value_t  *list_id;
+
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    list_id = ccf->list_id;
+
+    if (list_id->lengths == NULL
+        && list_id->value.len != 0
+        && !sgamp_uuid(id, list_id->value.data, list_id->value.len))
+    {
+        return "must be the id of a list, a UUID";
+    }
 
     return NGX_CONF_OK;
 }
@@ -398,7 +432,9 @@ ngx_http_sendgrid_amp_add_field(ngx_conf_t *cf, ngx_array_t *fields,
     for (i = 0; i < SGAMP_FIELD_CUSTOM; i++) {
 
         if (ngx_strlen(kinds[i]) == value[0].len
-            && ngx_strncmp(kinds[i], value[0].data, value[0].len) == 0)
+            && ngx_strncasecmp((u_char *) kinds[i], value[0].data,
+                               value[0].len)
+               == 0)
         {
             field->kind = (sgamp_field_e) i;
         }
@@ -580,6 +616,14 @@ ngx_http_sendgrid_amp_check_cohorts(ngx_conf_t *cf,
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "with \"sendgrid_amp_cohort_secret off\" anybody "
                            "can change lists by location \"%V\"",
+                           &clcf->name);
+    }
+
+    if (conf->window == 0) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "with \"sendgrid_amp_apply_window 0\" a contact "
+                           "that is added and removed within a minute may end "
+                           "on the list or not, in location \"%V\"",
                            &clcf->name);
     }
 

@@ -481,14 +481,13 @@ ngx_http_sendgrid_amp_no_list(ngx_http_sendgrid_amp_job_t *job)
 
     cohort = job->ctx->data;
 
-    if (cohort->listed) {
-        ngx_http_sendgrid_amp_fail(job->ctx, NGX_HTTP_SENDGRID_AMP_NOT_FOUND);
-        return SGAMP_REFUSE;
+    if (!cohort->listed) {
+        ngx_log_error(NGX_LOG_ERR, job->ctx->request->connection->log, 0,
+                      "SendGrid has no list with the id of "
+                      "\"sendgrid_amp_list_id\"");
     }
 
-    ngx_log_error(NGX_LOG_ERR, job->ctx->request->connection->log, 0,
-                  "SendGrid has no list with the id of "
-                  "\"sendgrid_amp_list_id\"");
+    ngx_http_sendgrid_amp_fail(job->ctx, NGX_HTTP_SENDGRID_AMP_NOT_FOUND);
 
     return SGAMP_REFUSE;
 }

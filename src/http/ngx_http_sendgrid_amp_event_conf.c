@@ -234,7 +234,9 @@ ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
 
     if (alcf->region != NULL) {
-        return "is duplicate";
+        return (alcf->flow == &ngx_http_sendgrid_amp_events_flow)
+                   ? "is duplicate"
+                   : "cannot share a location with \"sendgrid_amp_cohorts\"";
     }
 
     value = cf->args->elts;
