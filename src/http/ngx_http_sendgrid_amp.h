@@ -606,6 +606,7 @@ ngx_shm_zone_t *ngx_http_sendgrid_amp_old_zone(ngx_cycle_t *cycle,
 
 /* warns of a parameter with a variable, where variables are not evaluated */
 void ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i);
+ngx_uint_t ngx_http_sendgrid_amp_is_utf8(ngx_str_t *text);
 
 /*
  * Makes an array of ngx_http_sendgrid_amp_secret_t of the parameters of the

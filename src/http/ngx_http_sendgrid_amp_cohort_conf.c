@@ -294,6 +294,10 @@ ngx_http_sendgrid_amp_list_prefix(ngx_conf_t *cf, ngx_command_t *cmd,
         return "must not be longer than 64 bytes";
     }
 
+    if (!ngx_http_sendgrid_amp_is_utf8(&value[1])) {
+        return "must be UTF-8";
+    }
+
     ngx_http_sendgrid_amp_no_variable(cf, 1);
 
     ccf->prefix = value[1];
@@ -353,6 +357,10 @@ ngx_http_sendgrid_amp_contact(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (value[i].len == 0) {
             return "must not have an empty parameter";
+        }
+
+        if (!ngx_http_sendgrid_amp_is_utf8(&value[i])) {
+            return "has a name that is not UTF-8, as all keys are";
         }
 
         if (i > 1) {

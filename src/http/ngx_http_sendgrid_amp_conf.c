@@ -9,8 +9,9 @@
 #include "sgamp_json.h"
 
 
-#define NGX_HTTP_SENDGRID_AMP_ESCAPED    6  /* bytes for a byte, at most */
-#define NGX_HTTP_SENDGRID_AMP_MIN_PAGES  8  /* of a zone */
+#define NGX_HTTP_SENDGRID_AMP_ESCAPED     6  /* bytes for a byte, at most */
+#define NGX_HTTP_SENDGRID_AMP_MIN_PAGES   8  /* of a zone */
+#define NGX_HTTP_SENDGRID_AMP_SURROGATES  0xd800  /* and 2047 code points */
 
 
 #define ngx_http_sendgrid_amp_is_plain(ch)                                    \
@@ -182,6 +183,34 @@ ngx_http_sendgrid_amp_old_zone(ngx_cycle_t *cycle, ngx_str_t *name)
     }
 
     return NULL;
+}
+
+
+ngx_uint_t
+ngx_http_sendgrid_amp_is_utf8(ngx_str_t *text)
+{
+    u_char    *p, *last;
+    uint32_t   c;
+
+    p = text->data;
+    last = p + text->len;
+
+    while (p < last) {
+
+        if (*p < 0x80) {
+            p++;
+            continue;
+        }
+
+        c = ngx_utf8_decode(&p, last - p);
+
+        if (c > 0x10ffff || (c & ~0x7ffu) == NGX_HTTP_SENDGRID_AMP_SURROGATES)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

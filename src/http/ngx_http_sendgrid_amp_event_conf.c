@@ -10,7 +10,6 @@
 #define NGX_HTTP_SENDGRID_AMP_MAX_EVENTS  2000
 #define NGX_HTTP_SENDGRID_AMP_MIN_BATCH   65536
 #define NGX_HTTP_SENDGRID_AMP_MAX_BATCH   (20 * 1024 * 1024)
-#define NGX_HTTP_SENDGRID_AMP_SURROGATES  0xd800  /* and 2047 code points */
 
 
 /* set here, and not to "all" */
@@ -40,7 +39,6 @@ static char *ngx_http_sendgrid_amp_create_names(ngx_conf_t *cf,
 static char *ngx_http_sendgrid_amp_add_name(ngx_conf_t *cf, ngx_array_t *names,
     ngx_uint_t i);
 static char *ngx_http_sendgrid_amp_check_name(ngx_conf_t *cf, ngx_uint_t i);
-static ngx_uint_t ngx_http_sendgrid_amp_is_utf8(ngx_str_t *text);
 static ngx_uint_t ngx_http_sendgrid_amp_has_escape(ngx_str_t *text);
 static void ngx_http_sendgrid_amp_known_event(ngx_conf_t *cf,
     ngx_str_t *name);
@@ -518,34 +516,6 @@ ngx_http_sendgrid_amp_check_name(ngx_conf_t *cf, ngx_uint_t i)
     }
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_sendgrid_amp_is_utf8(ngx_str_t *text)
-{
-    u_char    *p, *last;
-    uint32_t   c;
-
-    p = text->data;
-    last = p + text->len;
-
-    while (p < last) {
-
-        if (*p < 0x80) {
-            p++;
-            continue;
-        }
-
-        c = ngx_utf8_decode(&p, last - p);
-
-        if (c > 0x10ffff || (c & ~0x7ffu) == NGX_HTTP_SENDGRID_AMP_SURROGATES)
-        {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 
