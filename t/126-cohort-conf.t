@@ -102,7 +102,7 @@ my @rows = (
 		[ 'empty', '""', '"sendgrid_amp_marketing_key" directive must not be '
 			. 'empty' ],
 		[ 'in a file that is empty', "$files/empty",
-			'"sendgrid_amp_marketing_key" directive must not be empty' ],
+			"\"sendgrid_amp_marketing_key\" finds nothing in \"$files/empty\"" ],
 		(map { [ "with bytes that no key has: $_", $_,
 			'"sendgrid_amp_marketing_key" directive has a key with a '
 			. 'character that no key of SendGrid has' ] } '"a b"', "\"a\tb\"",

@@ -734,9 +734,11 @@ ngx_str_t *ngx_http_sendgrid_amp_signature_name(
 
 /* key file */
 
-/* reads a file, the i-th parameter of a directive, less white space around */
-ngx_int_t ngx_http_sendgrid_amp_read_secret(ngx_conf_t *cf, ngx_uint_t i,
-    ngx_str_t *text);
+/*
+ * Puts what a file has, less white space around, in the place of its path; a
+ * text that does not begin with "/" stays.
+ */
+ngx_int_t ngx_http_sendgrid_amp_read_secret(ngx_conf_t *cf, ngx_str_t *text);
 
 
 /* call */

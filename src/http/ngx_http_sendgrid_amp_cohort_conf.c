@@ -256,9 +256,7 @@ ngx_http_sendgrid_amp_marketing_key(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_OK;
     }
 
-    if (key.len != 0 && key.data[0] == '/'
-        && ngx_http_sendgrid_amp_read_secret(cf, 1, &key) != NGX_OK)
-    {
+    if (ngx_http_sendgrid_amp_read_secret(cf, &key) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

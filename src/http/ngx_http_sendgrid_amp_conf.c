@@ -251,7 +251,7 @@ ngx_http_sendgrid_amp_no_variable(ngx_conf_t *cf, ngx_uint_t i)
 char *
 ngx_http_sendgrid_amp_set_secrets(ngx_conf_t *cf, ngx_array_t **secrets)
 {
-    ngx_str_t  *value;
+    ngx_str_t  *value, secret;
     ngx_uint_t  i;
 
     *secrets = ngx_array_create(cf->pool, cf->args->nelts - 1,
@@ -270,8 +270,11 @@ ngx_http_sendgrid_amp_set_secrets(ngx_conf_t *cf, ngx_array_t **secrets)
 
         ngx_http_sendgrid_amp_no_variable(cf, i);
 
-        if (ngx_http_sendgrid_amp_add_secret(cf, *secrets, &value[i])
-            != NGX_OK)
+        secret = value[i];
+
+        if (ngx_http_sendgrid_amp_read_secret(cf, &secret) != NGX_OK
+            || ngx_http_sendgrid_amp_add_secret(cf, *secrets, &secret)
+               != NGX_OK)
         {
             return NGX_CONF_ERROR;
         }

@@ -659,6 +659,10 @@ ngx_http_sendgrid_amp_hash_key(ngx_conf_t *cf,
         return "has an empty \"key\"";
     }
 
+    if (ngx_http_sendgrid_amp_read_secret(cf, &rcf->hash_key) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
 }
 

@@ -239,28 +239,38 @@ ngx_http_sendgrid_amp_read_key(ngx_conf_t *cf, ngx_uint_t i, ngx_str_t *name,
 
 
 ngx_int_t
-ngx_http_sendgrid_amp_read_secret(ngx_conf_t *cf, ngx_uint_t i,
-    ngx_str_t *text)
+ngx_http_sendgrid_amp_read_secret(ngx_conf_t *cf, ngx_str_t *text)
 {
     u_char     *p, *last;
     ngx_fd_t    fd;
     ngx_err_t   err;
-    ngx_str_t  *value, *name;
+    ngx_str_t  *value, name;
+
+    if (text->len == 0 || text->data[0] != '/') {
+        return NGX_OK;
+    }
 
     value = cf->args->elts;
-    name = &value[i];
+    name = *text;
 
-    fd = ngx_open_file(name->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+    fd = ngx_open_file(name.data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
                        NGX_FILE_OPEN, 0);
 
     if (fd == NGX_INVALID_FILE) {
         err = ngx_errno;
+
+        /* what may be a secret that begins with a slash is not logged */
+
+        if (!ngx_http_sendgrid_amp_is_path(&name)) {
+            ngx_str_set(&name, "a file, whose name begins with \"/\"");
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
-                           "\"%V\" cannot read \"%V\"", &value[0], name);
+                           "\"%V\" cannot read \"%V\"", &value[0], &name);
         return NGX_ERROR;
     }
 
-    if (ngx_http_sendgrid_amp_read_open(cf, fd, name, text) != NGX_OK) {
+    if (ngx_http_sendgrid_amp_read_open(cf, fd, &name, text) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -275,8 +285,15 @@ ngx_http_sendgrid_amp_read_secret(ngx_conf_t *cf, ngx_uint_t i,
         last--;
     }
 
+    if (p == last) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" finds nothing in \"%V\"", &value[0],
+                           &name);
+        return NGX_ERROR;
+    }
+
     text->len = last - p;
-    text->data = ngx_pnalloc(cf->pool, text->len + 1);
+    text->data = ngx_pnalloc(cf->pool, text->len);
 
     if (text->data == NULL) {
         return NGX_ERROR;
