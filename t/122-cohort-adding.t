@@ -388,6 +388,20 @@ subtest('contacts that are refused' => sub {
 	}
 });
 
+subtest('jobs with an id that is none' => sub {
+	for my $id ('"../../../v3/evil"', '"a/b"', '"a?b"', '"%2e"', '7', '""',
+		'"' . ('j' x 5000) . '"', '{}', '"a\\r\\nb"')
+	{
+		fresh([ 'N [job]' ]);
+		$sg->script({ line => qr/^PUT/, status => 202, times => 1,
+			body => "{\"job_id\":$id}" });
+		like(cohort('job')->{status}, qr/^(?:200|503)$/, substr($id, 0, 20));
+	}
+
+	sleep 0.2;
+	is_deeply([ grep { !/^(?:put|job)$/ } $sg->calls() ], [], 'calls');
+});
+
 subtest('duplicates' => sub {
 	fresh([ 'N [twice]' ]);
 

@@ -18,6 +18,7 @@ use lib "$FindBin::Bin/lib";
 use Cohort;
 use Gateway;
 use Util qw(lines);
+use Webhook ();
 
 use constant {
 	OTHER => '507e6937-484f-41c5-8e45-6b296ca50001',
@@ -29,7 +30,8 @@ my $key = Contacts::KEY;
 my $secret = Cohort::SECRET;
 my $dead = Gateway->root() . '/dead.json';
 my $cohort = Cohort->new(window => 0, apply_window => 1200, limits => {
-	map { $_ => 100000 } qw(lists create put search identify remove job) },
+	map { $_ => 100000 } qw(lists get_list create put search identify remove
+	job) },
 	location => "
 		sendgrid_amp_retry_delay 10ms;
 		sendgrid_amp_retries 2;
@@ -356,6 +358,42 @@ subtest('the list API' => sub {
 	is_deeply(members(), [], 'members');
 	answers($cohort->ask("/lists/$list/add", { userIds => [ 'a@a.example' ] }),
 		503, 'unavailable', 'add, too early');
+});
+
+subtest('a list that the list API does not find' => sub {
+	fresh('a@a.example');
+
+	for (qw(remove add)) {
+		answers($cohort->ask('/lists/' . OTHER . "/$_", { userIds =>
+			[ 'a@a.example' ] }), 404, 'not_found', $_);
+	}
+
+	is_deeply(members(), [ 'a@a.example' ], 'members');
+});
+
+subtest('two changes at once' => sub {
+	my %script = (enter => qr/^PUT /, exit => REMOVE);
+	my %other = (enter => 'exit', exit => 'enter');
+
+	for my $first (qw(enter exit)) {
+		fresh('a@a.example');
+		leave('nobody@a.example');
+		$sg->script({ line => $script{$first}, delay => 0.4 });
+
+		my $client = $cohort->begin('', $cohort->message($first =>
+			[ 'a@a.example' ], cohort_id => $cid));
+
+		$ngx->wait_for(sub { grep { /^(?:put|remove)$/ } $sg->calls() });
+		answers($cohort->ask('', $cohort->message($other{$first} =>
+			[ 'a@a.example' ], cohort_id => $cid)), 503, 'unavailable',
+			"$other{$first} while one is on its way");
+
+		my ($answer) = Webhook::run($client);
+
+		answers($answer, 200, { received => 1 }, $first);
+		is(scalar(grep { /^(?:put|remove)$/ } $sg->calls()), 1,
+			'one change is sent');
+	}
 });
 
 is_deeply([ $sg->violations() ], [], 'no violation');

@@ -164,6 +164,18 @@ subtest('the same request of the list API' => sub {
 		'lists');
 });
 
+subtest('messages of a run at once' => sub {
+	fresh();
+	$sg->script({ line => qr!^POST .*/lists$!, times => 0, delay => 0.1 });
+
+	my @answers = Webhook::run(map { $cohort->client('',
+		enters("b$_\@a.example")) } 1 .. 6);
+
+	is_deeply([ map { $_->{status} } @answers ], [ (200) x 6 ], 'answers');
+	is(scalar(keys %{ $sg->lists() }), 1, 'one list');
+	is(@{ members() }, 6, 'members');
+});
+
 subtest('clients that leave' => sub {
 	for my $end (qw(close reset)) {
 		fresh();
