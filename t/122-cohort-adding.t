@@ -468,11 +468,11 @@ subtest('sendgrid_amp_list_id' => sub {
 	fresh();
 	$answer = ask_id('known');
 	is($answer->{json}{added}, 0, 'not there');
-	is($answer->{status}, 502, 'status');
+	is($answer->{status}, 404, 'status');
 	is_deeply([ calls() ], [ 'put' ], 'none is made');
 
 	$answer = ask_id('bad');
-	is($answer->{status}, 502, 'no UUID');
+	is($answer->{status}, 404, 'no UUID');
 	is_deeply([ calls() ], [ 'put' ], 'no call');
 });
 
