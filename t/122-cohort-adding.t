@@ -395,7 +395,8 @@ subtest('jobs with an id that is none' => sub {
 		fresh([ 'N [job]' ]);
 		$sg->script({ line => qr/^PUT/, status => 202, times => 1,
 			body => "{\"job_id\":$id}" });
-		like(cohort('job')->{status}, qr/^(?:200|503)$/, substr($id, 0, 20));
+		like(cohort('job')->{status}, qr/^(?:200|503)$/,
+			'id ' . substr($id, 0, 20));
 	}
 
 	sleep 0.2;
@@ -434,6 +435,10 @@ subtest('batches' => sub {
 		user_id => "x$_", user_properties => { email => "h$_\@a.example",
 		plan => 'x' x 2000 } } } 1 .. 6000 ], cohort_id => 'bytes'),
 		uri => '/bytes'), 200, { added => 6000, calls => 5 }, '12 MB');
+
+	# the log is written after the answer
+
+	$ngx->wait_for(sub { 3 <= grep { /^PUT/ } lines($bytes) });
 
 	my @sizes = map { /^PUT (\d+)/ ? $1 : () } lines($bytes);
 

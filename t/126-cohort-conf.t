@@ -85,6 +85,9 @@ my @rows = (
 		. 'sendgrid_amp_cohort_secret a "b c" d:;' ],
 	[ 'no secret', "sendgrid_amp_cohorts global; $key "
 		. 'sendgrid_amp_cohort_secret off;', [ $open ] ],
+	(map { [ "$_ as secrets", "sendgrid_amp_cohorts global; $key "
+		. "sendgrid_amp_cohort_secret $_;", '"sendgrid_amp_cohort_secret" '
+		. 'directive has "off" among its secrets' ] } 'off a', 'a off'),
 	[ 'an empty secret', "sendgrid_amp_cohorts global; $key "
 		. 'sendgrid_amp_cohort_secret a "";',
 		'"sendgrid_amp_cohort_secret" directive must not be empty' ],
