@@ -440,6 +440,10 @@ subtest('batches' => sub {
 
 	$ngx->wait_for(sub { 3 <= grep { /^PUT/ } lines($bytes) });
 
+	# a request is logged after its answer
+
+	Gateway->wait_for(sub { 3 == grep { /^PUT / } lines($bytes) });
+
 	my @sizes = map { /^PUT (\d+)/ ? $1 : () } lines($bytes);
 
 	is_deeply([ grep { $_ < 500000 || $_ > 5.5 * 1024 * 1024 } @sizes ], [],
