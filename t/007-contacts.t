@@ -142,6 +142,37 @@ subtest('searching and removing' => sub {
 	is_deeply([ $sg->violations() ], [], 'no violation');
 });
 
+subtest('in any order' => sub {
+	$sg->clear();
+	$sg->set(jitter => 1);
+
+	my $id = $sg->list('One', map { "old$_\@a.example" } 1 .. 20);
+	my @old = map { $_->{id} } values %{ $sg->contacts() };
+	my $put = put([ $id ], map { "new$_\@a.example" } 1 .. 20);
+
+	remove($id, @old);
+	put([ $id ], map { "old$_\@a.example" } 1 .. 20);
+
+	# each contact has its own time
+
+	sleep $window + 0.3;
+
+	my $n = grep { /^new/ } $sg->members($id);
+
+	ok($n > 0 && $n < 20, 'some are applied') || diag($n);
+	is(job($put)->{status}, 'pending', 'the job is not done');
+	sleep 0.8;
+	is(scalar(grep { /^new/ } $sg->members($id)), 20, 'all are applied');
+	is(job($put)->{status}, 'completed', 'the job is done');
+
+	# removed and added within one window
+
+	$n = grep { /^old/ } $sg->members($id);
+	ok($n > 0 && $n < 20, 'which came last is chance') || diag($n);
+	is_deeply([ $sg->violations() ], [], 'no violation');
+	$sg->set(jitter => 0);
+});
+
 subtest('limits' => sub {
 	$sg->clear();
 	$sg->set(limits => { lists => 2 });
@@ -159,7 +190,18 @@ subtest('limits' => sub {
 	is($r[2]{json}{errors}[0]{message}, 'too many requests', 'the message');
 	is(ask(GET => '/field_definitions')->{status}, 200, 'another bucket');
 
-	$sg->set(limits => {});
+	$sg->set(minute => 1);
+	sleep 1;
+	is(ask(GET => '/lists')->{headers}{'x-ratelimit-reset'}, 1,
+		'a shorter minute');
+	$sg->script({ status => 429 });
+
+	my $r = ask(GET => '/lists');
+
+	is($r->{status}, 429, 'throttled by the script');
+	is($r->{headers}{'x-ratelimit-remaining'}, 0, 'none is left');
+
+	$sg->set(limits => {}, minute => 60);
 });
 
 subtest('keys and faults' => sub {
@@ -180,6 +222,24 @@ subtest('keys and faults' => sub {
 	ok(Gateway->wait_for(sub { $sg->members($id) == 1 }), 'applied');
 	is_deeply([ $sg->members($id) ], [ 'b@a.example' ], 'which it was');
 	is_deeply([ $sg->calls() ], [ qw(fields lists put put) ], 'the calls');
+
+	# answers that are lost, and requests that are taken late
+
+	$sg->set(bad => '^bad');
+	$sg->script({ reset => 'after' }, { status => 502, store => 1 },
+		{ reset => 'after', delay => 0.1, later => 0.1 });
+	is(put([ $id ], 'c@a.example')->{status}, 599, 'no answer');
+	is(put([ $id ], 'd@a.example', 'bad@a.example')->{status}, 502,
+		'with the effect of a refusal');
+
+	my $time = time();
+
+	is(put([ $id ], 'e@a.example')->{status}, 599, 'no answer, later');
+	ok(Gateway->wait_for(sub { $sg->members($id) == 3 }), 'applied');
+	cmp_ok(time() - $time, '>=', $window + 0.1, 'after the request was taken');
+	is_deeply([ $sg->members($id) ], [ map { "$_\@a.example" } qw(b c e) ],
+		'all but a refused one');
+	$sg->set(bad => undef);
 	is_deeply([ $sg->violations() ], [], 'no violation');
 });
 

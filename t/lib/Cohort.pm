@@ -7,8 +7,8 @@ package Cohort;
 #	my $answer = $cohort->webhook(enter => [ 'a@a.example' ]);
 #	$cohort->members('[Amplitude] Buyers [7khm89cz]');
 #
-# new() takes options of Contacts and of Gateway, and location, text for
-# "location /cohorts".
+# new() takes options of Contacts and of Gateway; location, text for
+# "location /cohorts"; read_timeout, of a call to SendGrid; apply_window in ms.
 
 use warnings;
 use strict;
@@ -28,12 +28,13 @@ my $json = JSON::PP->new()->utf8()->canonical();
 sub new {
 	my ($class, %options) = @_;
 	my %contacts = map { $_ => delete $options{$_} } grep { exists $options{$_} }
-		qw(window limits minute reset bad name unknown_list max_lists page_size
-		fields keep);
+		qw(window jitter limits minute reset bad name unknown_list max_lists
+		page_size fields keep);
 	my $sg = Contacts->new(%contacts);
 	my $window = delete $options{apply_window} // int(($contacts{window} // 1) * 1500);
 	my $location = delete $options{location} // '';
 	my $port = $sg->port();
+	my $read_timeout = delete $options{read_timeout} // '5s';
 	my $http = delete $options{http} // '';
 	my $server = delete $options{server} // '';
 	my $key = Contacts::KEY;
@@ -64,7 +65,7 @@ EOC
 		proxy_set_header Accept application/json;
 		proxy_set_header Content-Type \$content_type;
 		proxy_set_header Connection "";
-		proxy_read_timeout 5s;
+		proxy_read_timeout $read_timeout;
 		proxy_buffering off;
 		client_max_body_size 0;
 	}

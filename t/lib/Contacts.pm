@@ -12,6 +12,8 @@ package Contacts;
 #
 #	key			of the requests
 #	window => seconds	until a change takes effect, 1 unless set
+#	jitter => seconds	each contact's change takes up to so much longer, so
+#				that two of them apply in any order
 #	limits => { call => n }	requests a minute, for calls of calls()
 #	minute => seconds	length of such a minute, 60 unless set
 #	reset			'unix': the end of the minute is a Unix time; 'none':
@@ -45,8 +47,8 @@ sub new {
 	return $class->SUPER::new(keep => $options{keep} // 1,
 		tls => delete $options{tls},
 		contract => Contacts::Contract->new(key => KEY, window => 1,
-			limits => {}, name => 'identifier', unknown_list => 404,
-			max_lists => 1000, fields => [], %options));
+			jitter => 0, limits => {}, name => 'identifier',
+			unknown_list => 404, max_lists => 1000, fields => [], %options));
 }
 
 

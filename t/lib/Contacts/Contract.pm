@@ -51,7 +51,8 @@ use constant {
 sub clear {
 	my ($self) = @_;
 
-	@$self{qw(lists contacts jobs order buckets)} = ({}, {}, {}, [], {});
+	@$self{qw(lists contacts emails jobs order buckets)}
+		= ({}, {}, {}, {}, [], {});
 	$self->{ids} = 0;
 	$self->SUPER::clear();
 }
@@ -170,7 +171,8 @@ sub _headers {
 }
 
 
-# a bucket for each call, which is full again with the next minute of the clock
+# a bucket for each call, which is full again with the next minute of the clock;
+# what an answer says of the bucket is kept as { rate }
 
 sub _limit {
 	my ($self, $call) = @_;
@@ -286,6 +288,13 @@ sub reply {
 
 sub error {
 	my ($self, $status) = @_;
+
+	# a bucket that has been emptied by somebody else
+
+	if ($status == 429) {
+		s/^x-ratelimit-remaining: \K.*/0/ for @{ $self->{rate} };
+	}
+
 	return { %{ _errors($status, 'Test') }, headers => $self->{rate} };
 }
 
@@ -429,6 +438,12 @@ sub store {
 	my ($self, $request) = @_;
 	my $parsed = $request->{parsed};
 
+	# an answer of the script, whatever it says, has the effect of the right one
+
+	if (!defined $parsed->{refused}) {
+		$self->reply($request);
+	}
+
 	if ($parsed->{refused}) {
 		return;
 	}
@@ -441,27 +456,42 @@ sub store {
 		my $job = $self->{jobs}{ $id // $self->_id('job') }
 			= { n => scalar @{ $body->{contacts} } };
 
-		$self->later($self->{window}, sub {
-			for my $contact (@{ $body->{contacts} }) {
-				$self->_add($contact->{email}, @{ $body->{list_ids} });
-				my $known = $self->{contacts}{ lc $contact->{email} };
-				$known->{$_} = $contact->{$_} for grep { $_ ne 'email' }
-					keys %$contact;
-			}
+		$self->_change($body->{contacts}, sub {
+			my ($contact) = @_;
 
-			$job->{done} = 1;
+			$self->_add($contact->{email}, @{ $body->{list_ids} });
+			my $known = $self->{contacts}{ lc $contact->{email} };
+			$known->{$_} = $contact->{$_} for grep { $_ ne 'email' }
+				keys %$contact;
+			$job->{done} = ++$job->{applied} == $job->{n};
 		});
 
 	} elsif ($parsed->{call} eq 'remove') {
 		my ($list, $ids) = @$parsed{qw(id ids)};
-		my %removed = map { $_ => 1 } @$ids;
 
-		$self->later($self->{window}, sub {
-			for my $contact (values %{ $self->{contacts} }) {
-				delete $self->{lists}{$list}{members}{ $contact->{email} }
-					if $removed{ $contact->{id} };
-			}
+		$self->_change($ids, sub {
+			my ($id) = @_;
+
+			delete $self->{lists}{$list}{members}{ $self->{emails}{$id} };
 		});
+	}
+}
+
+
+# lets a change come for each contact: for all at once, or at any time within
+# the jitter
+
+sub _change {
+	my ($self, $contacts, $change) = @_;
+	my ($window, $jitter) = @$self{qw(window jitter)};
+
+	if (!$jitter) {
+		$self->later($window, sub { $change->($_) for @$contacts });
+		return;
+	}
+
+	for my $contact (@$contacts) {
+		$self->later($window + rand($jitter), sub { $change->($contact) });
 	}
 }
 
@@ -481,8 +511,15 @@ sub _add {
 	my ($self, $address, @lists) = @_;
 
 	$address = lc $address;
-	$self->{contacts}{$address} //= { id => $self->_id($address),
-		email => $address, alternate_emails => [] };
+
+	if (!$self->{contacts}{$address}) {
+		my $id = $self->_id($address);
+
+		$self->{contacts}{$address} = { id => $id, email => $address,
+			alternate_emails => [] };
+		$self->{emails}{$id} = $address;
+	}
+
 	$_->{members}{$address} = 1 for grep { defined }
 		map { $self->{lists}{$_} } @lists;
 }

@@ -114,7 +114,7 @@ sub later {
 	my $later = $self->{later};
 
 	@$later = sort { $a->[0] <=> $b->[0] } @$later,
-		[ time() + $seconds, $effect ];
+		[ ($self->{now} // time()) + $seconds, $effect ];
 }
 
 
@@ -122,10 +122,13 @@ sub due {
 	my ($self) = @_;
 	my $later = $self->{later};
 
-	# an effect may bring another that is due
+	# an effect may bring another that is due, from the time of the first on
 
 	while (@$later && $later->[0][0] <= time()) {
-		(shift @$later)->[1]->();
+		my ($time, $effect) = @{ shift @$later };
+
+		local $self->{now} = $time;
+		$effect->();
 	}
 }
 
