@@ -16,11 +16,7 @@
  */
 
 
-#define NGX_HTTP_SENDGRID_AMP_POLL      50     /* ms between two looks */
-#define NGX_HTTP_SENDGRID_AMP_PATIENCE  20000  /* ms for a message in work */
-#define NGX_HTTP_SENDGRID_AMP_MARGIN    10000  /* ms after the budget */
-#define NGX_HTTP_SENDGRID_AMP_FUTURE    86400000  /* ms a run may be ahead */
-#define NGX_HTTP_SENDGRID_AMP_REALM     "Bearer realm=\"Amplitude cohorts\""
+#define NGX_HTTP_SENDGRID_AMP_REALM  "Bearer realm=\"Amplitude cohorts\""
 
 
 /* what SendGrid refuses, with room for what the record points to */
@@ -50,13 +46,6 @@ static ngx_int_t ngx_http_sendgrid_amp_cohort_check(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_cohort_list(
     ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_cohort_keys(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_cohort_begin(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_cohort_wait(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
-static void ngx_http_sendgrid_amp_cohort_timer_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_sendgrid_amp_cohort_supply(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static void ngx_http_sendgrid_amp_cohort_stored(
@@ -346,7 +335,7 @@ ngx_http_sendgrid_amp_cohort_message(ngx_http_sendgrid_amp_ctx_t *ctx)
             return NGX_ERROR;
         }
 
-        if (ngx_http_sendgrid_amp_cohort_keys(ctx) != NGX_OK) {
+        if (ngx_http_sendgrid_amp_cohort_identify(ctx) != NGX_OK) {
             ngx_http_sendgrid_amp_internal(ctx, "no memory for a message");
             return NGX_ERROR;
         }
@@ -356,13 +345,11 @@ ngx_http_sendgrid_amp_cohort_message(ngx_http_sendgrid_amp_ctx_t *ctx)
         {
             cohort->work.stage = NGX_HTTP_SENDGRID_AMP_NOTHING;
         }
-
-        cohort->wait_until = ngx_current_msec + NGX_HTTP_SENDGRID_AMP_PATIENCE;
     }
 
     /* a dry run leaves no trace */
 
-    return ctx->transport.ops->live ? ngx_http_sendgrid_amp_cohort_begin(ctx)
+    return ctx->transport.ops->live ? ngx_http_sendgrid_amp_cohort_claim(ctx)
                                     : NGX_OK;
 }
 
@@ -453,195 +440,6 @@ ngx_http_sendgrid_amp_cohort_list(ngx_http_sendgrid_amp_ctx_t *ctx)
     cohort->named = 1;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_cohort_keys(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    u_char                           run[NGX_INT64_LEN];
-    u_char                           hex[SGAMP_SHA256_HEX_LEN];
-    uint64_t                         now;
-    ngx_time_t                      *tp;
-    sgamp_str_t                      texts[6];
-    sgamp_message_t                 *message;
-    ngx_http_sendgrid_amp_cohort_t  *cohort;
-    ngx_http_sendgrid_amp_ledger_t  *ledger;
-
-    cohort = ctx->data;
-    ledger = &cohort->ledger;
-    message = &cohort->message;
-
-    texts[0].data = ctx->route.uri.data;
-    texts[0].len = ctx->route.uri.len;
-    texts[1].data = cohort->api.key.data;
-    texts[1].len = cohort->api.key.len;
-
-    texts[2] = cohort->name.end;
-
-    if (cohort->named) {
-
-        cohort->api.id.data = cohort->id;
-        cohort->api.id.len = SGAMP_UUID_LEN;
-
-        if (ngx_http_sendgrid_amp_list_key(ctx, &ledger->list) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-    } else if (sgamp_ledger_key(&ledger->list, texts, 3) != SGAMP_OK) {
-        return NGX_ERROR;
-    }
-
-    if (cohort->listed) {
-
-        if (sgamp_hash_final(&cohort->hash, hex) != SGAMP_OK) {
-            return NGX_ERROR;
-        }
-
-        texts[2].data = ctx->request->uri.data;
-        texts[2].len = ctx->request->uri.len;
-        texts[3].data = hex;
-        texts[3].len = sizeof(hex);
-
-        if (sgamp_ledger_key(&ledger->message, texts, 4) != SGAMP_OK) {
-            return NGX_ERROR;
-        }
-
-    } else {
-        texts[2] = message->cohort_id;
-        texts[3] = message->message_id;
-        texts[4].data = run;
-        texts[4].len = ngx_sprintf(run, "%uL", message->run) - run;
-        texts[5].data = (u_char *) (message->in_cohort ? "1" : "0");
-        texts[5].len = 1;
-
-        if (sgamp_ledger_key(&ledger->message, texts, 6) != SGAMP_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    tp = ngx_timeofday();
-
-    ledger->owner.process = ngx_pid;
-    ledger->owner.request = (uintptr_t) ctx;
-
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
-
-    ledger->change.run = message->run;
-    ledger->change.operation = cohort->operation;
-    ledger->change.window = cohort->conf->window;
-
-    /* a run of the far future would make each later run stale */
-
-    if (message->run == 0
-        || message->run > now + NGX_HTTP_SENDGRID_AMP_FUTURE)
-    {
-        ledger->change.run = now;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_cohort_begin(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    uint64_t                         now;
-    sgamp_ledger_t                  *ledger;
-    sgamp_ledger_message_e           state;
-    ngx_http_sendgrid_amp_cohort_t  *cohort;
-    ngx_http_sendgrid_amp_ledger_t  *entry;
-
-    cohort = ctx->data;
-    entry = &cohort->ledger;
-
-    /* without an id each message is another one */
-
-    if (!cohort->listed && cohort->message.message_id.len == 0) {
-        return NGX_OK;
-    }
-
-    now = ngx_http_sendgrid_amp_ledger_now();
-
-    ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
-
-    /* a message of the list API joins what is in work, nothing that is done */
-
-    if (cohort->listed && !cohort->waited) {
-        sgamp_ledger_forget_message(ledger, &entry->message);
-    }
-
-    state = sgamp_ledger_begin(ledger, &entry->message, &entry->owner,
-                               ngx_http_sendgrid_amp_ledger_alive,
-                               &entry->change.run,
-                               now + ctx->conf->timeout
-                               + NGX_HTTP_SENDGRID_AMP_MARGIN,
-                               now, &entry->summary);
-
-    ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
-
-    switch (state) {
-
-    case SGAMP_LEDGER_BEGUN:
-        entry->begun = 1;
-        return NGX_OK;
-
-    case SGAMP_LEDGER_DONE:
-        cohort->done = 1;
-        cohort->work.stage = (cohort->message.form == SGAMP_MESSAGE_CREATE)
-                             ? NGX_HTTP_SENDGRID_AMP_FIND_LIST
-                             : NGX_HTTP_SENDGRID_AMP_NOTHING;
-        return NGX_DONE;
-
-    default: /* SGAMP_LEDGER_IN_WORK */
-        return ngx_http_sendgrid_amp_cohort_wait(ctx);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_cohort_wait(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_event_t                     *ev;
-    ngx_http_sendgrid_amp_cohort_t  *cohort;
-
-    cohort = ctx->data;
-    ev = &cohort->timer;
-
-    cohort->waited = 1;
-
-    if (ctx->gone) {
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_CLOSED);
-        return NGX_ERROR;
-    }
-
-    if ((ngx_msec_int_t) (ngx_current_msec - cohort->wait_until) >= 0) {
-        ctx->retry_after = 1;
-        ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_IN_PROGRESS);
-        return NGX_ERROR;
-    }
-
-    if (!ev->timer_set) {
-        ev->handler = ngx_http_sendgrid_amp_cohort_timer_handler;
-        ev->data = ctx;
-        ev->log = ctx->request->connection->log;
-
-        ngx_add_timer(ev, NGX_HTTP_SENDGRID_AMP_POLL);
-    }
-
-    return NGX_AGAIN;
-}
-
-
-static void
-ngx_http_sendgrid_amp_cohort_timer_handler(ngx_event_t *ev)
-{
-    ngx_http_sendgrid_amp_ctx_t  *ctx = ev->data;
-
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
-                   "sendgrid_amp cohort timer");
-
-    ngx_http_sendgrid_amp_wake_event(ctx);
 }
 
 
@@ -747,8 +545,7 @@ ngx_http_sendgrid_amp_cohort_rejected(ngx_http_sendgrid_amp_job_t *job,
 static void
 ngx_http_sendgrid_amp_cohort_settled(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    sgamp_ledger_t                  *ledger;
-    sgamp_ledger_summary_t           summary;
+    sgamp_ledger_summary_t           summary, *done;
     ngx_http_sendgrid_amp_cohort_t  *cohort;
 
     cohort = ctx->data;
@@ -764,21 +561,11 @@ ngx_http_sendgrid_amp_cohort_settled(ngx_http_sendgrid_amp_ctx_t *ctx)
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
     }
 
-    if (!cohort->ledger.begun) {
-        return;
-    }
-
-    cohort->ledger.begun = 0;
-
     ngx_http_sendgrid_amp_cohort_sum(ctx, &summary);
 
-    ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
+    done = (ctx->error == NGX_HTTP_SENDGRID_AMP_OK) ? &summary : NULL;
 
-    sgamp_ledger_end(ledger, &cohort->ledger.message, &cohort->ledger.owner,
-                     (ctx->error == NGX_HTTP_SENDGRID_AMP_OK) ? &summary : NULL,
-                     0, ngx_http_sendgrid_amp_ledger_now());
-
-    ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
+    ngx_http_sendgrid_amp_cohort_unclaim(ctx, done);
 }
 
 
@@ -843,7 +630,6 @@ ngx_http_sendgrid_amp_cohort_summary(ngx_http_sendgrid_amp_ctx_t *ctx,
 static void
 ngx_http_sendgrid_amp_cohort_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    sgamp_ledger_t                  *ledger;
     ngx_http_sendgrid_amp_cohort_t  *cohort;
 
     cohort = ctx->data;
@@ -852,19 +638,7 @@ ngx_http_sendgrid_amp_cohort_finish(ngx_http_sendgrid_amp_ctx_t *ctx)
         return;
     }
 
-    if (cohort->timer.timer_set) {
-        ngx_del_timer(&cohort->timer);
-    }
-
-    if (cohort->ledger.begun) {
-        ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
-
-        sgamp_ledger_end(ledger, &cohort->ledger.message,
-                         &cohort->ledger.owner, NULL, 0,
-                         ngx_http_sendgrid_amp_ledger_now());
-
-        ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
-    }
+    ngx_http_sendgrid_amp_cohort_unclaim(ctx, NULL);
 
     sgamp_hash_done(&cohort->hash);
     sgamp_contacts_done(&cohort->contacts);

@@ -183,6 +183,23 @@ ngx_int_t ngx_http_sendgrid_amp_cohort_authorize(
 ngx_int_t ngx_http_sendgrid_amp_cohort_route(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 
+/* claim: a message in the ledger */
+
+/* sets the keys, the owner and the change of a message */
+ngx_int_t ngx_http_sendgrid_amp_cohort_identify(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/*
+ * NGX_OK: the message is to be worked on; NGX_DONE: it was done; NGX_AGAIN:
+ * the same message is in work, the webhook is woken up; NGX_ERROR: it failed
+ */
+ngx_int_t ngx_http_sendgrid_amp_cohort_claim(ngx_http_sendgrid_amp_ctx_t *ctx);
+
+/* ends the work: done, or failed (NULL) */
+void ngx_http_sendgrid_amp_cohort_unclaim(ngx_http_sendgrid_amp_ctx_t *ctx,
+    const sgamp_ledger_summary_t *summary);
+
+
 /* the key in the ledger of a list with an id */
 ngx_int_t ngx_http_sendgrid_amp_list_key(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_ledger_key_t *key);
