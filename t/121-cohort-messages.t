@@ -40,6 +40,48 @@ my $cohort = Cohort->new(window => 0,
 		sendgrid_amp_dead_letter $dead;
 	}
 
+	location /blocks {
+		$common
+		sendgrid_amp_cohort_secret $secret;
+
+		if (\$arg_if) {
+			set \$x 1;
+		}
+
+		limit_except GET {
+			allow all;
+		}
+	}
+
+	location /slash/ {
+		$common
+		sendgrid_amp_cohort_secret $secret;
+	}
+
+	location = /exact {
+		$common
+		sendgrid_amp_cohort_secret $secret;
+	}
+
+	location ~ ^/regex/[a-z]+ {
+		$common
+		sendgrid_amp_cohort_secret $secret;
+	}
+
+	location /rewritten/ {
+		rewrite ^/rewritten(.*) /cohorts\$1 last;
+	}
+
+	location /named {
+		error_page 418 = \@named;
+		return 418;
+	}
+
+	location \@named {
+		$common
+		sendgrid_amp_cohort_secret $secret;
+	}
+
 	location /off {
 		$common
 		sendgrid_amp_cohort_secret off;
@@ -366,6 +408,18 @@ subtest('list API' => sub {
 		}
 	}
 
+	# a name that is taken whole is no end of another
+
+	my %made;
+
+	for (1, 2) {
+		for ('whole', 'not whole', 'whole [x]', '[Amplitude] whole') {
+			$made{ $cohort->ask('/lists', { name => $_ })->{json}{listId} }++;
+		}
+	}
+
+	is_deeply([ values %made ], [ (2) x 4 ], 'whole names');
+
 	my @lists = map { $_->{name} } values %{ $sg->lists() };
 
 	is(scalar(grep { $_ eq 'Taken "whole": x' } @lists), 1, 'another name')
@@ -501,6 +555,33 @@ subtest('heads' => sub {
 		200, 'a colon in the password');
 	is($cohort->ask('', $good, uri => '/off', bearer => $_)->{status}, 200,
 		'off: ' . ($_ // 'none')) for undef, 'any';
+});
+
+subtest('locations' => sub {
+	my ($list) = map { $_->{json}{listId} } $cohort->ask('/lists',
+		{ name => 'Of locations' });
+	my $users = '{"userIds":["w@a.example"]}';
+
+	for ('/cohorts', '/cohorts/', '/cohorts//', '/blocks', '/blocks?if=1',
+		'/slash/', '/exact', '/regex/abc', '/rewritten/', '/named')
+	{
+		answers($cohort->ask('', $cohort->message(enter => [ 'w@a.example' ],
+			cohort_id => 'where'), uri => $_), 200, { added => 1 }, $_);
+	}
+
+	for ('/cohorts', '/blocks', '/slash', '/regex/abc', '/rewritten',
+		'/named')
+	{
+		is($cohort->ask('', '{"name":"Of locations"}', uri => "$_/lists")
+			->{json}{listId}, $list, "$_/lists");
+		answers($cohort->ask('', $users, uri => "$_/lists/$list/add"), 200,
+			{ added => 1 }, "$_/lists/ID/add");
+		answers($cohort->ask('', $users, uri => "$_/lists/$list/x"), 404,
+			'not_found', "$_/lists/ID/x");
+	}
+
+	answers($cohort->ask('', $users, uri => "/blocks/lists/$list/add?if=1"),
+		200, { added => 1 }, 'a block of if');
 });
 
 subtest('sizes' => sub {
