@@ -32,6 +32,7 @@ MODULES_DIR ?=	$(call nginx_path,modules-path,/usr/lib/nginx/modules)
 CONF_DIR ?=	$(patsubst %/,%,$(dir \
 		$(call nginx_path,conf-path,/etc/nginx/nginx.conf)))
 DOC_DIR ?=	/usr/share/doc/nginx-sendgrid-amp
+STRIP ?=	strip
 
 
 NAME =		ngx_http_sendgrid_amp_module
@@ -94,7 +95,7 @@ unexport CFLAGS LDFLAGS
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY:		all module units packages run test unit mutants bench sanitize \
-		style install clean help force
+		style install uninstall clean help force
 
 
 all: module
@@ -201,23 +202,16 @@ style: packages
 	@.ci/layers
 
 
-# an existing configuration file is kept, the shipped one put beside it
+PLACE =		DESTDIR="$(DESTDIR)" MODULES_DIR="$(MODULES_DIR)" \
+		CONF_DIR="$(CONF_DIR)" DOC_DIR="$(DOC_DIR)" STRIP="$(STRIP)" \
+		.ci/place
 
 install: module
-	install -d "$(DESTDIR)$(MODULES_DIR)" "$(DESTDIR)$(CONF_DIR)" \
-		"$(DESTDIR)$(DOC_DIR)"
-	install -m 644 $(MODULE) "$(DESTDIR)$(MODULES_DIR)"
-	install -m 644 conf/nginx.conf LICENSE CHANGES \
-		"$(DESTDIR)$(DOC_DIR)"
-	@for f in sendgrid_amp_upstreams.conf sendgrid_amp_locations.conf; do \
-		to="$(DESTDIR)$(CONF_DIR)/$$f"; \
-		if [ -e "$$to" ] && ! cmp -s "conf/$$f" "$$to"; then \
-			echo "$$to was changed and is kept"; \
-			to="$$to.default"; \
-		fi; \
-		echo install -m 644 "conf/$$f" "$$to"; \
-		install -m 644 "conf/$$f" "$$to" || exit 1; \
-	done
+	@$(PLACE) install
+
+
+uninstall:
+	@$(PLACE) uninstall
 
 
 clean:
@@ -238,7 +232,10 @@ targets:
   bench     measures the module beside proxy_pass, Lua and njs
   sanitize  the same tests with an nginx built with sanitizers
   style     checks the C sources, and that calls between files run downward
-  install   installs the module and its configuration files
+  install   installs the module and its configuration files, and loads the module
+            where nginx.conf includes modules-enabled
+  uninstall removes what "install" has installed, but for a configuration file
+            that was changed
   clean     removes what was built
 
 run, test, unit, mutants, bench, sanitize and style first install Debian packages
@@ -265,6 +262,7 @@ variables:
   SEED=n                ... the same draw again
   BENCH=--quick         options of t/bench/run
   DESTDIR=, MODULES_DIR=, CONF_DIR=, DOC_DIR=
+  STRIP=:               "make install" keeps the debugging symbols
 endef
 export HELP
 
