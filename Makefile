@@ -33,6 +33,7 @@ CONF_DIR ?=	$(patsubst %/,%,$(dir \
 		$(call nginx_path,conf-path,/etc/nginx/nginx.conf)))
 DOC_DIR ?=	/usr/share/doc/nginx-sendgrid-amp
 STRIP ?=	strip
+DEB_SUITES ?=	bookworm trixie sid
 
 
 NAME =		ngx_http_sendgrid_amp_module
@@ -68,8 +69,8 @@ UNIT_FLAGS =	$(UNIT_CC) | $(FAIL_CC)
 
 # the targets that install what they miss
 
-PACKAGES =	$(filter run test unit mutants bench sanitize style, \
-		$(MAKECMDGOALS))
+PACKAGES =	$(filter run test unit mutants bench sanitize style deb \
+		deb-test, $(MAKECMDGOALS))
 
 
 # both compilers may lack the libraries of their sanitizers
@@ -95,7 +96,7 @@ unexport CFLAGS LDFLAGS
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY:		all module units packages run test unit mutants bench sanitize \
-		style install uninstall clean help force
+		style install uninstall deb deb-test clean help force
 
 
 all: module
@@ -214,6 +215,16 @@ uninstall:
 	@$(PLACE) uninstall
 
 
+# a package for the nginx of this machine, and the package in bare roots
+
+deb: packages
+	@JOBS="$(JOBS)" .ci/deb
+
+
+deb-test: packages
+	@.ci/deb-test $(DEB_SUITES)
+
+
 clean:
 	rm -rf build t/servroot*
 
@@ -236,10 +247,14 @@ targets:
             where nginx.conf includes modules-enabled
   uninstall removes what "install" has installed, but for a configuration file
             that was changed
+  deb       builds a Debian package in build/deb, for the nginx of this machine
+  deb-test  builds, installs, upgrades and purges the package in a bare root of
+            each DEB_SUITES; needs root and some minutes
   clean     removes what was built
 
-run, test, unit, mutants, bench, sanitize and style first install Debian packages
-that they miss, as root or with sudo; nothing is installed if nothing is missing.
+run, test, unit, mutants, bench, sanitize, style, deb and deb-test first install
+Debian packages that they miss, as root or with sudo; nothing is installed if
+nothing is missing.
 
 variables:
 
@@ -261,6 +276,8 @@ variables:
   MUTANTS=20            changes to be made, of the files ONLY=src/core...
   SEED=n                ... the same draw again
   BENCH=--quick         options of t/bench/run
+  DEB_SUITES=...        releases of Debian for "make deb-test": bookworm, trixie,
+                        sid, or one of them
   DESTDIR=, MODULES_DIR=, CONF_DIR=, DOC_DIR=
   STRIP=:               "make install" keeps the debugging symbols
 endef
