@@ -16,6 +16,7 @@ my %accepted = (
 	'valgrind allocates itself' => \&unusual,
 	'calls of this nginx cannot be replaced' => \&unusual,
 	'the demo has the module of build/' => \&unusual,
+	'what is installed is the module of build/' => \&unusual,
 	'no HTTP/2' => sub { !Gateway::has('http_v2_module') },
 
 	'not root' => sub { $> != 0 },
