@@ -354,6 +354,7 @@ sub kinds {
 sub rules {
 	return "sendgrid_amp_dead_letter $root/dead;
 		sendgrid_amp_retry_delay 1ms;
+		sendgrid_amp_retries 4;
 		sendgrid_amp_contact plan plan;
 		client_body_timeout @{[WAIT - 2]};
 		send_timeout @{[WAIT - 2]};";
