@@ -188,6 +188,9 @@ my @rows = (
 	(map { my $name = $_; map { [ "$name $_", "+$name $_;",
 		"\"$name\" directive invalid value" ] } qw(x -1 100y ""), '"1 q"' }
 		qw(sendgrid_amp_apply_window sendgrid_amp_cohort_timeout)),
+	[ 'no window', '+sendgrid_amp_apply_window 0;', [ '[warn] with "sendgrid_amp_apply_window 0" a contact that '
+		. 'is added and removed within a minute may end on the list '
+		. 'or not, in location "/cohorts"' ] ],
 	twice('sendgrid_amp_apply_window', '5s'),
 	(map { [ "timeout $_", "+sendgrid_amp_cohort_timeout $_;" ] } qw(1ms 1d)),
 	[ 'no timeout', '+sendgrid_amp_cohort_timeout 0;',
