@@ -57,6 +57,16 @@ subtest('no list' => sub {
 	is(keys %{ $sg->lists() }, 0, 'lists');
 });
 
+subtest('a page in place of SendGrid' => sub {
+	fresh('s1@a.example');
+	$sg->script({ line => SEARCH, status => 404, type => 'text/html',
+		body => '<html>404</html>', times => 0 });
+	answers(leave('s1@a.example'), 503, { removed => 0,
+		error => 'unavailable' }, 'nobody knows');
+	$sg->script();
+	answers(leave('s1@a.example'), 200, { removed => 1 }, 'SendGrid');
+});
+
 subtest('who is on the list' => sub {
 	my $long = ('l' x 60) . '@' . ('d' x 40) . '.example';
 	my $from = -s $dead // 0;

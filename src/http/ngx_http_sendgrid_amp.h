@@ -757,6 +757,9 @@ ngx_http_sendgrid_amp_call_t *ngx_http_sendgrid_amp_call(
 ngx_uint_t ngx_http_sendgrid_amp_final_status(ngx_http_request_t *sr,
     ngx_http_sendgrid_amp_call_t *call, ngx_int_t rc);
 
+/* whether the answer is a page, as that of a proxy or a firewall */
+ngx_uint_t ngx_http_sendgrid_amp_is_html(ngx_http_sendgrid_amp_call_t *call);
+
 /* corrects last and status of job->call, and sets its body_kind */
 void ngx_http_sendgrid_amp_check_answer(ngx_http_sendgrid_amp_job_t *job,
     ngx_uint_t no_memory);

@@ -112,10 +112,6 @@ static const char *
 ngx_http_sendgrid_amp_body_kind(ngx_http_sendgrid_amp_call_t *call,
     sgamp_answer_t *answer)
 {
-    ngx_str_t  *type;
-
-    type = &call->request->headers_out.content_type;
-
     if (call->received == 0) {
         return "an empty body";
     }
@@ -124,13 +120,20 @@ ngx_http_sendgrid_amp_body_kind(ngx_http_sendgrid_amp_call_t *call,
         return "JSON";
     }
 
-    if (type->len >= sizeof("text/html") - 1
-        && ngx_strncasecmp(type->data, (u_char *) "text/html",
-                           sizeof("text/html") - 1)
-           == 0)
-    {
-        return "HTML";
-    }
+    return ngx_http_sendgrid_amp_is_html(call) ? "HTML"
+                                               : "a body that is not JSON";
+}
 
-    return "a body that is not JSON";
+
+ngx_uint_t
+ngx_http_sendgrid_amp_is_html(ngx_http_sendgrid_amp_call_t *call)
+{
+    ngx_str_t  *type;
+
+    type = &call->request->headers_out.content_type;
+
+    return type->len >= sizeof("text/html") - 1
+           && ngx_strncasecmp(type->data, (u_char *) "text/html",
+                              sizeof("text/html") - 1)
+              == 0;
 }

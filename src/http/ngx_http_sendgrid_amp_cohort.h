@@ -250,9 +250,13 @@ ngx_uint_t ngx_http_sendgrid_amp_is_key(ngx_str_t *key);
 /* the call that a part is in this step */
 sgamp_call_e ngx_http_sendgrid_amp_api_call(ngx_http_sendgrid_amp_job_t *job);
 
+/* which of SendGrid's limits holds for a call */
+unsigned ngx_http_sendgrid_amp_limit(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_call_e call);
+
 /* 0: a call may be made now, and is counted; or the ms to wait */
-ngx_msec_t ngx_http_sendgrid_amp_api_take(ngx_http_sendgrid_amp_job_t *job,
-    sgamp_ledger_t *ledger, sgamp_call_e call);
+ngx_msec_t ngx_http_sendgrid_amp_api_take(ngx_str_t *uri, ngx_str_t *api_key,
+    sgamp_ledger_t *ledger, unsigned limit);
 
 ngx_int_t ngx_http_sendgrid_amp_api_request(ngx_http_sendgrid_amp_job_t *job,
     ngx_pool_t *pool);

@@ -32,9 +32,8 @@ static ngx_int_t ngx_http_sendgrid_amp_api_page(
     ngx_http_sendgrid_amp_job_t *job, ngx_pool_t *pool);
 static ngx_int_t ngx_http_sendgrid_amp_api_ids(
     ngx_http_sendgrid_amp_job_t *job, ngx_pool_t *pool);
-static ngx_int_t ngx_http_sendgrid_amp_limit_key(
-    ngx_http_sendgrid_amp_job_t *job, sgamp_call_e call,
-    sgamp_ledger_key_t *key);
+static ngx_int_t ngx_http_sendgrid_amp_limit_key(ngx_str_t *uri,
+    ngx_str_t *api_key, unsigned limit, sgamp_ledger_key_t *key);
 static ngx_int_t ngx_http_sendgrid_amp_api_number(
     ngx_http_sendgrid_amp_job_t *job, char *name);
 static ngx_int_t ngx_http_sendgrid_amp_api_key_variable(ngx_http_request_t *r,
@@ -259,21 +258,33 @@ ngx_http_sendgrid_amp_api_ids(ngx_http_sendgrid_amp_job_t *job,
 }
 
 
-static ngx_int_t
-ngx_http_sendgrid_amp_limit_key(ngx_http_sendgrid_amp_job_t *job,
-    sgamp_call_e call, sgamp_ledger_key_t *key)
+unsigned
+ngx_http_sendgrid_amp_limit(ngx_http_sendgrid_amp_job_t *job,
+    sgamp_call_e call)
 {
-    u_char                        name;
-    sgamp_str_t                   texts[3];
-    ngx_http_sendgrid_amp_api_t  *api;
+    /* SendGrid has a limit for each route */
 
-    api = job->ctx->data;
-    name = (u_char) ('0' + call);
+    if (call == SGAMP_CALL_LISTS && ngx_http_sendgrid_amp_is_one_list(job)) {
+        return SGAMP_CALLS;
+    }
 
-    texts[0].data = job->ctx->route.uri.data;
-    texts[0].len = job->ctx->route.uri.len;
-    texts[1].data = api->key.data;
-    texts[1].len = api->key.len;
+    return call;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_limit_key(ngx_str_t *uri, ngx_str_t *api_key,
+    unsigned limit, sgamp_ledger_key_t *key)
+{
+    u_char       name;
+    sgamp_str_t  texts[3];
+
+    name = (u_char) ('0' + limit);
+
+    texts[0].data = uri->data;
+    texts[0].len = uri->len;
+    texts[1].data = api_key->data;
+    texts[1].len = api_key->len;
     texts[2].data = &name;
     texts[2].len = 1;
 
@@ -304,12 +315,12 @@ ngx_http_sendgrid_amp_list_key(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 
 ngx_msec_t
-ngx_http_sendgrid_amp_api_take(ngx_http_sendgrid_amp_job_t *job,
-    sgamp_ledger_t *ledger, sgamp_call_e call)
+ngx_http_sendgrid_amp_api_take(ngx_str_t *uri, ngx_str_t *api_key,
+    sgamp_ledger_t *ledger, unsigned limit)
 {
     sgamp_ledger_key_t  key;
 
-    if (ngx_http_sendgrid_amp_limit_key(job, call, &key) != NGX_OK) {
+    if (ngx_http_sendgrid_amp_limit_key(uri, api_key, limit, &key) != NGX_OK) {
         /* SendGrid itself tells if too many calls are made */
         return 0;
     }
@@ -364,7 +375,11 @@ ngx_http_sendgrid_amp_api_answered(ngx_http_sendgrid_amp_job_t *job,
                                   sgamp_metrics_quota(call), left);
     }
 
-    if (ngx_http_sendgrid_amp_limit_key(job, call, &key) != NGX_OK) {
+    if (ngx_http_sendgrid_amp_limit_key(&job->ctx->route.uri, &api->key,
+                                        ngx_http_sendgrid_amp_limit(job, call),
+                                        &key)
+        != NGX_OK)
+    {
         return;
     }
 

@@ -75,6 +75,8 @@ static void ngx_http_sendgrid_amp_import_wait(
 static void ngx_http_sendgrid_amp_import_timer(
     ngx_http_sendgrid_amp_imports_t *imports);
 static void ngx_http_sendgrid_amp_import_handler(ngx_event_t *ev);
+static ngx_msec_t ngx_http_sendgrid_amp_import_limit(
+    ngx_http_sendgrid_amp_import_t *import);
 static void ngx_http_sendgrid_amp_import_ask(
     ngx_http_sendgrid_amp_imports_t *imports,
     ngx_http_sendgrid_amp_import_t *import);
@@ -377,6 +379,7 @@ ngx_http_sendgrid_amp_import_handler(ngx_event_t *ev)
 {
     ngx_http_sendgrid_amp_imports_t  *imports = ev->data;
 
+    ngx_msec_t                       wait;
     ngx_queue_t                     *q, *next;
     ngx_http_sendgrid_amp_import_t  *import;
 
@@ -390,12 +393,43 @@ ngx_http_sendgrid_amp_import_handler(ngx_event_t *ev)
         next = ngx_queue_next(q);
         import = (ngx_http_sendgrid_amp_import_t *) q;
 
-        if ((ngx_msec_int_t) (import->due - ngx_current_msec) <= 0) {
-            ngx_http_sendgrid_amp_import_ask(imports, import);
+        if ((ngx_msec_int_t) (import->due - ngx_current_msec) > 0) {
+            continue;
         }
+
+        wait = ngx_http_sendgrid_amp_import_limit(import);
+
+        if (wait != 0) {
+            import->due = ngx_current_msec + wait;
+            continue;
+        }
+
+        ngx_http_sendgrid_amp_import_ask(imports, import);
     }
 
     ngx_http_sendgrid_amp_import_timer(imports);
+}
+
+
+static ngx_msec_t
+ngx_http_sendgrid_amp_import_limit(ngx_http_sendgrid_amp_import_t *import)
+{
+    ngx_uint_t                            i;
+    ngx_msec_t                            wait;
+    sgamp_ledger_t                       *ledger;
+    ngx_http_sendgrid_amp_cohort_zone_t  *zone;
+
+    i = ngx_http_sendgrid_amp_cohort_zone_module.ctx_index;
+    zone = import->main_conf[i];
+
+    ledger = ngx_http_sendgrid_amp_lock_ledger(zone);
+
+    wait = ngx_http_sendgrid_amp_api_take(&import->uri, &import->key, ledger,
+                                          SGAMP_CALL_IMPORT);
+
+    ngx_http_sendgrid_amp_unlock_ledger(zone);
+
+    return wait;
 }
 
 

@@ -508,6 +508,14 @@ ngx_http_sendgrid_amp_judge_search(ngx_http_sendgrid_amp_job_t *job,
         return action;
     }
 
+    /* a page says nothing about contacts: the way to SendGrid is wrong */
+
+    if (job->call->status == NGX_HTTP_NOT_FOUND
+        && ngx_http_sendgrid_amp_is_html(job->call))
+    {
+        return SGAMP_RETRY;
+    }
+
     n = 0;
 
     for (i = 0; i < job->part->n; i++) {

@@ -454,7 +454,9 @@ ngx_http_sendgrid_amp_cohort_before(ngx_http_sendgrid_amp_job_t *job)
         rc = NGX_DECLINED;
 
     } else {
-        job->wait = ngx_http_sendgrid_amp_api_take(job, ledger, call);
+        job->wait = ngx_http_sendgrid_amp_api_take(&job->ctx->route.uri,
+                                      &cohort->api.key, ledger,
+                                      ngx_http_sendgrid_amp_limit(job, call));
         rc = (job->wait != 0) ? NGX_AGAIN : NGX_OK;
     }
 
