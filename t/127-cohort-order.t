@@ -86,6 +86,28 @@ subtest('SendGrid takes a change late, and its answer is lost' => sub {
 	is_deeply([ $sg->violations() ], [], 'no violation');
 });
 
+subtest('SendGrid makes a list twice' => sub {
+	$sg->script({ line => 'POST /v3/marketing/lists', times => 2,
+		delay => 0.3, later => 0.3 });
+
+	my @clients = map { Webhook->new($ngx->port(), $cohort->message(
+		enter => [ "$_\@a.example" ], cohort_id => '4'), key => undef,
+		uri => '/cohorts', headers => [ 'Authorization: Bearer '
+		. Cohort::SECRET ]) } qw(e f);
+
+	is_deeply([ map { $_->{status} } Webhook::run(@clients) ], [ 200, 200 ],
+		'two messages at once');
+	sleep 0.4;
+
+	my @lists = map { [ sort keys %{ $_->{members} } ] }
+		grep { $_->{name} =~ / \[4\]$/ } values %{ $sg->lists() };
+
+	is_deeply([ sort { @$a <=> @$b } @lists ],
+		[ [], [ 'e@a.example', 'f@a.example' ] ], 'all are on one of them')
+		or diag(explain(\@lists));
+	is_deeply([ $sg->violations() ], [], 'no violation');
+});
+
 $ngx->done(qr/worker process \d+ exited on signal 9/);
 done_testing();
 

@@ -216,9 +216,8 @@ ngx_int_t ngx_http_sendgrid_amp_cohort_before(
 ngx_int_t ngx_http_sendgrid_amp_cohort_change(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 
-/* goes on with the list that was found */
-void ngx_http_sendgrid_amp_set_list(ngx_http_sendgrid_amp_ctx_t *ctx,
-    const u_char *id);
+/* goes on with the list that was found or made, or that others use already */
+void ngx_http_sendgrid_amp_set_list(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* the key in the ledger of the i-th custom field */
 ngx_int_t ngx_http_sendgrid_amp_field_key(ngx_http_sendgrid_amp_ctx_t *ctx,

@@ -218,14 +218,10 @@ ngx_http_sendgrid_amp_cohort_judge(ngx_http_sendgrid_amp_job_t *job)
 static sgamp_action_e
 ngx_http_sendgrid_amp_judge_one(ngx_http_sendgrid_amp_job_t *job)
 {
-    ngx_http_sendgrid_amp_cohort_t  *cohort;
-
-    cohort = job->ctx->data;
-
     switch (job->call->status) {
 
     case NGX_HTTP_OK:
-        ngx_http_sendgrid_amp_set_list(job->ctx, cohort->id);
+        ngx_http_sendgrid_amp_set_list(job->ctx);
         return SGAMP_FORWARD;
 
     case NGX_HTTP_BAD_REQUEST:
@@ -308,7 +304,7 @@ ngx_http_sendgrid_amp_judge_list(ngx_http_sendgrid_amp_job_t *job)
     }
 
     if (work->matches != 0) {
-        ngx_http_sendgrid_amp_set_list(job->ctx, cohort->id);
+        ngx_http_sendgrid_amp_set_list(job->ctx);
         return SGAMP_FORWARD;
     }
 
@@ -350,7 +346,7 @@ ngx_http_sendgrid_amp_judge_create(ngx_http_sendgrid_amp_job_t *job,
 
     if (action == SGAMP_NEXT) {
         ngx_memcpy(cohort->id, answer->id, SGAMP_UUID_LEN);
-        ngx_http_sendgrid_amp_set_list(job->ctx, cohort->id);
+        ngx_http_sendgrid_amp_set_list(job->ctx);
         return SGAMP_FORWARD;
     }
 

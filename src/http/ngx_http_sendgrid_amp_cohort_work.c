@@ -128,7 +128,7 @@ ngx_http_sendgrid_amp_find_list(ngx_http_sendgrid_amp_ctx_t *ctx)
         }
     }
 
-    ngx_http_sendgrid_amp_set_list(ctx, cohort->id);
+    ngx_http_sendgrid_amp_set_list(ctx);
 
     return NGX_DONE;
 }
@@ -554,8 +554,7 @@ ngx_http_sendgrid_amp_leaves(ngx_http_sendgrid_amp_job_t *job, uint32_t i,
 
 
 void
-ngx_http_sendgrid_amp_set_list(ngx_http_sendgrid_amp_ctx_t *ctx,
-    const u_char *id)
+ngx_http_sendgrid_amp_set_list(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
     sgamp_ledger_t                  *ledger;
     sgamp_ledger_key_t               key;
@@ -568,19 +567,25 @@ ngx_http_sendgrid_amp_set_list(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     ledger = ngx_http_sendgrid_amp_lock_ledger(cohort->api.zone);
 
-    sgamp_ledger_set_list(ledger, &cohort->ledger.list, id,
-                          ngx_http_sendgrid_amp_ledger_now());
+    /* of two lists that were made at the same time the first counts */
+
+    if (!sgamp_ledger_list(ledger, &cohort->ledger.list, cohort->id,
+                           ngx_http_sendgrid_amp_ledger_now()))
+    {
+        sgamp_ledger_set_list(ledger, &cohort->ledger.list, cohort->id,
+                              ngx_http_sendgrid_amp_ledger_now());
+    }
 
     if (cohort->message.form == SGAMP_MESSAGE_CREATE
         && ngx_http_sendgrid_amp_list_key(ctx, &key) == NGX_OK)
     {
         /* the list API names the list by its id from now on */
-        sgamp_ledger_set_list(ledger, &key, id,
+        sgamp_ledger_set_list(ledger, &key, cohort->id,
                               ngx_http_sendgrid_amp_ledger_now());
     }
 
     cohort->ledger.change.list = sgamp_siphash(sgamp_ledger_hash_key(ledger),
-                                               id, SGAMP_UUID_LEN);
+                                               cohort->id, SGAMP_UUID_LEN);
 
     ngx_http_sendgrid_amp_unlock_ledger(cohort->api.zone);
 
