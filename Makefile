@@ -6,6 +6,7 @@
 
 NGINX_SOURCE_DIR ?= /usr/share/nginx/src
 NGINX_CONF_FLAGS ?=
+NGINX_COMPAT ?=	--with-compat
 NGINX ?=	$(or $(shell command -v nginx 2> /dev/null),/usr/sbin/nginx)
 
 CFLAGS ?=	-g -O2 -fstack-protector-strong -Wformat -Wdate-time \
@@ -61,7 +62,7 @@ FAIL_CC =	$(CC) $(UNIT_CFLAGS) -Wall -Wextra -Werror -fPIC -shared
 # what a build was made with: if it changes, all is built anew
 
 MODULE_FLAGS =	$(CC) | $(CFLAGS) | $(LDFLAGS) | $(NGINX_SOURCE_DIR) \
-		| $(NGINX_CONF_FLAGS) | $(shell cat config \
+		| $(NGINX_COMPAT) $(NGINX_CONF_FLAGS) | $(shell cat config \
 		"$(NGINX_SOURCE_DIR)/src/core/nginx.h" \
 		"$(NGINX_SOURCE_DIR)/conf_flags" 2> /dev/null | cksum)
 UNIT_FLAGS =	$(UNIT_CC) | $(FAIL_CC)
@@ -112,7 +113,7 @@ module: $(OBJS)/Makefile
 
 $(OBJS)/Makefile: build/module.flags .ci/configure
 	@NGINX_SOURCE_DIR="$(NGINX_SOURCE_DIR)" .ci/configure build/module \
-		--with-compat $(NGINX_CONF_FLAGS) --with-cc="$(CC)" \
+		$(NGINX_COMPAT) $(NGINX_CONF_FLAGS) --with-cc="$(CC)" \
 		--with-cc-opt="$(CFLAGS)" --with-ld-opt="$(LDFLAGS)" \
 		--add-dynamic-module=addon
 
@@ -260,6 +261,7 @@ variables:
 
   NGINX_SOURCE_DIR=dir  sources to build for, in place of those of nginx-dev
   NGINX_CONF_FLAGS=...  options of nginx's configure to build with
+  NGINX_COMPAT=         for an nginx that was built without --with-compat
   NGINX=file            the nginx that runs, a build of the same sources
   CC=, CFLAGS=, LDFLAGS=
   UNIT_SANITIZE=        no sanitizers in the unit tests
