@@ -37,6 +37,7 @@ my %types = (
 	retries_total => 'counter',
 	rejected_total => 'counter',
 	signatures_total => 'counter',
+	signatures_reported_total => 'counter',
 	received_bytes_total => 'counter',
 	sent_bytes_total => 'counter',
 	webhook_duration_seconds => 'histogram',

@@ -14,6 +14,9 @@
 #include <sys/types.h>
 
 
+#define SGAMP_VERSION  "0.1.0"
+
+
 /*
  * The core maps SendGrid events to Amplitude payloads.  It does no I/O, reads
  * no clock and keeps no state of its own: every struct belongs to the caller,

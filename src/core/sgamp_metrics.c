@@ -291,6 +291,14 @@ const sgamp_metrics_family_t  sgamp_metrics_families[] = {
       NULL,
       0 },
 
+    { "signatures_reported_total",
+      "Signatures that do not fit, of webhooks that were let through.",
+      "counter",
+      SGAMP_METRICS_REPORTED,
+      { &sgamp_metrics_signature, NULL },
+      NULL,
+      0 },
+
     { "cohort_messages_total",
       "Messages of cohorts by the status they were answered with.",
       "counter",
@@ -343,11 +351,41 @@ const sgamp_metrics_family_t  sgamp_metrics_families[] = {
 };
 
 
+const sgamp_metrics_answers_t  sgamp_metrics_webhook_answers = {
+    SGAMP_METRICS_WEBHOOKS,
+    SGAMP_METRICS_STATUSES,
+    SGAMP_METRICS_WEBHOOK_LAST,
+    SGAMP_METRICS_WEBHOOK_FIRST
+};
+
+const sgamp_metrics_answers_t  sgamp_metrics_cohort_answers = {
+    SGAMP_METRICS_COHORTS,
+    SGAMP_METRICS_MESSAGES,
+    SGAMP_METRICS_COHORT_LAST,
+    SGAMP_METRICS_COHORT_FIRST
+};
+
+
 const sgamp_metrics_quantile_t  sgamp_metrics_quantiles[] = {
     { "p50", 50 },
     { "p95", 95 },
     { "p99", 99 }
 };
+
+
+const sgamp_metrics_family_t *
+sgamp_metrics_family(unsigned first)
+{
+    const sgamp_metrics_family_t  *family;
+
+    family = sgamp_metrics_families;
+
+    while (family->first != first) {
+        family++;
+    }
+
+    return family;
+}
 
 
 unsigned

@@ -74,10 +74,29 @@ typedef enum {
 #define SGAMP_METRICS_APPLY_TIME                                              \
     (SGAMP_METRICS_COHORT_TIME + SGAMP_METRICS_BUCKETS + 1)
 
+/* signatures that do not fit, of webhooks that were not refused for this */
+
+#define SGAMP_METRICS_REPORTED                                                \
+    (SGAMP_METRICS_APPLY_TIME + SGAMP_METRICS_BUCKETS + 1)
+
+/*
+ * Times in seconds since the epoch, n + 1 is n: of the last answer of a status,
+ * and of the first answer of a status since the last 200
+ */
+
+#define SGAMP_METRICS_WEBHOOK_LAST                                            \
+    (SGAMP_METRICS_REPORTED + SGAMP_METRICS_SIGNATURES)
+#define SGAMP_METRICS_WEBHOOK_FIRST                                           \
+    (SGAMP_METRICS_WEBHOOK_LAST + SGAMP_METRICS_STATUSES)
+#define SGAMP_METRICS_COHORT_LAST                                             \
+    (SGAMP_METRICS_WEBHOOK_FIRST + SGAMP_METRICS_STATUSES)
+#define SGAMP_METRICS_COHORT_FIRST                                            \
+    (SGAMP_METRICS_COHORT_LAST + SGAMP_METRICS_MESSAGES)
+
 /* how many counters there are, and in place of a counter: nothing is counted */
 
 #define SGAMP_METRICS                                                         \
-    (SGAMP_METRICS_APPLY_TIME + SGAMP_METRICS_BUCKETS + 1)
+    (SGAMP_METRICS_COHORT_FIRST + SGAMP_METRICS_MESSAGES)
 
 
 /* the counters of elements that are rejected are among these */
@@ -118,10 +137,22 @@ typedef struct {
 /* all counters at one time */
 
 typedef struct {
-    uint64_t  values[SGAMP_METRICS];
-    uint64_t  since; /* when counting began, seconds since the epoch */
-    uint64_t  now;   /* in ms, both since the epoch */
+    uint64_t      values[SGAMP_METRICS];
+    uint64_t      since;  /* when counting began, seconds since the epoch */
+    uint64_t      now;    /* in ms, both since the epoch */
+    sgamp_str_t   host;
+    const char   *server; /* with its version, or NULL */
 } sgamp_metrics_t;
+
+
+/* the counters of answers to a client, by status: the first is of 200 */
+
+typedef struct {
+    unsigned  counters;
+    unsigned  n;
+    unsigned  last;  /* as many times */
+    unsigned  first;
+} sgamp_metrics_answers_t;
 
 
 /* an estimate of a histogram */
@@ -135,9 +166,15 @@ typedef struct {
 /* all families, ends with one without a name */
 extern const sgamp_metrics_family_t  sgamp_metrics_families[];
 
+extern const sgamp_metrics_answers_t  sgamp_metrics_webhook_answers;
+extern const sgamp_metrics_answers_t  sgamp_metrics_cohort_answers;
+
 /* SGAMP_METRICS_QUANTILES of them */
 extern const sgamp_metrics_quantile_t  sgamp_metrics_quantiles[];
 
+
+/* the family whose first counter this is */
+const sgamp_metrics_family_t *sgamp_metrics_family(unsigned first);
 
 /* the counter of a webhook by the status of its answer */
 unsigned sgamp_metrics_webhook(unsigned status);
@@ -185,6 +222,9 @@ uint64_t sgamp_metrics_quantile(const sgamp_metrics_t *m, unsigned histogram,
 void sgamp_metrics_prometheus(const sgamp_metrics_t *m, sgamp_sink_t *sink);
 
 void sgamp_metrics_json(const sgamp_metrics_t *m, sgamp_sink_t *sink);
+
+/* the name of the host, as JSON and HTML may have it */
+void sgamp_metrics_host(const sgamp_metrics_t *m, sgamp_sink_t *sink);
 
 
 #endif /* _SGAMP_METRICS_H_INCLUDED_ */

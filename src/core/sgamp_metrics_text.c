@@ -5,7 +5,7 @@
 
 
 #include "sgamp_json.h"
-#include "sgamp_metrics.h"
+#include "sgamp_verdict.h"
 
 
 #define SGAMP_METRICS_PREFIX  "sendgrid_amp_"
@@ -21,6 +21,9 @@ static void sgamp_metrics_line(sgamp_sink_t *sink,
     uint64_t value);
 static void sgamp_metrics_histogram(const sgamp_metrics_t *m,
     sgamp_sink_t *sink, const sgamp_metrics_family_t *family);
+static void sgamp_metrics_json_verdict(const sgamp_metrics_t *m,
+    sgamp_sink_t *sink, sgamp_verdict_flow_e flow);
+static void sgamp_metrics_json_time(sgamp_sink_t *sink, uint64_t time);
 static void sgamp_metrics_json_family(const sgamp_metrics_t *m,
     sgamp_sink_t *sink, const sgamp_metrics_family_t *family);
 static void sgamp_metrics_json_object(const sgamp_metrics_t *m,
@@ -163,6 +166,13 @@ sgamp_metrics_json(const sgamp_metrics_t *m, sgamp_sink_t *sink)
     sgamp_metrics_text(sink, ",\"time\":");
     sgamp_metrics_seconds(sink, 1000 * m->now);
 
+    sgamp_metrics_text(sink, ",\"host\":\"");
+    sgamp_metrics_host(m, sink);
+    sgamp_metrics_text(sink, "\",\"server\":\"");
+    sgamp_metrics_string(sink, m->server ? m->server : "");
+    sgamp_metrics_text(sink, "\",\"module\":\"" SGAMP_VERSION "\"");
+    sgamp_metrics_json_verdict(m, sink, SGAMP_VERDICT_WEBHOOKS);
+
     for (family = sgamp_metrics_families; family->name != NULL; family++) {
 
         if (family->group != group) {
@@ -178,7 +188,70 @@ sgamp_metrics_json(const sgamp_metrics_t *m, sgamp_sink_t *sink)
         sgamp_metrics_json_family(m, sink, family);
     }
 
+    sgamp_metrics_json_verdict(m, sink, SGAMP_VERDICT_COHORTS);
     sgamp_metrics_text(sink, "}}\n");
+}
+
+
+void
+sgamp_metrics_host(const sgamp_metrics_t *m, sgamp_sink_t *sink)
+{
+    size_t  i;
+    u_char  ch;
+
+    for (i = 0; i < m->host.len; i++) {
+        ch = m->host.data[i];
+
+        if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
+              || (ch >= '0' && ch <= '9') || ch == '.' || ch == '-'
+              || ch == '_'))
+        {
+            ch = '?';
+        }
+
+        sgamp_json_write(sink, &ch, 1);
+    }
+}
+
+
+static void
+sgamp_metrics_json_verdict(const sgamp_metrics_t *m, sgamp_sink_t *sink,
+    sgamp_verdict_flow_e flow)
+{
+    sgamp_verdict_t  verdict;
+
+    sgamp_verdict(m, flow, &verdict);
+
+    sgamp_metrics_text(sink, ",\"verdict\":{\"level\":\"");
+    sgamp_metrics_string(sink, sgamp_verdict_level(&verdict));
+    sgamp_metrics_text(sink, "\",\"text\":\"");
+    sgamp_verdict_write(&verdict, sink);
+    sgamp_metrics_text(sink, "\",\"last\":");
+    sgamp_metrics_json_time(sink, verdict.last);
+    sgamp_metrics_text(sink, ",\"last_failure\":");
+    sgamp_metrics_json_time(sink, verdict.failure);
+    sgamp_metrics_text(sink, ",\"last_failure_status\":");
+
+    if (verdict.failure == 0) {
+        sgamp_metrics_text(sink, "null}");
+        return;
+    }
+
+    sgamp_metrics_text(sink, "\"");
+    sgamp_metrics_string(sink, verdict.status);
+    sgamp_metrics_text(sink, "\"}");
+}
+
+
+static void
+sgamp_metrics_json_time(sgamp_sink_t *sink, uint64_t time)
+{
+    if (time == 0) {
+        sgamp_metrics_text(sink, "null");
+
+    } else {
+        sgamp_json_decimal(sink, time - 1);
+    }
 }
 
 

@@ -45,6 +45,8 @@ static int sgamp_time_number(const sgamp_json_value_t *value,
     sgamp_time_number_t *n);
 static const u_char *sgamp_time_digits(const u_char *p, const u_char *last,
     int *n);
+static void sgamp_time_write_two(sgamp_sink_t *sink, const char *before,
+    uint64_t n);
 
 
 int
@@ -405,4 +407,48 @@ sgamp_time_digits(const u_char *p, const u_char *last, int *n)
     *n = (int) (p - start);
 
     return p;
+}
+
+
+void
+sgamp_time_write_date(sgamp_sink_t *sink, uint64_t seconds)
+{
+    uint64_t  days, era, year, month;
+
+    /* a year begins in March here, and its leap day is the last */
+
+    days = seconds / SGAMP_TIME_DAY + 719468;
+    era = days / 146097;
+    days %= 146097;
+
+    year = (days - days / 1460 + days / 36524 - days / 146096) / 365;
+    days -= 365 * year + year / 4 - year / 100;
+    month = (5 * days + 2) / 153;
+    days -= (153 * month + 2) / 5;
+    year += 400 * era + (month >= 10);
+    month = (month < 10) ? month + 3 : month - 9;
+
+    sgamp_json_decimal(sink, year);
+    sgamp_time_write_two(sink, "-", month);
+    sgamp_time_write_two(sink, "-", days + 1);
+}
+
+
+void
+sgamp_time_write_clock(sgamp_sink_t *sink, uint64_t seconds)
+{
+    seconds %= SGAMP_TIME_DAY;
+
+    sgamp_time_write_two(sink, "", seconds / SGAMP_TIME_HOUR);
+    sgamp_time_write_two(sink, ":", seconds / SGAMP_TIME_MINUTE % 60);
+    sgamp_time_write_two(sink, ":", seconds % 60);
+}
+
+
+static void
+sgamp_time_write_two(sgamp_sink_t *sink, const char *before, uint64_t n)
+{
+    sgamp_json_write(sink, (const u_char *) before, strlen(before));
+    sgamp_json_decimal(sink, n / 10);
+    sgamp_json_decimal(sink, n % 10);
 }

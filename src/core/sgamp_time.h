@@ -19,5 +19,9 @@
  */
 int sgamp_time(const sgamp_json_value_t *value, uint64_t *ms);
 
+/* seconds since the epoch in UTC: the day, then hours, minutes and seconds */
+void sgamp_time_write_date(sgamp_sink_t *sink, uint64_t seconds);
+void sgamp_time_write_clock(sgamp_sink_t *sink, uint64_t seconds);
+
 
 #endif /* _SGAMP_TIME_H_INCLUDED_ */

@@ -177,6 +177,7 @@ typedef struct {
 
 typedef struct {
     unsigned       (*answered)(unsigned status);  /* to the client */
+    const sgamp_metrics_answers_t  *answers;
     unsigned         time;                        /* a histogram */
     unsigned         received;                    /* bytes of the body */
     unsigned         sent;                        /* bytes of requests */
@@ -889,6 +890,10 @@ void ngx_http_sendgrid_amp_count(ngx_http_sendgrid_amp_ctx_t *ctx,
 
 #define ngx_http_sendgrid_amp_add(counters, metric, n)                        \
     (void) ngx_atomic_fetch_add(&(counters)[metric], (ngx_atomic_int_t) (n))
+
+/* an answer to the client, and when it was; counters must not be NULL */
+void ngx_http_sendgrid_amp_count_answer(ngx_atomic_t *counters,
+    const ngx_http_sendgrid_amp_figures_t *figures, ngx_uint_t status);
 
 /* adds a time to a histogram; counters are NULL if nothing is counted */
 void ngx_http_sendgrid_amp_count_time(ngx_atomic_t *counters,

@@ -699,11 +699,21 @@ ngx_http_sendgrid_amp_access_cleanup(void *data)
 {
     ngx_http_sendgrid_amp_ctx_t  *ctx = data;
 
-    ngx_uint_t  i;
+    ngx_uint_t                         i;
+    ngx_http_sendgrid_amp_key_conf_t  *kcf;
 
     if (ctx->access.signature != NGX_HTTP_SENDGRID_AMP_UNSIGNED) {
         i = ctx->access.signature - NGX_HTTP_SENDGRID_AMP_SIGNED;
         ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_SIGNED + i, 1);
+
+        kcf = ngx_http_get_module_loc_conf(ctx->request,
+                                           ngx_http_sendgrid_amp_key_module);
+
+        if (i != 0
+            && kcf->signature == NGX_HTTP_SENDGRID_AMP_SIGNATURE_REPORT)
+        {
+            ngx_http_sendgrid_amp_count(ctx, SGAMP_METRICS_REPORTED + i, 1);
+        }
     }
 
     sgamp_signature_done(&ctx->access.hash);

@@ -132,6 +132,7 @@ static const char *const  ngx_http_sendgrid_amp_cohort_states[] = {
 static const ngx_http_sendgrid_amp_figures_t
     ngx_http_sendgrid_amp_cohort_figures = {
     sgamp_metrics_cohort_message,             /* answered */
+    &sgamp_metrics_cohort_answers,            /* answers */
     SGAMP_METRICS_COHORT_TIME,                /* time */
     SGAMP_METRICS,                            /* received */
     SGAMP_METRICS,                            /* sent */

@@ -130,6 +130,7 @@ static const char *const  ngx_http_sendgrid_amp_import_states[] = {
 static const ngx_http_sendgrid_amp_figures_t
     ngx_http_sendgrid_amp_import_figures = {
     NULL,                                     /* answered */
+    NULL,                                     /* answers */
     SGAMP_METRICS,                            /* time */
     SGAMP_METRICS,                            /* received */
     SGAMP_METRICS,                            /* sent */

@@ -99,6 +99,7 @@ static const char *const  ngx_http_sendgrid_amp_event_states[] = {
 static const ngx_http_sendgrid_amp_figures_t
     ngx_http_sendgrid_amp_event_figures = {
     sgamp_metrics_webhook,                            /* answered */
+    &sgamp_metrics_webhook_answers,                   /* answers */
     SGAMP_METRICS_WEBHOOK_TIME,                       /* time */
     SGAMP_METRICS_RECEIVED_BYTES,                     /* received */
     SGAMP_METRICS_SENT_BYTES,                         /* sent */

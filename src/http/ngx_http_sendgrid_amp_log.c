@@ -259,7 +259,7 @@ ngx_http_sendgrid_amp_count_webhook(ngx_http_request_t *r)
 
     figures = flow->figures;
 
-    ngx_http_sendgrid_amp_add(counters, figures->answered(status), 1);
+    ngx_http_sendgrid_amp_count_answer(counters, figures, status);
     ngx_http_sendgrid_amp_count_time(counters, figures->time, ms);
 }
 

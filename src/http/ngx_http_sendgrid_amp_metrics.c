@@ -190,6 +190,37 @@ ngx_http_sendgrid_amp_count(ngx_http_sendgrid_amp_ctx_t *ctx, unsigned metric,
 
 
 void
+ngx_http_sendgrid_amp_count_answer(ngx_atomic_t *counters,
+    const ngx_http_sendgrid_amp_figures_t *figures, ngx_uint_t status)
+{
+    unsigned                        i, metric;
+    const sgamp_metrics_answers_t  *answers;
+
+    metric = figures->answered(status);
+    answers = figures->answers;
+
+    ngx_http_sendgrid_amp_add(counters, metric, 1);
+
+    metric -= answers->counters;
+    ngx_http_sendgrid_amp_set(counters, answers->last + metric, ngx_time());
+
+    if (metric != 0) {
+        (void) ngx_atomic_cmp_set(&counters[answers->first + metric], 0,
+                                  (ngx_atomic_uint_t) ngx_time() + 1);
+        return;
+    }
+
+    /* a delivery ends all troubles, which most often there are none of */
+
+    for (i = 1; i < answers->n; i++) {
+        if (counters[answers->first + i] != 0) {
+            counters[answers->first + i] = 0;
+        }
+    }
+}
+
+
+void
 ngx_http_sendgrid_amp_count_time(ngx_atomic_t *counters, unsigned histogram,
     ngx_msec_int_t ms)
 {
@@ -412,6 +443,10 @@ ngx_http_sendgrid_amp_snapshot(ngx_http_sendgrid_amp_shared_t *shared,
     ngx_http_sendgrid_amp_flight_t  *flight;
 
     tp = ngx_timeofday();
+
+    m->host.data = ngx_cycle->hostname.data;
+    m->host.len = ngx_cycle->hostname.len;
+    m->server = NGINX_VER;
 
     m->since = shared->since;
     m->now = (uint64_t) tp->sec * 1000 + tp->msec;

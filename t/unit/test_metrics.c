@@ -12,7 +12,7 @@
 #include "sgamp_test.h"
 
 
-#define SGAMP_TEST_EVENTS   (14 + 1 + 45 + 14 + 1 + 7 + 5 + 2 + 2 * 17)
+#define SGAMP_TEST_EVENTS   (14 + 1 + 45 + 14 + 1 + 7 + 5 + 2 + 2 * 17 + 5)
 #define SGAMP_TEST_COHORTS  (15 + 2 * 8 + 8 * 17 + 8 + 2 * 17)
 
 
@@ -381,7 +381,7 @@ sgamp_test_prometheus(void)
     tap_is(bad, 0, "each sample has the value of its counter");
 
     tap_is(lines, SGAMP_TEST_EVENTS + SGAMP_TEST_COHORTS, "samples");
-    tap_is(heads, 2 * 17, "lines of help and types");
+    tap_is(heads, 2 * 18, "lines of help and types");
 
     sgamp_test_has(&buf, "\nsendgrid_amp_webhooks_total{status=\"400\"} 2\n");
     sgamp_test_has(&buf,
@@ -528,6 +528,8 @@ sgamp_test_json(void)
            "one line");
 
     sgamp_test_has(&buf, "{\"since\":1700000000,\"time\":1700000001.25,");
+    sgamp_test_has(&buf, ",\"host\":\"gw1\",\"server\":\"nginx/1.22.1\","
+                         "\"module\":\"" SGAMP_VERSION "\",\"verdict\":{");
     sgamp_test_has(&buf, "\"webhooks_total\":{\"200\":1,\"400\":2,");
     sgamp_test_has(&buf, ",\"webhooks_in_flight\":15,");
     sgamp_test_has(&buf, "\"events_total\":{\"processed\":{\"forwarded\":16,"
@@ -543,10 +545,16 @@ sgamp_test_json(void)
 
     tap_ok(sgamp_test_valid(buf.data, buf.len), "valid JSON of nothing");
     sgamp_test_has(&buf, "\"sum\":0,\"count\":0,\"p50\":null,\"p95\":null,");
+    sgamp_test_has(&buf, "\"verdict\":{\"level\":\"idle\","
+                         "\"text\":\"Nothing received yet\",\"last\":null,"
+                         "\"last_failure\":null,"
+                         "\"last_failure_status\":null},");
 
     sgamp_test_free(&buf);
 
     memset(&m, 0xff, sizeof(sgamp_metrics_t));
+    m.host.len = 0;
+    m.server = NULL;
     sgamp_test_render(&buf, sgamp_metrics_json, &m);
 
     tap_ok(sgamp_test_valid(buf.data, buf.len), "valid JSON of all ones");
@@ -575,6 +583,9 @@ sgamp_test_json_cohorts(void)
     sgamp_test_has(&buf, "},\"cohort_duration_seconds\":{\"buckets\":"
                          "{\"0.01\":297,");
     sgamp_test_has(&buf, "},\"apply_seconds\":{\"buckets\":{\"1\":313,");
+    sgamp_test_has(&buf, "},\"verdict\":{\"level\":\"");
+    sgamp_test_has(&buf, "\"last\":375,\"last_failure\":375,"
+                         "\"last_failure_status\":\"other\"}}}\n");
 
     sgamp_test_free(&buf);
 
@@ -676,6 +687,9 @@ sgamp_test_metrics(sgamp_metrics_t *m)
 
     m->since = 1700000000;
     m->now = 1700000001250;
+    m->server = "nginx/1.22.1";
+
+    sgamp_test_set(&m->host, "gw1");
 }
 
 
