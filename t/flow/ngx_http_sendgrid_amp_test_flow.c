@@ -152,7 +152,8 @@ ngx_http_sendgrid_amp_test_summary(ngx_http_sendgrid_amp_ctx_t *ctx, u_char *p)
 
 static const ngx_http_sendgrid_amp_figures_t
     ngx_http_sendgrid_amp_test_figures = {
-    sgamp_metrics_cohort_message, SGAMP_METRICS_COHORT_TIME, SGAMP_METRICS,
+    sgamp_metrics_cohort_message, &sgamp_metrics_cohort_answers,
+    SGAMP_METRICS_COHORT_TIME, SGAMP_METRICS,
     SGAMP_METRICS, SGAMP_METRICS, SGAMP_METRICS
 };
 
