@@ -16,8 +16,10 @@ use Sys::Hostname qw(hostname);
 
 use Amplitude;
 use Browser;
+use Cohort;
 use Gateway;
 use Metrics;
+use Util qw(slurp);
 use Webhook;
 
 my $amp = Amplitude->new(keep => 0);
@@ -126,7 +128,11 @@ subtest('without scripts' => sub {
 		'a verdict');
 	like($page, qr/data-t="host">\Q@{[hostname()]}\E</, 'the host');
 	like($page, qr!data-t="server">\w+/\d!, 'the version of nginx');
-	like($page, qr/data-t="module">\d+\.\d+\.\d+</, 'and of the module');
+
+	my ($version) = slurp("$FindBin::Bin/../CHANGES")
+		=~ /^Changes with \S+ (\S+)/m;
+
+	like($page, qr/data-t="module">\Q$version\E</, 'and of the module');
 	like($page, qr/<p id="live"[^>]* hidden>/, 'it is not live');
 	like($page, qr/<noscript>Reload/, 'how to refresh it');
 });
@@ -412,6 +418,63 @@ subtest('the verdict' => sub {
 });
 
 $ngx->done();
+
+###############################################################################
+
+my $cohort = Cohort->new(window => 0.2)->start();
+
+$port = $cohort->ngx()->port();
+
+subtest('cohorts' => sub {
+	like(get($port, '/status')->{body}, qr/<div id="cohorts" hidden>/,
+		'are hidden before the first message');
+
+	$cohort->webhook(enter => [ map { "user$_\@a.example" } 1 .. 5 ]);
+	$cohort->webhook(enter => [ 'nobody' ]);
+	$cohort->ngx()->wait_for(sub {
+		return pick(figures($port),
+			qw(cohorts contacts_total add applied)) == 5;
+	});
+
+	my $page = get($port, '/status')->{body};
+	my $json = figures($port);
+	my %ids = map { $_ => 1 } $page =~ / id="([^"]+)"/g;
+	my %shown = map { $_->[0] => $_->[1] } values_of($page);
+
+	like($page, qr/<div id="cohorts">/, 'are shown');
+	like($page, qr/<dl id="cohort-help">/, 'and what to do');
+	like($page, qr/data-t="cohorts.verdict.text">Delivering</, 'a verdict');
+	is($shown{'cohorts.verdict.last'}, when($json->{cohorts}{verdict}{last}),
+		'the last message');
+	is($shown{'cohorts.verdict.last_failure'}, 'never', 'the last failure');
+	is($shown{'cohorts.contacts_total.add.accepted'}, 5, 'contacts');
+	like($page, qr/<tr class="wrong"><th scope="row"><a href="#contact-invalid_email">/,
+		'a user who is skipped');
+	is_deeply([ grep { !$ids{$_} } $page =~ / href="#([^"]+)"/g ], [],
+		'links lead to a text');
+	is_deeply([ grep { !exists $shown{$_} } map { "cohorts.$_" }
+		grep { !/^verdict/ } leaves($json->{cohorts}) ], [],
+		'all figures are there');
+});
+
+SKIP: {
+	skip 'no chromium here, the package chromium has it', 1 if !Browser::path();
+
+	subtest('layout of cohorts' => sub {
+		my $browser = Browser->new();
+
+		for my $width (1280, 820, 320) {
+			$browser->window($width, 900);
+			$browser->open("http://127.0.0.1:$port/status");
+			is($browser->run(layout()), '', $width . ' px');
+		}
+
+		is($browser->complaints(), '', 'no complaint');
+		$browser->done();
+	});
+}
+
+$cohort->ngx()->done();
 done_testing();
 
 ###############################################################################

@@ -176,13 +176,13 @@ typedef struct {
  */
 
 typedef struct {
-    unsigned       (*answered)(unsigned status);  /* to the client */
-    const sgamp_metrics_answers_t  *answers;
-    unsigned         time;                        /* a histogram */
-    unsigned         received;                    /* bytes of the body */
-    unsigned         sent;                        /* bytes of requests */
-    unsigned         retries;
-    unsigned         in_flight;
+    unsigned                      (*answered)(unsigned status);
+    const sgamp_metrics_answers_t  *answers;   /* to the client */
+    unsigned                        time;      /* a histogram */
+    unsigned                        received;  /* bytes of the body */
+    unsigned                        sent;      /* bytes of requests */
+    unsigned                        retries;
+    unsigned                        in_flight;
 } ngx_http_sendgrid_amp_figures_t;
 
 
