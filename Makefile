@@ -71,7 +71,7 @@ UNIT_FLAGS =	$(UNIT_CC) | $(FAIL_CC)
 # the targets that install what they miss
 
 PACKAGES =	$(filter run test unit mutants bench sanitize style deb \
-		deb-test, $(MAKECMDGOALS))
+		deb-test container, $(MAKECMDGOALS))
 
 
 # both compilers may lack the libraries of their sanitizers
@@ -97,7 +97,8 @@ unexport CFLAGS LDFLAGS
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY:		all module units packages run test unit mutants bench sanitize \
-		style install uninstall deb deb-test clean help force
+		style install uninstall deb deb-test container manifests clean \
+		help force
 
 
 all: module
@@ -199,6 +200,18 @@ sanitize: units
 		/usr/share/nginx/src,$(NGINX_SOURCE_DIR))" .ci/sanitize
 
 
+# the steps of the Containerfile in a root of their own, and what runs there
+
+container: module packages
+	@.ci/container
+
+
+# the manifests of Kubernetes against the schemas of its API
+
+manifests:
+	@.ci/manifests
+
+
 style: packages
 	@.ci/style
 	@.ci/layers
@@ -251,10 +264,13 @@ targets:
   deb       builds a Debian package in build/deb, for the nginx of this machine
   deb-test  builds, installs, upgrades and purges the package in a bare root of
             each DEB_SUITES; needs root and some minutes
+  container goes through the steps of the Containerfile in a root made by
+            debootstrap, and tests what runs there; as root
+  manifests checks contrib/kubernetes against schemas that npm installs
   clean     removes what was built
 
-run, test, unit, mutants, bench, sanitize, style, deb and deb-test first install
-Debian packages that they miss, as root or with sudo; nothing is installed if
+run, test, unit, mutants, bench, sanitize, style, deb, deb-test and container first
+install Debian packages that they miss, as root or with sudo; nothing is installed if
 nothing is missing.
 
 variables:
