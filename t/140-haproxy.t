@@ -53,7 +53,7 @@ chmod 0755, $root, glob "$root/*";
 
 conf($_) for 1, 2;
 start($_) for 1, 2;
-balance();
+$balancer = balance(0);
 
 # answers take a while, so that there are always webhooks in flight
 
@@ -153,6 +153,41 @@ subtest('cohorts: a node in use and a node in reserve' => sub {
 	is(scalar keys %{ $sg->lists() }, 1, 'a single list');
 	is_deeply([ $sg->members($id) ], \@want, 'with the users of all messages');
 	is_deeply([ $sg->violations() ], [], "and SendGrid's rules are kept");
+});
+
+subtest('cohorts: a node for each list' => sub {
+	my $hash = balance(5, sub {
+		$_[0] =~ s/^    use_backend cohorts .*\n/example('frontend')/me
+			or die "no cohorts in the frontend\n";
+		$_[0] =~ s/^# one node at a time.*/example('backends')/mse
+			or die "no backend of cohorts\n";
+	});
+	my @uris = ((map { ("/cohorts/lists/$_/add", "/cohorts/lists/$_/remove") }
+		1 .. 20), (map { ("/cohorts?d$_") x 2 } 1 .. 20));
+
+	# without a secret nothing is done
+
+	is(join(' ', grep { $_ != 401 } map { post(Gateway->port(5), '{}', uri => $_,
+		key => undef)->{status} } @uris), '', 'messages are refused by a node');
+
+	my %at;
+
+	for my $n (1, 2) {
+		for (lines("$root/node$n/access.log")) {
+			$at{ $1 // $2 }{$n} = 1 if m! 401 (?:(/cohorts/lists/\w+)|(/cohorts\?d\d+))!;
+		}
+	}
+
+	for my $kind (qr/lists/, qr/\?/) {
+		my @nodes = map { join '', keys %{ $at{$_} } } grep { /$kind/ } keys %at;
+
+		is(scalar @nodes, 20, 'all came');
+		is(join(' ', grep { length > 1 } @nodes), '', 'each to a single node');
+		is(scalar keys %{ { map { $_ => 1 } @nodes } }, 2, 'both nodes have some');
+	}
+
+	kill TERM => $hash;
+	waitpid($hash, 0);
 });
 
 is_deeply([ $amp->violations() ], [], 'requests to Amplitude are as they have to be');
@@ -282,7 +317,7 @@ events {
 
 http {
 	$temp
-	log_format client '\$remote_addr \$status';
+	log_format client '\$remote_addr \$status \$request_uri';
 	access_log $dir/access.log client;
 	sendgrid_amp_zone figures:64k;
 	sendgrid_amp_cohort_zone cohorts:1m;
@@ -397,13 +432,15 @@ sub until_true {
 # the configuration of the documentation, with addresses of the test
 
 sub balance {
-	my $docs = slurp("$FindBin::Bin/../docs/scaling.md");
-	my ($conf) = $docs =~ /<!-- t\/140-haproxy\.t -->\s*```haproxy\n(.*?)```/s
-		or die "no configuration in docs/scaling.md\n";
+	my ($n, $change) = @_;
+	my $listen = Gateway->port($n);
+	my $conf = example();
+
+	$change->($conf) if $change;
 
 	for (
-		[ qr!/run/haproxy/admin\.sock mode 660!, "$root/admin.sock mode 600" ],
-		[ qr!:443 ssl crt \S+!, "127.0.0.1:$port" ],
+		[ qr!/run/haproxy/admin\.sock mode 660!, "$root/admin$n.sock mode 600" ],
+		[ qr!:443 ssl crt \S+!, "127.0.0.1:$listen" ],
 		[ qr!192\.0\.2\.11:8080!, "127.0.0.1:$nodes[1]" ],
 		[ qr!192\.0\.2\.12:8080!, "127.0.0.1:$nodes[2]" ],
 		[ qr!inter 2s!, 'inter 200ms' ],
@@ -411,23 +448,37 @@ sub balance {
 		$conf =~ s/$_->[0]/$_->[1]/g or die "no $_->[0] in the configuration\n";
 	}
 
-	spew("$root/haproxy.cfg", $conf);
-	$balancer = fork() // die "fork: $!\n";
+	spew("$root/haproxy$n.cfg", $conf);
 
-	if ($balancer == 0) {
-		open STDOUT, '>', "$root/haproxy.log";
+	my $pid = fork() // die "fork: $!\n";
+
+	if ($pid == 0) {
+		open STDOUT, '>', "$root/haproxy$n.log";
 		open STDERR, '>&', \*STDOUT;
-		exec $haproxy, '-db', '-f', "$root/haproxy.cfg" or POSIX::_exit(127);
+		exec $haproxy, '-db', '-f', "$root/haproxy$n.cfg" or POSIX::_exit(127);
 	}
 
-	until_true(sub { IO::Socket::INET->new("127.0.0.1:$port") })
-		or BAIL_OUT('HAProxy does not start: ' . slurp("$root/haproxy.log"));
+	until_true(sub { IO::Socket::INET->new("127.0.0.1:$listen") })
+		or BAIL_OUT('HAProxy does not start: ' . slurp("$root/haproxy$n.log"));
+
+	return $pid;
+}
+
+
+sub example {
+	my ($name) = @_;
+	my $mark = quotemeta('t/140-haproxy.t' . (defined $name ? ": $name" : ''));
+
+	return $1 if slurp("$FindBin::Bin/../docs/scaling.md")
+		=~ /<!-- $mark -->\s*```haproxy\n(.*?)```/s;
+
+	die "no such configuration in docs/scaling.md\n";
 }
 
 
 sub admin {
 	my ($command) = @_;
-	my $socket = IO::Socket::UNIX->new("$root/admin.sock") or die "admin.sock: $!\n";
+	my $socket = IO::Socket::UNIX->new("$root/admin0.sock") or die "admin.sock: $!\n";
 
 	print $socket "$command\n";
 
