@@ -202,7 +202,7 @@ sanitize: units
 
 # the steps of the Containerfile in a root of their own, and what runs there
 
-container: module packages
+container: packages
 	@.ci/container
 
 

@@ -376,6 +376,10 @@ EOC
 sub start {
 	my ($n) = @_;
 
+	# nginx frees nothing in the process that goes to the background
+
+	local $ENV{ASAN_OPTIONS} = Gateway::no_leaks();
+
 	unlink "$root/node$n/nginx.pid";
 	system($ENV{TEST_NGINX_BINARY}, '-p', "$root/node$n/", '-c',
 		"$root/node$n/nginx.conf", '-e', "$root/node$n/error.log") == 0
