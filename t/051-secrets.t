@@ -19,6 +19,7 @@ my $root = Gateway::root();
 my $amp = Amplitude->new();
 my $path = 'fedcba9876543210fedcba9876543210';
 my $public = Sign->new()->base64();
+my $no_resolver = Gateway::no_resolver();
 
 # what refuses a webhook, and with which status
 
@@ -190,6 +191,7 @@ my $ngx = Gateway->new(amplitude => $amp, log => 'info', http => "
 	location = /amplitude/resolved {
 		internal;
 		set \$upstream amplitude.example;
+		$no_resolver
 		proxy_pass http://\$upstream/;
 	}
 
@@ -523,7 +525,7 @@ sub told {
 	logged($body, uri => $uri);
 
 	$ngx->wait_for(sub {
-		@lines = $ngx->log($from) =~ /\d+#\d+: \*\d+ (\Q$text\E[^\n]*)\n/g;
+		@lines = Gateway::plain($ngx->log($from)) =~ /\d+#\d+: \*\d+ (\Q$text\E[^\n]*)\n/g;
 		return @lines;
 	});
 

@@ -8,6 +8,7 @@ use strict;
 use Test::More;
 
 use Fcntl qw(O_NONBLOCK O_WRONLY);
+use JSON::PP qw(decode_json);
 use MIME::Base64 qw(decode_base64);
 use POSIX ();
 
@@ -420,7 +421,7 @@ is(answer("/sendgrid/${\KEY}", $body, @signed), 502, 'refused');
 
 is(answer('/sendgrid/nothing', $body, @signed), 404, 'elsewhere');
 
-my $log = $ngx->log();
+my $log = Gateway::plain($ngx->log());
 
 unlike($log =~ s/.*\b404\b.*|.*(?:No such file|is not found).*//gr, qr/${\KEY}/,
 	'no key in the error log');
@@ -437,6 +438,31 @@ like($log, qr/too large body.*location: "\^\/sendgrid/, 'of a large body');
 like($log, qr/request: "POST \/sendgrid\/nothing/, 'others as ever');
 
 $ngx->done();
+
+# Angie's log in JSON
+
+if (Gateway::has_json_log()) {
+	$ngx = Gateway->new(amplitude => $amp, log => 'info format=json',
+		server => qq(
+		$location {
+			sendgrid_amp us;
+			sendgrid_amp_auth off;
+			sendgrid_amp_api_key \$amp_key;
+			client_max_body_size 1k;
+		}
+	))->start();
+
+	is(answer("/sendgrid/${\KEY}", 'x' x 2000, key => undef), 413,
+		'a log in JSON');
+
+	my ($line) = map { decode_json($_) } grep { /too large body/ }
+		split /\n/, $ngx->log();
+
+	is($line->{http}{request}{location} // $line->{request}{location},
+		'^/sendgrid/(?<amp_key>[0-9a-f]{32})$', 'the location in JSON');
+	unlike($ngx->log(), qr/${\KEY}/, 'no key in JSON');
+	$ngx->done();
+}
 
 # nginx's own users of the whole site
 

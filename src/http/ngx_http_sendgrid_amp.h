@@ -29,6 +29,42 @@
 #define ngx_http_sendgrid_amp_unlink(h)
 #endif
 
+#ifdef NGX_HTTP_LOG_PROP_LIST
+
+/* Angie: a line of the error log is made of properties, which may be JSON */
+
+typedef ngx_log_ext_handler_pt  ngx_http_sendgrid_amp_log_pt;
+
+#define NGX_HTTP_SENDGRID_AMP_LOG_PROPERTIES  1
+
+#define ngx_http_sendgrid_amp_log_args                                        \
+    ngx_log_t *log, u_char *buf, u_char *last, void *data
+#define ngx_http_sendgrid_amp_log_pass     log, buf, last, data
+#define ngx_http_sendgrid_amp_log_main                                        \
+    ((ngx_http_log_ctx_t *) data)->request
+#define ngx_http_sendgrid_amp_log_current                                     \
+    ((ngx_http_log_ctx_t *) data)->current_request
+
+#define ngx_http_sendgrid_amp_log_add(p, key, head, format, tail, ...)        \
+    ngx_log_property(log, p, last, key, format, __VA_ARGS__)
+
+#else
+
+typedef ngx_http_log_handler_pt  ngx_http_sendgrid_amp_log_pt;
+
+#define NGX_HTTP_SENDGRID_AMP_LOG_PROPERTIES  0
+
+#define ngx_http_sendgrid_amp_log_args                                        \
+    ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf, size_t len
+#define ngx_http_sendgrid_amp_log_pass     r, sr, buf, len
+#define ngx_http_sendgrid_amp_log_main     r
+#define ngx_http_sendgrid_amp_log_current  sr
+
+#define ngx_http_sendgrid_amp_log_add(p, key, head, format, tail, ...)        \
+    ngx_slprintf(p, buf + len, head format tail, __VA_ARGS__)
+
+#endif
+
 
 #define NGX_HTTP_SENDGRID_AMP_AUTH_OFF    0
 #define NGX_HTTP_SENDGRID_AMP_AUTH_BASIC  1

@@ -24,10 +24,10 @@
 /* set up by a location of webhooks; without one nothing is hidden */
 
 typedef struct {
-    ngx_array_t              logs;             /* of webhooks: ngx_log_t * */
-    ngx_http_log_handler_pt  log_handler;      /* nginx's own */
-    ngx_http_handler_pt      rewrite_handler;  /* nginx's, or NULL */
-    ngx_uint_t               remote_user;      /* variable's index */
+    ngx_array_t                   logs;         /* of webhooks: ngx_log_t * */
+    ngx_http_sendgrid_amp_log_pt  log_handler;      /* nginx's own */
+    ngx_http_handler_pt           rewrite_handler;  /* nginx's, or NULL */
+    ngx_uint_t                    remote_user;      /* variable's index */
 
     /* of the first location: of a webhook whose location is not known */
     const ngx_http_sendgrid_amp_flow_t  *flow;
@@ -37,7 +37,7 @@ typedef struct {
 static ngx_int_t ngx_http_sendgrid_amp_post_read_handler(
     ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_set_log_handler(ngx_http_request_t *r,
-    ngx_http_log_handler_pt handler);
+    ngx_http_sendgrid_amp_log_pt handler);
 static ngx_uint_t ngx_http_sendgrid_amp_seen(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sendgrid_amp_server_rewrite_handler(
     ngx_http_request_t *r);
@@ -51,23 +51,44 @@ static const ngx_http_sendgrid_amp_flow_t *ngx_http_sendgrid_amp_known_flow(
     ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_look(ngx_http_request_t *r);
 static void ngx_http_sendgrid_amp_hide(ngx_http_request_t *r,
-    const ngx_http_sendgrid_amp_flow_t *flow, ngx_http_log_handler_pt handler);
-static u_char *ngx_http_sendgrid_amp_log_any(ngx_http_request_t *r,
-    ngx_http_request_t *sr, u_char *buf, size_t len);
-static u_char *ngx_http_sendgrid_amp_log_webhook(ngx_http_request_t *r,
-    ngx_http_request_t *sr, u_char *buf, size_t len);
-static u_char *ngx_http_sendgrid_amp_log_keyed(ngx_http_request_t *r,
-    ngx_http_request_t *sr, u_char *buf, size_t len);
+    const ngx_http_sendgrid_amp_flow_t *flow,
+    ngx_http_sendgrid_amp_log_pt handler);
+static u_char *ngx_http_sendgrid_amp_log_any(
+    ngx_http_sendgrid_amp_log_args);
+static u_char *ngx_http_sendgrid_amp_log_webhook(
+    ngx_http_sendgrid_amp_log_args);
+static u_char *ngx_http_sendgrid_amp_log_keyed(
+    ngx_http_sendgrid_amp_log_args);
 static void *ngx_http_sendgrid_amp_log_create_conf(ngx_conf_t *cf);
 static char *ngx_http_sendgrid_amp_log_merge(ngx_conf_t *cf, void *parent,
     void *child);
+#if (NGX_HTTP_SENDGRID_AMP_LOG_PROPERTIES)
+static ngx_int_t ngx_http_sendgrid_amp_log_add_location(ngx_conf_t *cf);
+#endif
 static ngx_int_t ngx_http_sendgrid_amp_log_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_sendgrid_amp_take_places(ngx_conf_t *cf,
     ngx_http_sendgrid_amp_log_conf_t *lcf);
 
 
+#if (NGX_HTTP_SENDGRID_AMP_LOG_PROPERTIES)
+
+/* its number is set as those of the properties of HTTP are */
+
+static ngx_log_property_t  ngx_http_sendgrid_amp_log_location =
+    ngx_log_prop_decl("location", "sendgrid_amp", NGX_LOG_PT_STR);
+
+#define ngx_http_sendgrid_amp_log_key                                         \
+    ((ngx_log_property_key_t) { ngx_http_sendgrid_amp_log_location.index })
+
+#else
+
+#define ngx_http_sendgrid_amp_log_add_location  NULL
+
+#endif
+
+
 static ngx_http_module_t  ngx_http_sendgrid_amp_log_module_ctx = {
-    NULL,                                   /* preconfiguration */
+    ngx_http_sendgrid_amp_log_add_location, /* preconfiguration */
     ngx_http_sendgrid_amp_log_init,         /* postconfiguration */
     ngx_http_sendgrid_amp_log_create_conf,  /* create main configuration */
     NULL,                                   /* init main configuration */
@@ -99,7 +120,7 @@ ngx_http_sendgrid_amp_post_read_handler(ngx_http_request_t *r)
 
 static void
 ngx_http_sendgrid_amp_set_log_handler(ngx_http_request_t *r,
-    ngx_http_log_handler_pt handler)
+    ngx_http_sendgrid_amp_log_pt handler)
 {
     ngx_http_sendgrid_amp_log_conf_t  *lcf;
 
@@ -304,7 +325,8 @@ ngx_http_sendgrid_amp_look(ngx_http_request_t *r)
 
 static void
 ngx_http_sendgrid_amp_hide(ngx_http_request_t *r,
-    const ngx_http_sendgrid_amp_flow_t *flow, ngx_http_log_handler_pt handler)
+    const ngx_http_sendgrid_amp_flow_t *flow,
+    ngx_http_sendgrid_amp_log_pt handler)
 {
     ngx_http_sendgrid_amp_log_conf_t  *lcf;
 
@@ -340,60 +362,70 @@ ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide)
 
 
 static u_char *
-ngx_http_sendgrid_amp_log_any(ngx_http_request_t *r, ngx_http_request_t *sr,
-    u_char *buf, size_t len)
+ngx_http_sendgrid_amp_log_any(ngx_http_sendgrid_amp_log_args)
 {
-    ngx_http_sendgrid_amp_look(r);
+    ngx_http_request_t  *main;
 
-    return (r->log_handler == ngx_http_sendgrid_amp_log_keyed)
-           ? ngx_http_sendgrid_amp_log_keyed(r, sr, buf, len)
-           : ngx_http_sendgrid_amp_log_webhook(r, sr, buf, len);
+    main = ngx_http_sendgrid_amp_log_main;
+
+    ngx_http_sendgrid_amp_look(main);
+
+    return (main->log_handler == ngx_http_sendgrid_amp_log_keyed)
+           ? ngx_http_sendgrid_amp_log_keyed(ngx_http_sendgrid_amp_log_pass)
+           : ngx_http_sendgrid_amp_log_webhook(ngx_http_sendgrid_amp_log_pass);
 }
 
 
 static u_char *
-ngx_http_sendgrid_amp_log_webhook(ngx_http_request_t *r,
-    ngx_http_request_t *sr, u_char *buf, size_t len)
+ngx_http_sendgrid_amp_log_webhook(ngx_http_sendgrid_amp_log_args)
 {
     ngx_http_sendgrid_amp_log_conf_t  *lcf;
 
-    lcf = ngx_http_get_module_main_conf(r, ngx_http_sendgrid_amp_log_module);
+    lcf = ngx_http_get_module_main_conf(ngx_http_sendgrid_amp_log_main,
+                                        ngx_http_sendgrid_amp_log_module);
 
-    return lcf->log_handler(r, sr, buf, len);
+    return lcf->log_handler(ngx_http_sendgrid_amp_log_pass);
 }
 
 
 static u_char *
-ngx_http_sendgrid_amp_log_keyed(ngx_http_request_t *r, ngx_http_request_t *sr,
-    u_char *buf, size_t len)
+ngx_http_sendgrid_amp_log_keyed(ngx_http_sendgrid_amp_log_args)
 {
     u_char                    *p;
+    ngx_http_request_t        *main, *current;
     ngx_http_upstream_t       *u;
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_core_srv_conf_t  *cscf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    main = ngx_http_sendgrid_amp_log_main;
+    current = ngx_http_sendgrid_amp_log_current;
 
-    p = ngx_snprintf(buf, len, ", server: %V, location: \"%V\"",
-                     &cscf->server_name, &clcf->name);
-    len -= p - buf;
-    buf = p;
+    clcf = ngx_http_get_module_loc_conf(main, ngx_http_core_module);
+    cscf = ngx_http_get_module_srv_conf(main, ngx_http_core_module);
 
-    if (r != sr) {
-        p = ngx_snprintf(buf, len, ", subrequest: \"%V\"", &sr->uri);
-        len -= p - buf;
-        buf = p;
+    p = ngx_http_sendgrid_amp_log_add(buf, ngx_http_log_prop(SERVER),
+                                      ", server: ", "%V", "",
+                                      &cscf->server_name);
+
+    p = ngx_http_sendgrid_amp_log_add(p, ngx_http_sendgrid_amp_log_key,
+                                      ", location: \"", "%V", "\"",
+                                      &clcf->name);
+
+    if (main != current) {
+        p = ngx_http_sendgrid_amp_log_add(p, ngx_http_log_prop(SUBREQUEST),
+                                          ", subrequest: \"", "%V", "\"",
+                                          &current->uri);
     }
 
-    u = sr->upstream;
+    u = current->upstream;
 
     if (u != NULL && u->peer.name != NULL) {
-        buf = ngx_snprintf(buf, len, ", upstream: \"%V%V\"", &u->schema,
-                           u->peer.name);
+        p = ngx_http_sendgrid_amp_log_add(p, ngx_http_log_prop(UPSTREAM),
+                                          ", upstream: \"", "%V%V", "\"",
+                                          &u->schema, u->peer.name);
     }
 
-    return buf;
+    return p;
 }
 
 
@@ -451,6 +483,18 @@ ngx_http_sendgrid_amp_log_merge(ngx_conf_t *cf, void *parent, void *child)
 
     return NGX_CONF_OK;
 }
+
+
+#if (NGX_HTTP_SENDGRID_AMP_LOG_PROPERTIES)
+
+static ngx_int_t
+ngx_http_sendgrid_amp_log_add_location(ngx_conf_t *cf)
+{
+    return ngx_log_add_property(cf->cycle,
+                                &ngx_http_sendgrid_amp_log_location);
+}
+
+#endif
 
 
 static ngx_int_t
