@@ -50,7 +50,7 @@ UNIT_OBJS =	$(CORE:src/core/%.c=build/unit/core/%.o) \
 		$(HELPERS:t/unit/%.c=build/unit/%.o)
 UNIT_CC =	$(CC) $(UNIT_CFLAGS) $(UNIT_SANITIZE) \
 		-Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror \
-		-Isrc/core -It/unit -MMD -MP
+		-D_DEFAULT_SOURCE -Isrc/core -It/unit -MMD -MP
 
 FAIL =		build/faults.so
 FLOW =		build/flow.so

@@ -8,6 +8,15 @@
 #define _SGAMP_H_INCLUDED_
 
 
+/*
+ * "-std=c99" and "-std=c11" hide u_char, unless this stands before the first
+ * header of libc: files of the core include it first
+ */
+
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE  1
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

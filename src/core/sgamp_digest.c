@@ -4,10 +4,10 @@
  */
 
 
+#include "sgamp_digest.h"
+
 #include <openssl/err.h>
 #include <openssl/evp.h>
-
-#include "sgamp_digest.h"
 
 
 #define SGAMP_SHA256_BLOCK  64  /* bytes */

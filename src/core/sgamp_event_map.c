@@ -4,12 +4,12 @@
  */
 
 
-#include <arpa/inet.h>
-
 #include "sgamp_event_map.h"
 #include "sgamp_id.h"
 #include "sgamp_text.h"
 #include "sgamp_time.h"
+
+#include <arpa/inet.h>
 
 
 #define SGAMP_MAPPER_SECONDS_LEN   11  /* digits; more are milliseconds */

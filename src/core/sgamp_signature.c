@@ -4,15 +4,15 @@
  */
 
 
-#include <openssl/ec.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
-
 #include "sgamp_base64.h"
 #include "sgamp_digest.h"
 #include "sgamp_pem.h"
 #include "sgamp_signature.h"
+
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 
 
 #define SGAMP_SIGNATURE_TEXT  (SGAMP_SIGNATURE_DER / 3 * 4)

@@ -22,8 +22,9 @@ sgamp_test_ledger(size_t size)
     void            *memory;
     sgamp_ledger_t  *l;
 
-    memory = aligned_alloc(64, size / 64 * 64);
-    if (memory == NULL) {
+    memory = NULL;
+
+    if (posix_memalign(&memory, 64, size / 64 * 64) != 0) {
         tap_bail("no memory");
     }
 
