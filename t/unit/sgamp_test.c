@@ -16,13 +16,14 @@
 #define SGAMP_TEST_BUF_SIZE  256   /* bytes at first */
 #define SGAMP_TEST_STACK     16384 /* more than the mapper needs */
 #define SGAMP_TEST_POISON    0xa5
+#define SGAMP_TEST_HEAD      (4 * sizeof(size_t))
 
 
-/* precedes what is allocated, and keeps it aligned */
+/* precedes what is allocated, and keeps it aligned as malloc() aligns */
 
 typedef union {
-    size_t       size;
-    long double  align;
+    size_t  size;
+    u_char  align[SGAMP_TEST_HEAD];
 } sgamp_test_head_t;
 
 
