@@ -20,8 +20,6 @@ use Sign;
 use Util qw(curl_post has_http2 written);
 use Webhook;
 
-$SIG{PIPE} = 'IGNORE';
-
 my $amp = Amplitude->new();
 my $key = Sign->new();
 my $root = Gateway::root();

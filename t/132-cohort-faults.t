@@ -26,8 +26,6 @@ if (my $why = Faults::missing()) {
 	plan(skip_all => $why);
 }
 
-$SIG{PIPE} = 'IGNORE';
-
 # calls that are counted up to here, and how many there are in between
 
 use constant {

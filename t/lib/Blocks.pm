@@ -230,6 +230,11 @@ sub prepare {
 		$block->set_value('config', config($block));
 	}
 
+	# Tengine has more variables than fit into nginx's own hash
+
+	$block->set_value('http_config', "variables_hash_max_size 2048;\n"
+		. ($block->http_config // ''));
+
 	# nginx that does not start does not free its memory
 
 	if (defined $asan) {

@@ -95,6 +95,8 @@ sub temp_paths {
 }
 
 
+# Tengine has more variables than fit into nginx's own hash
+
 sub conf {
 	my ($self) = @_;
 
@@ -125,6 +127,7 @@ events {
 
 http {
 	access_log off;
+	variables_hash_max_size 2048;
 	$temp
 
 $http
@@ -190,11 +193,18 @@ sub _root {
 sub start {
 	my ($self) = @_;
 
+	my $conf = $self->conf();
+
+	# Tengine starts a worker for each CPU
+
+	my $workers = $conf =~ /^\s*worker_processes\b/m ? ''
+		: ' worker_processes 1;';
+
 	remove_tree($root);
-	_root($self->conf());
+	_root($conf);
 
 	my @command = ($binary, '-p', "$root/", '-c', "$root/nginx.conf", '-e',
-		"$root/error.log", '-g', 'daemon off;');
+		"$root/error.log", '-g', "daemon off;$workers");
 
 	if ($ENV{TEST_NGINX_USE_VALGRIND}) {
 		unshift @command, qw(valgrind -q --error-exitcode=99),
@@ -291,6 +301,29 @@ sub wait_for {
 sub log {
 	my ($self, $from) = @_;
 	return written($self->{error_log}, $from);
+}
+
+
+# the directive without which Angie asks the name servers of the machine
+
+sub no_resolver {
+	return has_json_log() ? 'resolver off;' : '';
+}
+
+
+sub has_json_log {
+	return $info =~ m!Angie/1\.(\d+)! && $1 >= 12;
+}
+
+
+# lines of Angie's error log in the form of nginx's
+
+sub plain {
+	my ($log) = @_;
+
+	return $info !~ /^Angie/m ? $log
+		: $log =~ s/, (client|server): "([^"]*)"/, $1: $2/gr
+			=~ s/, request_line: /, request: /gr;
 }
 
 

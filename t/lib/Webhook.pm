@@ -47,6 +47,11 @@ use constant {
 };
 
 
+# a server may close its end at any time, and the answer may be there already
+
+$SIG{PIPE} = 'IGNORE';
+
+
 sub new {
 	my ($class, $port, $body, %o) = @_;
 	my $self = bless { in => '', start => time(), timeout => 30, %o }, $class;
