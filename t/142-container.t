@@ -162,9 +162,11 @@ subtest('no DNS at the start' => sub {
 	is(post(8080, '[{"email":"a@example.com"}]', secret => $password)
 		->{json}{rejected}, 1, 'an event is rejected');
 
-	my $umask = (stat "$dir/out/access.conf")[2];
+	my @modes = map { (stat "/proc/$c->{pid}/root$dir/out/$_")[2] // 0777 }
+		qw(access.conf cohorts.conf nginx.conf);
 
-	is(0077 & ($umask // 0), 0, 'files with secrets are for their owner only');
+	is(scalar(grep { $_ & 0077 } @modes), 0,
+		'files with secrets are for their owner only');
 
 	stop($c);
 
