@@ -131,6 +131,7 @@ sub background {
 
 	if ($pid == 0) {
 		setpgrp;
+		open STDERR, '>', '/dev/null';
 		POSIX::close($_) for grep { $_ != ($keep // 0) } 3 .. 255;
 		$code->();
 		POSIX::_exit(1);
