@@ -140,10 +140,22 @@ subtest('no DNS at the start' => sub {
 	is_deeply([ $amp->events() ], [], 'no event comes');
 	nameserver();
 
-	my ($r) = Webhook::run($early);
+	# an nginx that follows the addresses asks again after some seconds
 
-	is($r->{status}, 200, 'a webhook is delivered when DNS answers, with no restart');
-	is($r->{json}{forwarded}, 20, 'all of it');
+	my ($r) = Webhook::run($early);
+	my $posts = 4;
+
+	like($r->{status}, qr/^(?:200|503)$/, 'a webhook that came before is answered');
+
+	for (1 .. 150) {
+		last if $r->{status} == 200;
+		sleep 0.2;
+		$r = post(8080, $body, secret => $password);
+		$posts++;
+	}
+
+	is($r->{status}, 200, 'webhooks are delivered when DNS answers, with no restart');
+	is($r->{json}{forwarded}, 20, 'with all events');
 	is(post(8080, $body, secret => 'older')->{status}, 200, 'the second password');
 	is(post(8080, $body)->{status}, 401, "and not Amplitude's");
 	is_deeply([ $amp->violations() ], [], 'requests to Amplitude are as they have to be');
@@ -177,7 +189,7 @@ subtest('no DNS at the start' => sub {
 		or diag(slurp($c->{out}));
 	is(scalar(grep { ($_->{reason} // '') eq 'no_event_type' } @json), 1,
 		'the dead letter is there');
-	is(scalar(grep { ($_->{log} // '') eq 'webhook' && $_->{status} != 404 } @json), 4,
+	is(scalar(grep { ($_->{log} // '') eq 'webhook' && $_->{status} != 404 } @json), $posts,
 		'and a line for each webhook');
 	is(scalar(grep { ($_->{log} // '') eq 'cohorts' } @json), 1,
 		'and for the message');
