@@ -97,8 +97,8 @@ unexport CFLAGS LDFLAGS
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY:		all module units packages run test unit mutants bench sanitize \
-		style install uninstall deb deb-test container manifests clean \
-		help force
+		style install uninstall deb deb-test container manifests dist \
+		clean help force
 
 
 all: module
@@ -239,6 +239,12 @@ deb-test: packages
 	@.ci/deb-test $(DEB_SUITES)
 
 
+# a tarball of what is committed
+
+dist:
+	@.ci/dist
+
+
 clean:
 	rm -rf build t/servroot*
 
@@ -267,6 +273,7 @@ targets:
   container goes through the steps of the Containerfile in a root made by
             debootstrap, and tests what runs there; as root
   manifests checks contrib/kubernetes against schemas that npm installs
+  dist      makes a tarball of the committed sources in build, with a version
   clean     removes what was built
 
 run, test, unit, mutants, bench, sanitize, style, deb, deb-test and container first
