@@ -25,7 +25,7 @@ my ($http, $server) = example('oauth');
 
 $server =~ s!https://login\.example\.com/!http://127.0.0.1:$provider/!
 	or die "no provider in the example\n";
-$server =~ s!MFkwEwYH[^;\s]*!$public! or die "no key in the example\n";
+$server =~ s!MFkwEwYH[^";]*!$public! or die "no key in the example\n";
 
 my $amp = Amplitude->new();
 my $ngx = Gateway->new(amplitude => $amp, http => $http . qq(
@@ -88,7 +88,7 @@ $ngx->done();
 
 ($http, $server) = example('limits');
 
-$server =~ s!MFkwEwYH[^;\s]*!$public!;
+$server =~ s!MFkwEwYH[^";]*!$public!;
 $server =~ s!= /sendgrid\b!= /limited/sendgrid!;
 
 $ngx = Gateway->new(amplitude => $amp, http => $http, server => $server)

@@ -214,7 +214,7 @@ my @printed = map { `$_` =~ /\b([0-9a-f]{64})\b/ } $privacy =~ /^ {4}(printf .*)
 is_deeply(\@printed, [ $privacy =~ /`([0-9a-f]{64})`/g ],
 	'docs/privacy.md: hashes');
 is_deeply([ map { my ($uri) = $_; map { sent($uri,
-	qq({$e,"email":"$_"}))->{user_id} } $privacy =~ /` (Ada\S+) ` as for `(\S+)`/ }
+	qq({$e,"email":"$_"}))->{user_id} } $privacy =~ /` (Ada\S+) ` and `(\S+)`/ }
 	'/hash', '/pepper' ], [ map { ($_, $_) } @printed ], '... that are sent');
 
 # the clear value leaves in no field
@@ -271,14 +271,21 @@ is_deeply({ %{ $again->{sent} }, library => 'sendgrid',
 
 # the commands of the documentation
 
-my ($program) = slurp("$FindBin::Bin/../docs/operations.md") =~ /^ {4}sent='(.*)'$/m;
-my $script = Gateway::root() . '/sent.sed';
+my $commands = join("\n", slurp("$FindBin::Bin/../docs/operations.md")
+	=~ /^ {4}((?:text|head|event|sent)=.+)$/mg);
+my $script = Gateway::root() . '/replay.sh';
 
-spew($script, "$program\n");
+spew($script, "$commands\n" . join('', map {
+	qq(sed -nE "\$$_" "\$1" > "\$1.$_"\n)
+} qw(event sent)));
+system('sh', $script, $dead);
 
-my $sed = `sed -nE -f $script $dead`;
+my $sed = slurp("$dead.sent");
 is($sed =~ tr/\n//, 1, 'docs/operations.md: as it was sent, one event');
 is_deeply($json->decode($sed), $refused, '... that one');
+is(slurp("$dead.event"), join('', map { /,"event":(.*)\}$/ ? "$1\n" : () }
+	grep { !/"sent":/ } split /\n/, slurp($dead)),
+	'docs/operations.md: unchanged, the others');
 
 $amp->script();
 

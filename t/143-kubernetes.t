@@ -98,7 +98,8 @@ subtest('docs/container.md' => sub {
 	my %settings = map { $_->[0] => $_->[1] } grep { !$internal{ $_->[0] } }
 		map { [ /^: "\$\{SENDGRID_AMP_(\w+):=(.*)\}"$/ ] }
 		grep { /^: "\$\{SENDGRID_AMP/ } split /\n/, $start;
-	my %table = $docs =~ /^\| `SENDGRID_AMP_(\w+)` \| (?:`(.*?)` |from .*? )?\|/mg;
+	my %table = $docs
+		=~ /^\* `SENDGRID_AMP_(\w+)`(?: \(default (?:`(.*?)`|from [^)]*)\))?:/mg;
 
 	$_ //= '' for values %table;
 
@@ -106,7 +107,8 @@ subtest('docs/container.md' => sub {
 
 	my %files = map { $_ => 1 } $start =~ /\bhave (\w+)/g;
 
-	is_deeply([ sort grep { /^[a-z]/ } map { /`(\w+)`/g } $docs =~ /^\| (`\w+`(?:, `\w+`)*) \| (?!`)/mg ],
+	is_deeply([ sort grep { /^[a-z]/ } map { /`(\w+)`/g } $docs
+		=~ /^\* (`\w+`(?:, `\w+`)*): /mg ],
 		[ sort keys %files ], 'all files of secrets');
 });
 
