@@ -20,6 +20,10 @@ my %accepted = (
 	'the container has the module of build/' => \&unusual,
 	'no HTTP/2' => sub { !Gateway::has('http_v2_module') },
 
+	'no clone of the repository' => sub {
+		system('git rev-parse -q --verify HEAD > /dev/null 2>&1') != 0
+	},
+
 	'not root' => sub { $> != 0 },
 	'root reads all' => sub { $> == 0 },
 
