@@ -500,6 +500,7 @@ typedef struct {
     ngx_uint_t     retries;
     uint64_t       bytes;      /* of the body */
     uint64_t       at;         /* byte of the fault */
+    time_t         retry_after; /* seconds, 0: the default */
     ngx_atomic_t  *shared;     /* counters, NULL: not counted */
 } ngx_http_sendgrid_amp_counts_t;
 
@@ -597,7 +598,6 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_http_sendgrid_amp_transport_t    transport;
     ngx_http_sendgrid_amp_reject_t       reject;
     ngx_buf_t                           *replacement;  /* of nginx's answer */
-    time_t                               retry_after;  /* seconds, or 0 */
     unsigned                             hold:2;   /* bits: nothing is sent */
     unsigned                             gone:1;   /* the client is */
 };

@@ -557,7 +557,7 @@ ngx_http_sendgrid_amp_cohort_settled(ngx_http_sendgrid_amp_ctx_t *ctx)
                       "left for the repeat of the message",
                       cohort->settling);
 
-        ctx->retry_after = cohort->settles / 1000 + 1;
+        ctx->counts.retry_after = cohort->settles / 1000 + 1;
 
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_UNAVAILABLE);
     }

@@ -256,7 +256,7 @@ ngx_http_sendgrid_amp_claim_wait(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     if ((ngx_msec_int_t) (ngx_current_msec - cohort->wait_until) >= 0) {
-        ctx->retry_after = 1;
+        ctx->counts.retry_after = 1;
         ngx_http_sendgrid_amp_fail(ctx, NGX_HTTP_SENDGRID_AMP_IN_PROGRESS);
         return NGX_ERROR;
     }

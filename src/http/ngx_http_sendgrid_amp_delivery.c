@@ -523,7 +523,8 @@ ngx_http_sendgrid_amp_give_up(ngx_http_sendgrid_amp_job_t *job,
                   part->throttled ? "throttles them" : "is unavailable");
 
     if (part->throttled && (ngx_msec_t) part->due > ngx_current_msec) {
-        job->ctx->retry_after = (part->due - ngx_current_msec) / 1000 + 1;
+        job->ctx->counts.retry_after = (part->due - ngx_current_msec) / 1000
+                                       + 1;
     }
 
     ngx_http_sendgrid_amp_fail(job->ctx,

@@ -218,7 +218,7 @@ ngx_http_sendgrid_amp_retry_after(ngx_http_sendgrid_amp_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (ctx->retry_after == 0) {
+    if (ctx->counts.retry_after == 0) {
         return NGX_OK;
     }
 
@@ -228,7 +228,7 @@ ngx_http_sendgrid_amp_retry_after(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     h->value.data = p;
-    h->value.len = ngx_sprintf(p, "%T", ctx->retry_after) - p;
+    h->value.len = ngx_sprintf(p, "%T", ctx->counts.retry_after) - p;
 
     return NGX_OK;
 }
