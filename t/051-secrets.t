@@ -19,7 +19,6 @@ my $root = Gateway::root();
 my $amp = Amplitude->new();
 my $path = 'fedcba9876543210fedcba9876543210';
 my $public = Sign->new()->base64();
-my $no_resolver = Gateway::no_resolver();
 
 # what refuses a webhook, and with which status
 
@@ -191,7 +190,8 @@ my $ngx = Gateway->new(amplitude => $amp, log => 'info', http => "
 	location = /amplitude/resolved {
 		internal;
 		set \$upstream amplitude.example;
-		$no_resolver
+		resolver 127.0.0.1:9;
+		resolver_timeout 100ms;
 		proxy_pass http://\$upstream/;
 	}
 
@@ -370,8 +370,9 @@ is(told('/anybody', 'access forbidden'), qq($refused, location: "/forbidden"),
 is(told('/constant', 'access forbidden'),
 	qq($refused, request: "POST /constant HTTP/1.1", host: "localhost"),
 	'key in the configuration: request line');
-is(told("/resolved/$path", 'no resolver'),
-	'no resolver defined to resolve amplitude.example, client: 127.0.0.1, '
+is(told("/resolved/$path", 'amplitude.example'),
+	'amplitude.example could not be resolved (110: Operation timed out) '
+	. 'while waiting for Amplitude, client: 127.0.0.1, '
 	. 'server: localhost, location: "^/resolved/(?<amp_key>[0-9a-f]{32})$", '
 	. 'subrequest: "/amplitude/resolved"',
 	'key in the path, no upstream yet: no request line');

@@ -304,13 +304,6 @@ sub log {
 }
 
 
-# the directive without which Angie asks the name servers of the machine
-
-sub no_resolver {
-	return has_json_log() ? 'resolver off;' : '';
-}
-
-
 sub has_json_log {
 	return $info =~ m!Angie/1\.(\d+)! && $1 >= 12;
 }
