@@ -71,7 +71,7 @@ sub has {
 
 
 sub version {
-	return $info =~ m!nginx/(\d+)\.(\d+)\.(\d+)!
+	return $info =~ m!(?:nginx|openresty)/(\d+)\.(\d+)\.(\d+)!
 		? $1 * 1000000 + $2 * 1000 + $3 : 0;
 }
 
