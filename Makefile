@@ -34,6 +34,7 @@ CONF_DIR ?=	$(patsubst %/,%,$(dir \
 		$(call nginx_path,conf-path,/etc/nginx/nginx.conf)))
 DOC_DIR ?=	/usr/share/doc/nginx-sendgrid-amp
 STRIP ?=	strip
+SOURCES ?=
 DEB_SUITES ?=	bookworm trixie sid
 
 
@@ -48,9 +49,13 @@ HELPERS =	$(filter-out $(TESTS),$(wildcard t/unit/*.c))
 UNITS =		$(TESTS:t/unit/%.c=build/unit/%)
 UNIT_OBJS =	$(CORE:src/core/%.c=build/unit/core/%.o) \
 		$(HELPERS:t/unit/%.c=build/unit/%.o)
+
+# what -std=c99 hides, and times after 2038 on 32 bits
+
 UNIT_CC =	$(CC) $(UNIT_CFLAGS) $(UNIT_SANITIZE) \
 		-Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror \
-		-D_DEFAULT_SOURCE -Isrc/core -It/unit -MMD -MP
+		-D_DEFAULT_SOURCE -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64 \
+		-Isrc/core -It/unit -MMD -MP
 
 FAIL =		build/faults.so
 FLOW =		build/flow.so
@@ -70,7 +75,7 @@ UNIT_FLAGS =	$(UNIT_CC) | $(FAIL_CC)
 
 # the targets that install what they miss
 
-PACKAGES =	$(filter run test unit mutants bench sanitize style deb \
+PACKAGES =	$(filter run test unit mutants bench sanitize matrix style deb \
 		deb-test container, $(MAKECMDGOALS))
 
 
@@ -97,8 +102,8 @@ unexport CFLAGS LDFLAGS
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY:		all module units packages run test unit mutants bench sanitize \
-		style install uninstall deb deb-test container manifests dist \
-		clean help force
+		matrix style install uninstall deb deb-test container \
+		manifests dist clean help force
 
 
 all: module
@@ -212,6 +217,12 @@ manifests:
 	@.ci/manifests
 
 
+# other sources of nginx, and its relatives; other processors
+
+matrix: packages
+	@CC="$(CC)" JOBS="$(JOBS)" .ci/matrix $(SOURCES)
+
+
 style: packages
 	@.ci/style
 	@.ci/layers
@@ -262,6 +273,7 @@ targets:
   mutants   makes small changes in src, and shows which no test notices
   bench     measures the module beside proxy_pass, Lua and njs
   sanitize  the same tests with an nginx built with sanitizers
+  matrix    builds and tests with each nginx, and prints a table
   style     checks the C sources, and that calls between files run downward
   install   installs the module and its configuration files, and loads the module
             where nginx.conf includes modules-enabled
@@ -276,8 +288,8 @@ targets:
   dist      makes a tarball of the committed sources in build, with a version
   clean     removes what was built
 
-run, test, unit, mutants, bench, sanitize, style, deb, deb-test and container first
-install Debian packages that they miss, as root or with sudo; nothing is installed if
+run, test, unit, mutants, bench, sanitize, matrix, style, deb, deb-test and container
+first install Debian packages that they miss, as root or with sudo; nothing is installed if
 nothing is missing.
 
 variables:
@@ -301,6 +313,9 @@ variables:
   MUTANTS=20            changes to be made, of the files ONLY=src/core...
   SEED=n                ... the same draw again
   BENCH=--quick         options of t/bench/run
+  SOURCES="dir..."      folders with sources for "make matrix"; by default those
+                        in build/sources, the nginx that is installed, and the
+                        unit tests of other processors
   DEB_SUITES=...        releases of Debian for "make deb-test": bookworm, trixie,
                         sid, or one of them
   DESTDIR=, MODULES_DIR=, CONF_DIR=, DOC_DIR=

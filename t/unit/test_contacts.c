@@ -257,7 +257,7 @@ sgamp_test_many(void)
 
     tap_is(bad, 0, "are found, and nobody else is");
 
-    tap_is(sizeof(sgamp_contact_t), 64, "bytes of a contact");
+    tap_ok(sizeof(sgamp_contact_t) <= 64, "bytes of a contact");
     tap_ok(t.heap.bytes < (SGAMP_TEST_MANY * (64 + 8) + bytes) / 8 * 9,
            "%zu bytes, %zu of values", t.heap.bytes, bytes);
     tap_ok(t.contacts.nslots * sizeof(uint32_t) <= SGAMP_TEST_MANY * 8,
