@@ -222,6 +222,16 @@ typedef struct {
 } ngx_http_sendgrid_amp_figures_t;
 
 
+/* a region of the peer by its name, and the internal location for it */
+
+#define NGX_HTTP_SENDGRID_AMP_REGIONS  2  /* of each flow */
+
+typedef struct {
+    ngx_str_t  name;
+    ngx_str_t  uri;
+} ngx_http_sendgrid_amp_region_t;
+
+
 /*
  * A flow: how the elements of a webhook become requests to a peer, and what
  * the peer's answers mean.  All files but those of the flow serve any flow.
@@ -243,6 +253,10 @@ struct ngx_http_sendgrid_amp_flow_s {
                                       listen(): begins with sgamp_answer_t */
 
     const ngx_http_sendgrid_amp_figures_t  *figures;
+
+    /* for ..._set_flow() and ..._find_route() */
+    const ngx_http_sendgrid_amp_region_t   *regions;
+    size_t           path;         /* bytes of another location, at least */
 
     /* NGX_OK, NGX_DECLINED: the credentials are refused; NULL: none needed */
     ngx_int_t      (*authorize)(ngx_http_sendgrid_amp_ctx_t *ctx);
@@ -626,6 +640,13 @@ char *ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf,
 ngx_int_t ngx_http_sendgrid_amp_merge_handler(ngx_conf_t *cf,
     ngx_http_handler_pt handler, ngx_str_t *name);
 
+/* reads the directive of a flow: the name of a region, or a location */
+char *ngx_http_sendgrid_amp_set_flow(ngx_conf_t *cf, ngx_command_t *cmd,
+    const ngx_http_sendgrid_amp_flow_t *flow);
+
+/* sets ctx->route by the region; NGX_OK or, logged, NGX_ERROR */
+ngx_int_t ngx_http_sendgrid_amp_find_route(ngx_http_sendgrid_amp_ctx_t *ctx);
+
 /* adds the handler of a phase; nginx runs the last of most phases first */
 ngx_int_t ngx_http_sendgrid_amp_add_handler(ngx_conf_t *cf, ngx_uint_t phase,
     ngx_http_handler_pt handler);
@@ -771,10 +792,7 @@ ngx_str_t *ngx_http_sendgrid_amp_signature_name(
 
 /* key file */
 
-/*
- * Puts what a file has, less white space around, in the place of its path; a
- * text that does not begin with "/" stays.
- */
+/* replaces a path, which begins with "/", by what the file has, trimmed */
 ngx_int_t ngx_http_sendgrid_amp_read_secret(ngx_conf_t *cf, ngx_str_t *text);
 
 
@@ -954,6 +972,19 @@ ngx_int_t ngx_http_sendgrid_amp_reply(ngx_http_sendgrid_amp_ctx_t *ctx);
 
 /* takes the value from $remote_user, or gives the value back */
 void ngx_http_sendgrid_amp_hide_user(ngx_http_request_t *r, ngx_uint_t hide);
+
+
+/* variables */
+
+/* adds those of an array, which ends with one without a name */
+ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf,
+    ngx_http_variable_t *vars);
+
+/* set a variable; NULL: to "-" */
+ngx_int_t ngx_http_sendgrid_amp_set_variable(ngx_http_variable_value_t *v,
+    const ngx_str_t *value);
+ngx_int_t ngx_http_sendgrid_amp_set_number(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, ngx_uint_t n);
 
 
 /* webhook */

@@ -141,6 +141,13 @@ static const ngx_http_sendgrid_amp_figures_t
 };
 
 
+static const ngx_http_sendgrid_amp_region_t
+    ngx_http_sendgrid_amp_cohort_regions[NGX_HTTP_SENDGRID_AMP_REGIONS] = {
+    { ngx_string("global"), ngx_string("/sendgrid/global") },
+    { ngx_string("eu"), ngx_string("/sendgrid/eu") }
+};
+
+
 const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_cohorts_flow = {
     "sendgrid_amp_cohorts",                           /* name */
     "SendGrid",                                       /* peer */
@@ -152,6 +159,8 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_cohorts_flow = {
     ngx_http_sendgrid_amp_cohort_states,              /* states */
     sizeof(sgamp_sendgrid_answer_t),                  /* answer size */
     &ngx_http_sendgrid_amp_cohort_figures,            /* figures */
+    ngx_http_sendgrid_amp_cohort_regions,             /* regions */
+    sizeof("/x") - 1,                                 /* path */
     ngx_http_sendgrid_amp_cohort_authorize,           /* authorize */
     ngx_http_sendgrid_amp_cohort_route,               /* route */
     ngx_http_sendgrid_amp_cohort_start,               /* start */
@@ -667,49 +676,37 @@ static ngx_int_t
 ngx_http_sendgrid_amp_cohort_text_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    sgamp_str_t                      text;
+    ngx_str_t                        value;
+    sgamp_str_t                     *text;
     ngx_http_sendgrid_amp_cohort_t  *cohort;
 
     cohort = ngx_http_sendgrid_amp_cohort(r);
 
-    text.len = 0;
-    text.data = NULL;
-
-    if (cohort != NULL) {
-
-        switch (data) {
-
-        case NGX_HTTP_SENDGRID_AMP_COHORT_ID:
-            text = cohort->message.cohort_id;
-
-            if (cohort->message.form == SGAMP_MESSAGE_CREATE) {
-                text = cohort->name.id;
-            }
-
-            break;
-
-        case NGX_HTTP_SENDGRID_AMP_COHORT_NAME:
-            text = cohort->message.name;
-            break;
-
-        default: /* NGX_HTTP_SENDGRID_AMP_LIST_ID */
-            text = cohort->api.id;
-            break;
-        }
+    if (cohort == NULL) {
+        return ngx_http_sendgrid_amp_set_variable(v, NULL);
     }
 
-    if (text.len == 0) {
-        text.len = 1;
-        text.data = (u_char *) "-";
+    switch (data) {
+
+    case NGX_HTTP_SENDGRID_AMP_COHORT_ID:
+        text = (cohort->message.form == SGAMP_MESSAGE_CREATE)
+                   ? &cohort->name.id
+                   : &cohort->message.cohort_id;
+        break;
+
+    case NGX_HTTP_SENDGRID_AMP_COHORT_NAME:
+        text = &cohort->message.name;
+        break;
+
+    default: /* NGX_HTTP_SENDGRID_AMP_LIST_ID */
+        text = &cohort->api.id;
+        break;
     }
 
-    v->len = text.len;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-    v->data = text.data;
+    value.len = text->len;
+    value.data = text->data;
 
-    return NGX_OK;
+    return ngx_http_sendgrid_amp_set_variable(v, value.len ? &value : NULL);
 }
 
 
@@ -717,54 +714,29 @@ static ngx_int_t
 ngx_http_sendgrid_amp_cohort_number_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    u_char                       *p;
-    uint32_t                      n;
     sgamp_ledger_summary_t        summary;
     ngx_http_sendgrid_amp_ctx_t  *ctx;
 
-    n = 0;
-
-    if (ngx_http_sendgrid_amp_cohort(r) != NULL) {
-        ctx = ngx_http_get_module_ctx(r->main, ngx_http_sendgrid_amp_module);
-
-        ngx_http_sendgrid_amp_cohort_sum(ctx, &summary);
-        n = *(uint32_t *) ((u_char *) &summary + data);
+    if (ngx_http_sendgrid_amp_cohort(r) == NULL) {
+        return ngx_http_sendgrid_amp_set_number(r, v, 0);
     }
 
-    p = ngx_pnalloc(r->pool, NGX_INT32_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_sendgrid_amp_module);
 
-    v->len = ngx_sprintf(p, "%uD", n) - p;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-    v->data = p;
+    ngx_http_sendgrid_amp_cohort_sum(ctx, &summary);
 
-    return NGX_OK;
+    return ngx_http_sendgrid_amp_set_number(r, v,
+                                 *(uint32_t *) ((u_char *) &summary + data));
 }
 
 
 ngx_int_t
 ngx_http_sendgrid_amp_cohort_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
     if (ngx_http_sendgrid_amp_api_variables(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    for (v = ngx_http_sendgrid_amp_cohort_vars; v->name.len != 0; v++) {
-
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
+    return ngx_http_sendgrid_amp_add_variables(cf,
+                                           ngx_http_sendgrid_amp_cohort_vars);
 }

@@ -200,6 +200,15 @@ void ngx_http_sendgrid_amp_cohort_unclaim(ngx_http_sendgrid_amp_ctx_t *ctx,
     const sgamp_ledger_summary_t *summary);
 
 
+#define NGX_HTTP_SENDGRID_AMP_KEY_TEXTS  4
+
+/*
+ * A key in the ledger of n texts, at most NGX_HTTP_SENDGRID_AMP_KEY_TEXTS, of
+ * the account that an API key has by an internal location.
+ */
+ngx_int_t ngx_http_sendgrid_amp_account_key(ngx_str_t *uri, ngx_str_t *api_key,
+    const sgamp_str_t *texts, unsigned n, sgamp_ledger_key_t *key);
+
 /* the key in the ledger of a list with an id */
 ngx_int_t ngx_http_sendgrid_amp_list_key(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_ledger_key_t *key);
@@ -270,6 +279,11 @@ void ngx_http_sendgrid_amp_api_unlisten(ngx_http_sendgrid_amp_job_t *job);
 void ngx_http_sendgrid_amp_api_answered(ngx_http_sendgrid_amp_job_t *job,
     sgamp_call_e call, ngx_uint_t status);
 void ngx_http_sendgrid_amp_api_unanswered(ngx_http_sendgrid_amp_job_t *job);
+
+/* counts contacts by what became of them */
+#define ngx_http_sendgrid_amp_count_contacts(ctx, operation, result, n)       \
+    ngx_http_sendgrid_amp_count(ctx, sgamp_metrics_contact(operation, result),\
+                                n)
 
 /* logs what to do when SendGrid refuses the key */
 void ngx_http_sendgrid_amp_api_refused(ngx_http_sendgrid_amp_job_t *job);

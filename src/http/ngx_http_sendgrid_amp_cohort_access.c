@@ -169,32 +169,7 @@ ngx_http_sendgrid_amp_credentials(ngx_http_sendgrid_amp_ctx_t *ctx,
 ngx_int_t
 ngx_http_sendgrid_amp_cohort_route(ngx_http_sendgrid_amp_ctx_t *ctx)
 {
-    ngx_str_t  *region;
-
-    static ngx_str_t  global = ngx_string("/sendgrid/global");
-    static ngx_str_t  eu = ngx_string("/sendgrid/eu");
-
-    region = &ctx->route.region;
-
-    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->region, region) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (region->len == 6 && ngx_strncmp(region->data, "global", 6) == 0) {
-        ctx->route.uri = global;
-
-    } else if (region->len == 2 && ngx_strncmp(region->data, "eu", 2) == 0) {
-        ctx->route.uri = eu;
-
-    } else if (region->len > 1 && region->data[0] == '/') {
-        ctx->route.uri = *region;
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                      "\"sendgrid_amp_cohorts\" got the region \"%V\", it "
-                      "must be \"global\", \"eu\" or an internal location",
-                      region);
+    if (ngx_http_sendgrid_amp_find_route(ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 

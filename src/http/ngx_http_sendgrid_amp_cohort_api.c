@@ -40,6 +40,16 @@ static ngx_int_t ngx_http_sendgrid_amp_api_key_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
+static ngx_http_variable_t  ngx_http_sendgrid_amp_api_vars[] = {
+
+    { ngx_string("sendgrid_amp_marketing_key"), NULL,
+      ngx_http_sendgrid_amp_api_key_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
 /* in the order of sgamp_call_e */
 
 static const ngx_http_sendgrid_amp_endpoint_t
@@ -272,23 +282,37 @@ ngx_http_sendgrid_amp_limit(ngx_http_sendgrid_amp_job_t *job,
 }
 
 
+ngx_int_t
+ngx_http_sendgrid_amp_account_key(ngx_str_t *uri, ngx_str_t *api_key,
+    const sgamp_str_t *texts, unsigned n, sgamp_ledger_key_t *key)
+{
+    sgamp_str_t  all[NGX_HTTP_SENDGRID_AMP_KEY_TEXTS + 2];
+
+    all[0].data = uri->data;
+    all[0].len = uri->len;
+    all[1].data = api_key->data;
+    all[1].len = api_key->len;
+
+    ngx_memcpy(&all[2], texts, n * sizeof(sgamp_str_t));
+
+    return (sgamp_ledger_key(key, all, n + 2) == SGAMP_OK) ? NGX_OK
+                                                           : NGX_ERROR;
+}
+
+
 static ngx_int_t
 ngx_http_sendgrid_amp_limit_key(ngx_str_t *uri, ngx_str_t *api_key,
     unsigned limit, sgamp_ledger_key_t *key)
 {
     u_char       name;
-    sgamp_str_t  texts[3];
+    sgamp_str_t  text;
 
     name = (u_char) ('0' + limit);
 
-    texts[0].data = uri->data;
-    texts[0].len = uri->len;
-    texts[1].data = api_key->data;
-    texts[1].len = api_key->len;
-    texts[2].data = &name;
-    texts[2].len = 1;
+    text.data = &name;
+    text.len = 1;
 
-    return (sgamp_ledger_key(key, texts, 3) == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+    return ngx_http_sendgrid_amp_account_key(uri, api_key, &text, 1, key);
 }
 
 
@@ -296,21 +320,18 @@ ngx_int_t
 ngx_http_sendgrid_amp_list_key(ngx_http_sendgrid_amp_ctx_t *ctx,
     sgamp_ledger_key_t *key)
 {
-    sgamp_str_t                      texts[4];
+    sgamp_str_t                      texts[2];
     ngx_http_sendgrid_amp_cohort_t  *cohort;
 
     cohort = ctx->data;
 
-    texts[0].data = ctx->route.uri.data;
-    texts[0].len = ctx->route.uri.len;
-    texts[1].data = cohort->api.key.data;
-    texts[1].len = cohort->api.key.len;
-    texts[2].data = (u_char *) "list";
-    texts[2].len = sizeof("list") - 1;
-    texts[3].data = cohort->id;
-    texts[3].len = SGAMP_UUID_LEN;
+    texts[0].data = (u_char *) "list";
+    texts[0].len = sizeof("list") - 1;
+    texts[1].data = cohort->id;
+    texts[1].len = SGAMP_UUID_LEN;
 
-    return (sgamp_ledger_key(key, texts, 4) == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+    return ngx_http_sendgrid_amp_account_key(&ctx->route.uri,
+                                             &cohort->api.key, texts, 2, key);
 }
 
 
@@ -513,16 +534,6 @@ ngx_http_sendgrid_amp_api_key_variable(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_sendgrid_amp_api_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var;
-
-    static ngx_str_t  name = ngx_string("sendgrid_amp_marketing_key");
-
-    var = ngx_http_add_variable(cf, &name, NGX_HTTP_VAR_NOCACHEABLE);
-    if (var == NULL) {
-        return NGX_ERROR;
-    }
-
-    var->get_handler = ngx_http_sendgrid_amp_api_key_variable;
-
-    return NGX_OK;
+    return ngx_http_sendgrid_amp_add_variables(cf,
+                                              ngx_http_sendgrid_amp_api_vars);
 }

@@ -35,8 +35,11 @@ ngx_http_sendgrid_amp_cohort_identify(ngx_http_sendgrid_amp_ctx_t *ctx)
     u_char                           run[NGX_INT64_LEN];
     u_char                           hex[SGAMP_SHA256_HEX_LEN];
     uint64_t                         now;
+    unsigned                         n;
+    ngx_int_t                        rc;
+    ngx_str_t                       *uri, *key;
     ngx_time_t                      *tp;
-    sgamp_str_t                      texts[6];
+    sgamp_str_t                      texts[NGX_HTTP_SENDGRID_AMP_KEY_TEXTS];
     sgamp_message_t                 *message;
     ngx_http_sendgrid_amp_cohort_t  *cohort;
     ngx_http_sendgrid_amp_ledger_t  *ledger;
@@ -44,24 +47,22 @@ ngx_http_sendgrid_amp_cohort_identify(ngx_http_sendgrid_amp_ctx_t *ctx)
     cohort = ctx->data;
     ledger = &cohort->ledger;
     message = &cohort->message;
-
-    texts[0].data = ctx->route.uri.data;
-    texts[0].len = ctx->route.uri.len;
-    texts[1].data = cohort->api.key.data;
-    texts[1].len = cohort->api.key.len;
-
-    texts[2] = cohort->name.end;
+    uri = &ctx->route.uri;
+    key = &cohort->api.key;
 
     if (cohort->named) {
 
         cohort->api.id.data = cohort->id;
         cohort->api.id.len = SGAMP_UUID_LEN;
 
-        if (ngx_http_sendgrid_amp_list_key(ctx, &ledger->list) != NGX_OK) {
-            return NGX_ERROR;
-        }
+        rc = ngx_http_sendgrid_amp_list_key(ctx, &ledger->list);
 
-    } else if (sgamp_ledger_key(&ledger->list, texts, 3) != SGAMP_OK) {
+    } else {
+        rc = ngx_http_sendgrid_amp_account_key(uri, key, &cohort->name.end, 1,
+                                               &ledger->list);
+    }
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -71,26 +72,28 @@ ngx_http_sendgrid_amp_cohort_identify(ngx_http_sendgrid_amp_ctx_t *ctx)
             return NGX_ERROR;
         }
 
-        texts[2].data = ctx->request->uri.data;
-        texts[2].len = ctx->request->uri.len;
-        texts[3].data = hex;
-        texts[3].len = sizeof(hex);
+        n = 2;
 
-        if (sgamp_ledger_key(&ledger->message, texts, 4) != SGAMP_OK) {
-            return NGX_ERROR;
-        }
+        texts[0].data = ctx->request->uri.data;
+        texts[0].len = ctx->request->uri.len;
+        texts[1].data = hex;
+        texts[1].len = sizeof(hex);
 
     } else {
-        texts[2] = message->cohort_id;
-        texts[3] = message->message_id;
-        texts[4].data = run;
-        texts[4].len = ngx_sprintf(run, "%uL", message->run) - run;
-        texts[5].data = (u_char *) (message->in_cohort ? "1" : "0");
-        texts[5].len = 1;
+        n = 4;
 
-        if (sgamp_ledger_key(&ledger->message, texts, 6) != SGAMP_OK) {
-            return NGX_ERROR;
-        }
+        texts[0] = message->cohort_id;
+        texts[1] = message->message_id;
+        texts[2].data = run;
+        texts[2].len = ngx_sprintf(run, "%uL", message->run) - run;
+        texts[3].data = (u_char *) (message->in_cohort ? "1" : "0");
+        texts[3].len = 1;
+    }
+
+    if (ngx_http_sendgrid_amp_account_key(uri, key, texts, n, &ledger->message)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     tp = ngx_timeofday();

@@ -56,7 +56,7 @@ static ngx_command_t  ngx_http_sendgrid_amp_cohort_commands[] = {
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_sendgrid_amp_cohorts,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, region),
       NULL },
 
     { ngx_string("sendgrid_amp_cohort_secret"),
@@ -70,7 +70,7 @@ static ngx_command_t  ngx_http_sendgrid_amp_cohort_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_sendgrid_amp_marketing_key,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_sendgrid_amp_cohort_conf_t, key),
       NULL },
 
     { ngx_string("sendgrid_amp_list_prefix"),
@@ -143,51 +143,8 @@ ngx_module_t  ngx_http_sendgrid_amp_cohort_module = {
 static char *
 ngx_http_sendgrid_amp_cohorts(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                         *value;
-    ngx_http_compile_complex_value_t   ccv;
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf;
-
-    alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
-
-    if (alcf->region != NULL) {
-        return (alcf->flow == &ngx_http_sendgrid_amp_cohorts_flow)
-                   ? "is duplicate"
-                   : "cannot share a location with \"sendgrid_amp\"";
-    }
-
-    value = cf->args->elts;
-
-    alcf->region = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (alcf->region == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = &value[1];
-    ccv.complex_value = alcf->region;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (alcf->region->lengths == NULL
-        && ngx_strcmp(value[1].data, "global") != 0
-        && ngx_strcmp(value[1].data, "eu") != 0
-        && (value[1].len < 2 || value[1].data[0] != '/'))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid region in \"%V\" directive, it must be "
-                           "\"global\", \"eu\" or an internal location",
-                           &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
-    alcf->flow = &ngx_http_sendgrid_amp_cohorts_flow;
-
-    return ngx_http_sendgrid_amp_set_handler(cf,
-                                             ngx_http_sendgrid_amp_handler);
+    return ngx_http_sendgrid_amp_set_flow(cf, cmd,
+                                          &ngx_http_sendgrid_amp_cohorts_flow);
 }
 
 
@@ -227,48 +184,28 @@ ngx_http_sendgrid_amp_marketing_key(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_sendgrid_amp_cohort_conf_t  *ccf = conf;
 
-    ngx_str_t                         *value, key;
-    ngx_http_compile_complex_value_t   ccv;
+    char       *rv;
+    ngx_str_t  *key;
 
-    if (ccf->key != NULL) {
-        return "is duplicate";
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || ccf->key->lengths != NULL) {
+        return rv;
     }
 
-    value = cf->args->elts;
-    key = value[1];
+    key = &ccf->key->value;
 
-    ccf->key = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (ccf->key == NULL) {
+    if (ngx_http_sendgrid_amp_read_secret(cf, key) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = &key;
-    ccv.complex_value = ccf->key;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ccf->key->lengths != NULL) {
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_sendgrid_amp_read_secret(cf, &key) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (key.len == 0) {
+    if (key->len == 0) {
         return "must not be empty";
     }
 
-    if (!ngx_http_sendgrid_amp_is_key(&key)) {
+    if (!ngx_http_sendgrid_amp_is_key(key)) {
         return "has a key with a character that no key of SendGrid has";
     }
-
-    ccf->key->value = key;
 
     return NGX_CONF_OK;
 }

@@ -151,6 +151,8 @@ static const ngx_http_sendgrid_amp_flow_t
     ngx_http_sendgrid_amp_import_states,              /* states */
     sizeof(sgamp_sendgrid_answer_t),                  /* answer size */
     &ngx_http_sendgrid_amp_import_figures,            /* figures */
+    NULL,                                             /* regions */
+    0,                                                /* path */
     NULL,                                             /* authorize */
     NULL,                                             /* route */
     NULL,                                             /* start */
@@ -222,10 +224,8 @@ ngx_http_sendgrid_amp_import_add(ngx_http_sendgrid_amp_job_t *job,
     }
 
     if (import == NULL) {
-        ngx_http_sendgrid_amp_count(ctx,
-                                sgamp_metrics_contact(SGAMP_ADD,
-                                                      SGAMP_CONTACT_UNKNOWN),
-                                n);
+        ngx_http_sendgrid_amp_count_contacts(ctx, SGAMP_ADD,
+                                             SGAMP_CONTACT_UNKNOWN, n);
         return;
     }
 
@@ -757,10 +757,9 @@ ngx_http_sendgrid_amp_import_judge(ngx_http_sendgrid_amp_job_t *job)
 
     } else if (action != SGAMP_RETRY && action != SGAMP_WAIT) {
         /* SendGrid does not know the job, or refuses the key */
-        ngx_http_sendgrid_amp_count(job->ctx,
-                                sgamp_metrics_contact(SGAMP_ADD,
-                                                      SGAMP_CONTACT_UNKNOWN),
-                                ic->import->n);
+        ngx_http_sendgrid_amp_count_contacts(job->ctx, SGAMP_ADD,
+                                             SGAMP_CONTACT_UNKNOWN,
+                                             ic->import->n);
         ic->ended = 1;
     }
 
@@ -798,18 +797,12 @@ ngx_http_sendgrid_amp_import_result(ngx_http_sendgrid_amp_ctx_t *ctx,
 
     unknown = import->n - applied - errored;
 
-    ngx_http_sendgrid_amp_count(ctx,
-                                sgamp_metrics_contact(SGAMP_ADD,
-                                                      SGAMP_CONTACT_APPLIED),
-                                applied);
-    ngx_http_sendgrid_amp_count(ctx,
-                                sgamp_metrics_contact(SGAMP_ADD,
-                                                      SGAMP_CONTACT_REFUSED),
-                                errored);
-    ngx_http_sendgrid_amp_count(ctx,
-                                sgamp_metrics_contact(SGAMP_ADD,
-                                                      SGAMP_CONTACT_UNKNOWN),
-                                unknown);
+    ngx_http_sendgrid_amp_count_contacts(ctx, SGAMP_ADD,
+                                         SGAMP_CONTACT_APPLIED, applied);
+    ngx_http_sendgrid_amp_count_contacts(ctx, SGAMP_ADD,
+                                         SGAMP_CONTACT_REFUSED, errored);
+    ngx_http_sendgrid_amp_count_contacts(ctx, SGAMP_ADD,
+                                         SGAMP_CONTACT_UNKNOWN, unknown);
 
     if (applied != 0) {
         ngx_http_sendgrid_amp_count_time(ctx->counts.shared,

@@ -71,14 +71,18 @@ ngx_http_sendgrid_amp_cohort_listen(ngx_http_sendgrid_amp_job_t *job)
 
     ngx_http_sendgrid_amp_api_listen(job, &question);
 
-    for (i = 0; call > SGAMP_CALL_PUT && i < job->part->n; i++) {
+    if (call != SGAMP_CALL_SEARCH && call != SGAMP_CALL_IDENTIFY) {
+        return;
+    }
+
+    /* what an answer before has found does not count */
+
+    for (i = 0; i < job->part->n; i++) {
         contact = ngx_http_sendgrid_amp_contact_of(cohort, job, i);
 
-        if (call != SGAMP_CALL_REMOVE) {
-            contact->state = (contact->state
-                              & NGX_HTTP_SENDGRID_AMP_CONTACT_AGAIN)
-                             | NGX_HTTP_SENDGRID_AMP_CONTACT_TAKEN;
-        }
+        contact->state = (contact->state
+                          & NGX_HTTP_SENDGRID_AMP_CONTACT_AGAIN)
+                         | NGX_HTTP_SENDGRID_AMP_CONTACT_TAKEN;
     }
 }
 
@@ -529,10 +533,8 @@ ngx_http_sendgrid_amp_judge_search(ngx_http_sendgrid_amp_job_t *job,
         }
     }
 
-    ngx_http_sendgrid_amp_count(job->ctx,
-                                sgamp_metrics_contact(cohort->operation,
-                                                      SGAMP_CONTACT_ABSENT),
-                                n);
+    ngx_http_sendgrid_amp_count_contacts(job->ctx, cohort->operation,
+                                         SGAMP_CONTACT_ABSENT, n);
 
     job->marks = cohort->work.marks;
 
@@ -576,10 +578,8 @@ ngx_http_sendgrid_amp_judge_remove(ngx_http_sendgrid_amp_job_t *job,
 
     contact->state = NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
 
-    ngx_http_sendgrid_amp_count(job->ctx,
-                                sgamp_metrics_contact(cohort->operation,
-                                                      SGAMP_CONTACT_ABSENT),
-                                1);
+    ngx_http_sendgrid_amp_count_contacts(job->ctx, cohort->operation,
+                                         SGAMP_CONTACT_ABSENT, 1);
 
     cohort->work.marks[0] = 1;
     job->marks = cohort->work.marks;
@@ -670,10 +670,8 @@ ngx_http_sendgrid_amp_end_contacts(ngx_http_sendgrid_amp_job_t *job,
                                        NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
     }
 
-    ngx_http_sendgrid_amp_count(job->ctx,
-                                sgamp_metrics_contact(cohort->operation,
-                                                      SGAMP_CONTACT_ACCEPTED),
-                                part->n);
+    ngx_http_sendgrid_amp_count_contacts(job->ctx, cohort->operation,
+                                         SGAMP_CONTACT_ACCEPTED, part->n);
 }
 
 

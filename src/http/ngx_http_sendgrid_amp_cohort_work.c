@@ -535,10 +535,8 @@ ngx_http_sendgrid_amp_leaves(ngx_http_sendgrid_amp_job_t *job, uint32_t i,
     contact->state = NGX_HTTP_SENDGRID_AMP_CONTACT_ENDED;
 
     if (verdict == SGAMP_LEDGER_STALE) {
-        ngx_http_sendgrid_amp_count(job->ctx,
-                                sgamp_metrics_contact(cohort->operation,
-                                                      SGAMP_CONTACT_STALE),
-                                1);
+        ngx_http_sendgrid_amp_count_contacts(job->ctx, cohort->operation,
+                                             SGAMP_CONTACT_STALE, 1);
         return;
     }
 
@@ -599,27 +597,21 @@ ngx_int_t
 ngx_http_sendgrid_amp_field_key(ngx_http_sendgrid_amp_ctx_t *ctx, ngx_uint_t i,
     sgamp_ledger_key_t *key)
 {
-    sgamp_str_t                      texts[4];
+    sgamp_str_t                      texts[2];
     sgamp_contact_field_t           *field;
     ngx_http_sendgrid_amp_cohort_t  *cohort;
 
     cohort = ctx->data;
     field = cohort->conf->rules->fields;
 
-    for ( /* void */ ; /* void */ ; field++) {
-
-        if (field->kind == SGAMP_FIELD_CUSTOM && i-- == 0) {
-            break;
-        }
+    while (field->kind != SGAMP_FIELD_CUSTOM || field->custom != i) {
+        field++;
     }
 
-    texts[0].data = ctx->route.uri.data;
-    texts[0].len = ctx->route.uri.len;
-    texts[1].data = cohort->api.key.data;
-    texts[1].len = cohort->api.key.len;
-    texts[2].data = (u_char *) "field";
-    texts[2].len = sizeof("field") - 1;
-    texts[3] = field->name;
+    texts[0].data = (u_char *) "field";
+    texts[0].len = sizeof("field") - 1;
+    texts[1] = field->name;
 
-    return (sgamp_ledger_key(key, texts, 4) == SGAMP_OK) ? NGX_OK : NGX_ERROR;
+    return ngx_http_sendgrid_amp_account_key(&ctx->route.uri,
+                                             &cohort->api.key, texts, 2, key);
 }

@@ -18,6 +18,9 @@
     ((ch) >= ' ' && (ch) < 0x7f && (ch) != '"' && (ch) != '\\')
 
 
+static ngx_int_t ngx_http_sendgrid_amp_find_region(
+    const ngx_http_sendgrid_amp_flow_t *flow, const ngx_str_t *region,
+    const ngx_str_t **uri);
 static ngx_int_t ngx_http_sendgrid_amp_check_handler(ngx_conf_t *cf,
     ngx_http_handler_pt handler, ngx_str_t *name);
 
@@ -42,6 +45,114 @@ ngx_http_sendgrid_amp_set_handler(ngx_conf_t *cf, ngx_http_handler_pt handler)
     }
 
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sendgrid_amp_set_flow(ngx_conf_t *cf, ngx_command_t *cmd,
+    const ngx_http_sendgrid_amp_flow_t *flow)
+{
+    char                               *rv;
+    const ngx_str_t                    *uri;
+    ngx_http_complex_value_t           *region;
+    ngx_http_sendgrid_amp_loc_conf_t   *alcf;
+    ngx_http_sendgrid_amp_main_conf_t  *amcf;
+
+    alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_sendgrid_amp_module);
+
+    if (alcf->flow != NULL && alcf->flow != flow) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" directive cannot share a location with "
+                           "\"%s\"",
+                           &cmd->name, alcf->flow->name);
+        return NGX_CONF_ERROR;
+    }
+
+    rv = ngx_http_set_complex_value_slot(cf, cmd, alcf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    region = alcf->region;
+
+    /* a value that may be a secret is not logged */
+
+    if (region->lengths == NULL
+        && ngx_http_sendgrid_amp_find_region(flow, &region->value, &uri)
+           != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid region in \"%V\" directive, it must be "
+                           "\"%V\", \"%V\" or an internal location",
+                           &cmd->name, &flow->regions[0].name,
+                           &flow->regions[1].name);
+        return NGX_CONF_ERROR;
+    }
+
+    alcf->flow = flow;
+
+    return ngx_http_sendgrid_amp_set_handler(cf, amcf->handler);
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_find_region(const ngx_http_sendgrid_amp_flow_t *flow,
+    const ngx_str_t *region, const ngx_str_t **uri)
+{
+    ngx_uint_t        i;
+    const ngx_str_t  *name;
+
+    for (i = 0; i < NGX_HTTP_SENDGRID_AMP_REGIONS; i++) {
+        name = &flow->regions[i].name;
+
+        if (region->len == name->len
+            && ngx_strncmp(region->data, name->data, name->len) == 0)
+        {
+            *uri = &flow->regions[i].uri;
+            return NGX_OK;
+        }
+    }
+
+    if (region->len >= flow->path && region->data[0] == '/') {
+        *uri = region;
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_find_route(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    const ngx_str_t                     *uri;
+    const ngx_http_sendgrid_amp_flow_t  *flow;
+
+    flow = ctx->flow;
+
+    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->region, &ctx->route.region)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sendgrid_amp_find_region(flow, &ctx->route.region, &uri)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "\"%s\" got the region \"%V\", it must be \"%V\", "
+                      "\"%V\" or an internal location",
+                      flow->name, &ctx->route.region, &flow->regions[0].name,
+                      &flow->regions[1].name);
+        return NGX_ERROR;
+    }
+
+    ctx->route.uri = *uri;
+
+    return NGX_OK;
 }
 
 

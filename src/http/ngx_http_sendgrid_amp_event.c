@@ -43,8 +43,6 @@ typedef struct {
 
 static ngx_int_t ngx_http_sendgrid_amp_event_authorize(
     ngx_http_sendgrid_amp_ctx_t *ctx);
-static ngx_int_t ngx_http_sendgrid_amp_event_route(
-    ngx_http_sendgrid_amp_ctx_t *ctx);
 static const sgamp_names_t *ngx_http_sendgrid_amp_event_start(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_event_mask(
@@ -108,6 +106,13 @@ static const ngx_http_sendgrid_amp_figures_t
 };
 
 
+static const ngx_http_sendgrid_amp_region_t
+    ngx_http_sendgrid_amp_event_regions[NGX_HTTP_SENDGRID_AMP_REGIONS] = {
+    { ngx_string("us"), ngx_string("/amplitude/us") },
+    { ngx_string("eu"), ngx_string("/amplitude/eu") }
+};
+
+
 const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     "sendgrid_amp",                                   /* name */
     "amplitude",                                      /* peer */
@@ -119,8 +124,10 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_events_flow = {
     ngx_http_sendgrid_amp_event_states,               /* states */
     sizeof(sgamp_response_t),                         /* answer size */
     &ngx_http_sendgrid_amp_event_figures,             /* figures */
+    ngx_http_sendgrid_amp_event_regions,              /* regions */
+    sizeof("/") - 1,                                  /* path */
     ngx_http_sendgrid_amp_event_authorize,            /* authorize */
-    ngx_http_sendgrid_amp_event_route,                /* route */
+    ngx_http_sendgrid_amp_find_route,                 /* route */
     ngx_http_sendgrid_amp_event_start,                /* start */
     ngx_http_sendgrid_amp_event_element,              /* element */
     NULL,                                             /* arrays */
@@ -193,45 +200,6 @@ ngx_http_sendgrid_amp_event_authorize(ngx_http_sendgrid_amp_ctx_t *ctx)
     }
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sendgrid_amp_event_route(ngx_http_sendgrid_amp_ctx_t *ctx)
-{
-    ngx_str_t  *region;
-
-    static ngx_str_t  us = ngx_string("/amplitude/us");
-    static ngx_str_t  eu = ngx_string("/amplitude/eu");
-
-    region = &ctx->route.region;
-
-    if (ngx_http_sendgrid_amp_value(ctx, ctx->conf->region, region) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (region->len == 2 && ngx_strncmp(region->data, "us", 2) == 0) {
-        ctx->route.uri = us;
-        return NGX_OK;
-    }
-
-    if (region->len == 2 && ngx_strncmp(region->data, "eu", 2) == 0) {
-        ctx->route.uri = eu;
-        return NGX_OK;
-    }
-
-    if (region->len != 0 && region->data[0] == '/') {
-        ctx->route.uri = *region;
-        return NGX_OK;
-    }
-
-    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                  "\"sendgrid_amp\" got the region \"%V\", it must be \"us\", "
-                  "\"eu\" or an internal location",
-                  region);
-
-    return NGX_ERROR;
 }
 
 

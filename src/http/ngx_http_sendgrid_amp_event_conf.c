@@ -96,7 +96,7 @@ static ngx_command_t  ngx_http_sendgrid_amp_event_commands[] = {
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_sendgrid_amp,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_sendgrid_amp_loc_conf_t, region),
       NULL },
 
     { ngx_string("sendgrid_amp_api_key"),
@@ -225,53 +225,8 @@ ngx_module_t  ngx_http_sendgrid_amp_event_module = {
 static char *
 ngx_http_sendgrid_amp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                         *value;
-    ngx_http_compile_complex_value_t   ccv;
-    ngx_http_sendgrid_amp_loc_conf_t  *alcf;
-
-    alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sendgrid_amp_module);
-
-    if (alcf->region != NULL) {
-        return (alcf->flow == &ngx_http_sendgrid_amp_events_flow)
-                   ? "is duplicate"
-                   : "cannot share a location with \"sendgrid_amp_cohorts\"";
-    }
-
-    value = cf->args->elts;
-
-    alcf->region = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (alcf->region == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = &value[1];
-    ccv.complex_value = alcf->region;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    /* a value that may be a secret is not logged, here and below */
-
-    if (alcf->region->lengths == NULL
-        && ngx_strcmp(value[1].data, "us") != 0
-        && ngx_strcmp(value[1].data, "eu") != 0
-        && (value[1].len == 0 || value[1].data[0] != '/'))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid region in \"%V\" directive, it must be "
-                           "\"us\", \"eu\" or an internal location",
-                           &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
-    alcf->flow = &ngx_http_sendgrid_amp_events_flow;
-
-    return ngx_http_sendgrid_amp_set_handler(cf,
-                                             ngx_http_sendgrid_amp_handler);
+    return ngx_http_sendgrid_amp_set_flow(cf, cmd,
+                                          &ngx_http_sendgrid_amp_events_flow);
 }
 
 

@@ -15,9 +15,7 @@ static ngx_int_t ngx_http_sendgrid_amp_region_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_sendgrid_amp_signature_variable(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_sendgrid_amp_set_variable(
-    ngx_http_variable_value_t *v, const ngx_str_t *value);
-static ngx_int_t ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_sendgrid_amp_variables_init(ngx_conf_t *cf);
 
 
 static ngx_str_t  ngx_http_sendgrid_amp_none = ngx_string("-");
@@ -72,7 +70,7 @@ static ngx_http_variable_t  ngx_http_sendgrid_amp_vars[] = {
 
 
 static ngx_http_module_t  ngx_http_sendgrid_amp_variables_module_ctx = {
-    ngx_http_sendgrid_amp_add_variables,    /* preconfiguration */
+    ngx_http_sendgrid_amp_variables_init,   /* preconfiguration */
     NULL,                                   /* postconfiguration */
     NULL, NULL,                             /* main configuration */
     NULL, NULL,                             /* server configuration */
@@ -101,13 +99,22 @@ static ngx_int_t
 ngx_http_sendgrid_amp_number_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    u_char                       *p;
     ngx_uint_t                    n;
     ngx_http_sendgrid_amp_ctx_t  *ctx;
 
     ctx = ngx_http_sendgrid_amp_webhook(r);
 
     n = (ctx != NULL) ? *(ngx_uint_t *) ((u_char *) ctx + data) : 0;
+
+    return ngx_http_sendgrid_amp_set_number(r, v, n);
+}
+
+
+ngx_int_t
+ngx_http_sendgrid_amp_set_number(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, ngx_uint_t n)
+{
+    u_char  *p;
 
     p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
     if (p == NULL) {
@@ -191,7 +198,7 @@ ngx_http_sendgrid_amp_signature_variable(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sendgrid_amp_set_variable(ngx_http_variable_value_t *v,
     const ngx_str_t *value)
 {
@@ -209,12 +216,12 @@ ngx_http_sendgrid_amp_set_variable(ngx_http_variable_value_t *v,
 }
 
 
-static ngx_int_t
-ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf)
+ngx_int_t
+ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf, ngx_http_variable_t *vars)
 {
     ngx_http_variable_t  *var, *v;
 
-    for (v = ngx_http_sendgrid_amp_vars; v->name.len != 0; v++) {
+    for (v = vars; v->name.len != 0; v++) {
 
         var = ngx_http_add_variable(cf, &v->name, v->flags);
         if (var == NULL) {
@@ -226,4 +233,11 @@ ngx_http_sendgrid_amp_add_variables(ngx_conf_t *cf)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sendgrid_amp_variables_init(ngx_conf_t *cf)
+{
+    return ngx_http_sendgrid_amp_add_variables(cf, ngx_http_sendgrid_amp_vars);
 }

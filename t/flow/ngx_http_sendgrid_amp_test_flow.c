@@ -162,7 +162,7 @@ const ngx_http_sendgrid_amp_flow_t  ngx_http_sendgrid_amp_test_flow = {
     "test", "peer", "user", "users", "a user", "id", "Basic realm=\"test\"",
     (const char *const []) { "read", "pause", "verify", "drain", "fail",
                              "reply", "end" },
-    0, &ngx_http_sendgrid_amp_test_figures, NULL,
+    0, &ngx_http_sendgrid_amp_test_figures, NULL, 0, NULL,
     ngx_http_sendgrid_amp_test_route,
     ngx_http_sendgrid_amp_test_start, ngx_http_sendgrid_amp_test_element,
     ngx_http_sendgrid_amp_test_arrays, ngx_http_sendgrid_amp_test_member, NULL,
