@@ -623,20 +623,3 @@ sub calls {
 sub log_size {
 	return -s Gateway->root() . '/error.log';
 }
-
-
-# what an answer has to have: members of a summary, or an error
-
-sub answers {
-	my ($answer, $status, $expect, $name) = @_;
-	my $json = $answer->{json} || {};
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-	my %want = ref $expect ? %$expect : (error => $expect);
-
-	is_deeply([ $answer->{status}, { map { $_ => $json->{$_} } keys %want,
-		ref $expect ? 'error' : () } ], [ $status, { %want, ref $expect
-		? (error => undef) : () } ], $name)
-		or diag($answer->{content} // $answer->{body});
-}

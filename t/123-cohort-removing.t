@@ -472,18 +472,3 @@ sub members {
 sub calls {
 	return grep { $_ ne 'job' } $sg->calls();
 }
-
-
-# what an answer has to have: members of a summary, or an error
-
-sub answers {
-	my ($answer, $status, $expect, $name) = @_;
-	my $json = $answer->{json} || {};
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-	my %want = ref $expect ? (error => undef, %$expect) : (error => $expect);
-
-	is_deeply([ $answer->{status}, { map { $_ => $json->{$_} } keys %want } ],
-		[ $status, \%want ], $name) or diag($answer->{body});
-}

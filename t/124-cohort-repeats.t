@@ -490,18 +490,3 @@ sub next_minute {
 
 	sleep 0.01 while int(time()) % $length != 0;
 }
-
-
-# what an answer has to have: members of a summary, or an error
-
-sub answers {
-	my ($answer, $status, $expect, $name) = @_;
-	my $json = $answer->{json} || {};
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-	my %want = ref $expect ? (error => undef, %$expect) : (error => $expect);
-
-	is_deeply([ $answer->{status}, { map { $_ => $json->{$_} } keys %want } ],
-		[ $status, \%want ], $name) or diag($answer->{body});
-}

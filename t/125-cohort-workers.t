@@ -253,16 +253,3 @@ sub reload {
 	ok($ngx->reload() && $ngx->wait_for(sub {
 		$ngx->log($from) =~ /gracefully shutting down/ }), 'reload');
 }
-
-
-# what an answer has to have
-
-sub answers {
-	my ($answer, $status, $expect, $name) = @_;
-	my $json = $answer->{json} || {};
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-
-	is_deeply([ $answer->{status}, { map { $_ => $json->{$_} } keys %$expect } ],
-		[ $status, $expect ], $name) or diag($answer->{body});
-}

@@ -5,6 +5,7 @@ package Cohort;
 #
 #	my $cohort = Cohort->new(window => 1, location => '...;');
 #	my $answer = $cohort->webhook(enter => [ 'a@a.example' ]);
+#	answers($answer, 200, { added => 1 }, 'one user');
 #	$cohort->members('[Amplitude] Buyers [7khm89cz]');
 #
 # new() takes options of Contacts and of Gateway; location, text for
@@ -13,8 +14,13 @@ package Cohort;
 use warnings;
 use strict;
 
+use base 'Exporter';
+
+our @EXPORT = qw(answers);
+
 use HTTP::Tiny;
 use JSON::PP ();
+use Test::More ();
 
 use Contacts;
 use Gateway;
@@ -182,6 +188,22 @@ sub quiet {
 	my @found = grep { /$not/i } split /\n/, $self->{ngx}->log();
 
 	Test::More::is(join("\n", @found), '', 'nothing personal in the log');
+}
+
+
+# one test: the status of an answer, and members of its summary, or its error
+
+sub answers {
+	my ($answer, $status, $expect, $name) = @_;
+	my $json = $answer->{json} || {};
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	my %want = ref $expect ? (error => undef, %$expect) : (error => $expect);
+
+	Test::More::is_deeply([ $answer->{status}, { map { $_ => $json->{$_} }
+		keys %want } ], [ $status, \%want ], $name)
+		or Test::More::diag($answer->{content} // $answer->{body});
 }
 
 
