@@ -87,31 +87,14 @@ done_testing();
 
 sub each_call {
 	my ($kind, $call) = @_;
-	my @bad;
+	my ($hits, @bad) = Faults::each_nth($call, MAX,
+		$all ? 0 : PLAIN, sub {
+		my ($nth, %how) = @_;
 
-	# a connection that is never accepted is no message
+		return attempt($kind, $call, $nth, %how);
+	});
 
-	my @how = ({}, $call eq 'accept4' ? () : { forever => 1 },
-		Faults::takes_bytes($call) ? { half => 1 } : ());
-
-	for my $how (@how) {
-		my $step = 1;
-
-		for (my $nth = 1; $nth < MAX; $nth += $step) {
-			my ($hits, @wrong) = attempt($kind, $call, $nth, %$how);
-
-			$total += $hits;
-			push @bad, map { join(' ', $nth, keys %$how) . ": $_" } @wrong;
-
-			if (!$hits || @bad > 5) {
-				last;
-			}
-
-			# a slice: fewer and fewer calls of those that are many
-
-			$step = 1 + int($nth / PLAIN) if !$all;
-		}
-	}
+	$total += $hits;
 
 	return @bad;
 }

@@ -59,6 +59,43 @@ sub takes_bytes {
 }
 
 
+# calls $attempt->($nth, %options of arm()) for the first, second ... call below
+# $max until it tells of no failure: it returns how many there were, and what went
+# wrong.  With $plain only each of so many first calls, and fewer and fewer of the
+# later ones.  Returns the number of all failures, and all that went wrong.
+
+sub each_nth {
+	my ($call, $max, $plain, $attempt) = @_;
+	my ($total, @bad) = (0);
+
+	# a connection that is never accepted is no request
+
+	my @how = ({}, $call eq 'accept4' ? () : { forever => 1 },
+		takes_bytes($call) ? { half => 1 } : ());
+
+	for my $how (@how) {
+		my $step = 1;
+
+		for (my $nth = 1; $nth < $max; $nth += $step) {
+			my ($hits, @wrong) = $attempt->($nth, %$how);
+
+			$total += $hits;
+			push @bad, map { join(' ', $nth, keys %$how) . ": $_" } @wrong;
+
+			if (!$hits || @bad > 5) {
+				last;
+			}
+
+			# a slice: fewer and fewer calls of those that are many
+
+			$step = 1 + int($nth / $plain) if $plain;
+		}
+	}
+
+	return $total, @bad;
+}
+
+
 sub new {
 	my ($class) = @_;
 	my $self = bless { file => File::Temp->new() }, $class;
