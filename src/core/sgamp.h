@@ -75,8 +75,15 @@ typedef struct {
 
 #define sgamp_str(text)          { sizeof(text) - 1, (u_char *) text }
 
+/* copies bytes, most often between 8 and 64 of them */
+static inline void sgamp_copy(u_char *dst, const u_char *src, size_t n);
+
 /* whether a string is the len bytes at p */
 static inline int sgamp_same(const sgamp_str_t *str, const u_char *p,
+    size_t len);
+
+/* the same for at most 16 bytes; 0 if there are more */
+static inline int sgamp_same_brief(const sgamp_str_t *str, const u_char *p,
     size_t len);
 
 
@@ -115,24 +122,57 @@ struct sgamp_sink_s {
     ((sink)->before + ((sink)->pos - (sink)->start))
 
 
+static inline void
+sgamp_copy(u_char *dst, const u_char *src, size_t n)
+{
+    size_t  i;
+
+    /* what is copied twice is cheaper than a call of memcpy() */
+
+    if (n > 64 || n < 8) {
+        memcpy(dst, src, n);
+        return;
+    }
+
+    if (n <= 16) {
+        memcpy(dst, src, 8);
+        memcpy(dst + n - 8, src + n - 8, 8);
+        return;
+    }
+
+    for (i = 0; i < n - 16; i += 16) {
+        memcpy(dst + i, src + i, 16);
+    }
+
+    memcpy(dst + n - 16, src + n - 16, 16);
+}
+
+
 static inline int
 sgamp_same(const sgamp_str_t *str, const u_char *p, size_t len)
+{
+    if (len <= 16) {
+        return sgamp_same_brief(str, p, len);
+    }
+
+    return str->len == len && memcmp(str->data, p, len) == 0;
+}
+
+
+static inline int
+sgamp_same_brief(const sgamp_str_t *str, const u_char *p, size_t len)
 {
     uint32_t       h[4];
     uint64_t       w[4];
     const u_char  *s;
 
-    /* most are short, and a call of memcmp() costs more than this */
+    /* a call of memcmp() costs more than this */
 
-    if (str->len != len) {
+    if (str->len != len || len > 16) {
         return 0;
     }
 
     s = str->data;
-
-    if (len > 16) {
-        return memcmp(s, p, len) == 0;
-    }
 
     if (len >= 8) {
         memcpy(&w[0], s, 8);

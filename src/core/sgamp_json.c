@@ -5,27 +5,33 @@
 
 
 #include "sgamp_json.h"
+#include "sgamp_vector.h"
 
 
 #define SGAMP_JSON_REPLACEMENT  0xfffd   /* U+FFFD REPLACEMENT CHARACTER */
 #define SGAMP_JSON_MALFORMED    0x110000 /* no character */
 #define SGAMP_JSON_ESCAPE_SIZE  6        /* bytes of one \uXXXX */
 
-#define SGAMP_JSON_BLOCK        64  /* bytes looked at together */
+#define SGAMP_JSON_BLOCK        (4 * SGAMP_VECTOR_SIZE)
 
 #define sgamp_json_is_high(c)   ((c) >= 0xd800 && (c) <= 0xdbff)
 #define sgamp_json_is_low(c)    ((c) >= 0xdc00 && (c) <= 0xdfff)
+#define sgamp_json_is_plain(c)  ((c) < 0x80 && (c) != '\\')
+
+/* marks what is not plain */
+#define sgamp_json_odd(v)                                                     \
+    sgamp_vector_or(v, sgamp_vector_is(v, '\\'))
 
 
-/* an extension that gcc and clang have for all processors */
-
-typedef u_char sgamp_json_vector_t __attribute__((vector_size(16)));
-
-
-static inline uint64_t sgamp_json_odd(const u_char *p);
+static const u_char *sgamp_json_copy_plain(sgamp_sink_t *sink,
+    const u_char *p, const u_char *last);
 static inline const u_char *sgamp_json_stop(const u_char *p,
     const u_char *last);
-static inline uint64_t sgamp_json_odd_block(const u_char *p);
+static inline const u_char *sgamp_json_digits(const u_char *p,
+    const u_char *last);
+static const u_char *sgamp_json_quote(const u_char *p, const u_char *last);
+static size_t sgamp_json_odd_size(const u_char *p, const u_char *last,
+    uint32_t *c);
 static size_t sgamp_json_utf8(const u_char *p, const u_char *last,
     uint32_t *c);
 static size_t sgamp_json_unicode(const u_char *p, const u_char *last,
@@ -38,84 +44,150 @@ sgamp_json_copy(sgamp_sink_t *sink, const u_char *p, size_t n)
 {
     size_t         size;
     uint32_t       c;
-    const u_char  *run, *last;
+    const u_char  *last;
 
-    run = p;
     last = p + n;
 
     for ( ;; ) {
 
-        p = sgamp_json_plain(p, last);
+        p = sgamp_json_copy_plain(sink, p, last);
 
         if (p == last) {
-            break;
+            return;
         }
 
-        if (*p != '\\') {
-            size = sgamp_json_utf8(p, last, &c);
-
-        } else if (last - p > 1 && p[1] == 'u') {
-            size = sgamp_json_unicode(p, last, &c);
-
-        } else {
-            /* an escaped backslash must not be seen twice */
-            p += (last - p > 1) ? 2 : 1;
-            continue;
-        }
+        size = sgamp_json_odd_size(p, last, &c);
 
         if (c != SGAMP_JSON_MALFORMED) {
-            p += size;
-            continue;
+            sgamp_json_put(sink, p, size);
+
+        } else {
+            sgamp_json_put(sink, (u_char *) "\xef\xbf\xbd", 3);
         }
 
-        sgamp_json_write(sink, run, p - run);
-        sgamp_json_write(sink, (u_char *) "\xef\xbf\xbd", 3);
-
         p += size;
-        run = p;
     }
-
-    sgamp_json_write(sink, run, last - run);
 }
 
 
-static inline uint64_t
-sgamp_json_odd(const u_char *p)
+static const u_char *
+sgamp_json_copy_plain(sgamp_sink_t *sink, const u_char *p, const u_char *last)
 {
-    uint64_t  w;
+    size_t          n;
+    u_char         *pos;
+    const u_char   *start;
+    sgamp_vector_t  v[4], odd;
 
-    /* not 0 if one of the eight bytes is not plain */
+    /*
+     * Text is looked at while it is copied.  What was copied in vain, since it
+     * is odd or behind what is odd, is written over.  Returns where the first
+     * odd character is; a sink that has failed has taken all.
+     */
 
-    memcpy(&w, p, 8);
+    for ( ;; ) {
 
-    return (w & SGAMP_HIGH) | sgamp_bytes(w, '\\');
+        n = sink->last - sink->pos;
+        pos = sink->pos;
+        start = p;
+
+        if (n > (size_t) (last - p)) {
+            n = last - p;
+        }
+
+        for ( /* void */ ; n >= SGAMP_JSON_BLOCK; n -= SGAMP_JSON_BLOCK) {
+
+            v[0] = sgamp_vector_load(p);
+            v[1] = sgamp_vector_load(p + SGAMP_VECTOR_SIZE);
+            v[2] = sgamp_vector_load(p + 2 * SGAMP_VECTOR_SIZE);
+            v[3] = sgamp_vector_load(p + 3 * SGAMP_VECTOR_SIZE);
+
+            sgamp_vector_store(pos, v[0]);
+            sgamp_vector_store(pos + SGAMP_VECTOR_SIZE, v[1]);
+            sgamp_vector_store(pos + 2 * SGAMP_VECTOR_SIZE, v[2]);
+            sgamp_vector_store(pos + 3 * SGAMP_VECTOR_SIZE, v[3]);
+
+            odd = sgamp_vector_or(sgamp_vector_or(sgamp_json_odd(v[0]),
+                                                  sgamp_json_odd(v[1])),
+                                  sgamp_vector_or(sgamp_json_odd(v[2]),
+                                                  sgamp_json_odd(v[3])));
+
+            if (sgamp_vector_marks(odd)) {
+                break;
+            }
+
+            p += SGAMP_JSON_BLOCK;
+            pos += SGAMP_JSON_BLOCK;
+        }
+
+        for ( ;; ) {
+
+            if (n < SGAMP_VECTOR_SIZE) {
+
+                if (n == 0 || p - start < SGAMP_VECTOR_SIZE) {
+                    break;
+                }
+
+                /* the last vector begins with bytes that were copied before */
+
+                p -= SGAMP_VECTOR_SIZE - n;
+                pos -= SGAMP_VECTOR_SIZE - n;
+                n = SGAMP_VECTOR_SIZE;
+            }
+
+            v[0] = sgamp_vector_load(p);
+            sgamp_vector_store(pos, v[0]);
+
+            odd = sgamp_json_odd(v[0]);
+
+            if (sgamp_vector_marks(odd)) {
+                n = sgamp_vector_first(sgamp_vector_marks(odd));
+                sink->pos = pos + n;
+                return p + n;
+            }
+
+            p += SGAMP_VECTOR_SIZE;
+            pos += SGAMP_VECTOR_SIZE;
+            n -= SGAMP_VECTOR_SIZE;
+        }
+
+        for ( /* void */ ; n != 0; n--) {
+
+            if (!sgamp_json_is_plain(*p)) {
+                sink->pos = pos;
+                return p;
+            }
+
+            *pos++ = *p++;
+        }
+
+        sink->pos = pos;
+
+        if (p == last || !sgamp_sink_room(sink)) {
+            return last;
+        }
+    }
 }
 
 
 static inline const u_char *
 sgamp_json_stop(const u_char *p, const u_char *last)
 {
-    uint64_t  w, stop;
+    sgamp_vector_t  v, stop;
 
     /* the first byte that is a quote, a backslash or not ASCII, or last */
 
-    while (last - p >= 8) {
-        memcpy(&w, p, 8);
+    while (last - p >= SGAMP_VECTOR_SIZE) {
+        v = sgamp_vector_load(p);
+        stop = sgamp_vector_or(sgamp_json_odd(v), sgamp_vector_is(v, '"'));
 
-        stop = (w & SGAMP_HIGH) | sgamp_bytes(w, '\\') | sgamp_bytes(w, '"');
-
-        if (stop) {
-#if (SGAMP_LITTLE_ENDIAN)
-            return p + __builtin_ctzll(stop) / 8;
-#else
-            break;
-#endif
+        if (sgamp_vector_marks(stop)) {
+            return p + sgamp_vector_first(sgamp_vector_marks(stop));
         }
 
-        p += 8;
+        p += SGAMP_VECTOR_SIZE;
     }
 
-    while (p < last && *p < 0x80 && *p != '\\' && *p != '"') {
+    while (p < last && sgamp_json_is_plain(*p) && *p != '"') {
         p++;
     }
 
@@ -123,54 +195,73 @@ sgamp_json_stop(const u_char *p, const u_char *last)
 }
 
 
-static inline uint64_t
-sgamp_json_odd_block(const u_char *p)
+static inline const u_char *
+sgamp_json_digits(const u_char *p, const u_char *last)
 {
-    uint64_t             w[2];
-    sgamp_json_vector_t  v[SGAMP_JSON_BLOCK / 16], odd;
+    sgamp_vector_t  other;
 
-    memcpy(v, p, SGAMP_JSON_BLOCK);
+    /* the first byte that is no digit, or last */
 
-    odd = v[0] | v[1] | v[2] | v[3]
-          | (sgamp_json_vector_t) (v[0] == '\\')
-          | (sgamp_json_vector_t) (v[1] == '\\')
-          | (sgamp_json_vector_t) (v[2] == '\\')
-          | (sgamp_json_vector_t) (v[3] == '\\');
+    while (last - p >= SGAMP_VECTOR_SIZE) {
+        other = sgamp_vector_no_digit(sgamp_vector_load(p));
 
-    memcpy(w, &odd, 16);
+        if (sgamp_vector_marks(other)) {
+            return p + sgamp_vector_first(sgamp_vector_marks(other));
+        }
 
-    return (w[0] | w[1]) & SGAMP_HIGH;
+        p += SGAMP_VECTOR_SIZE;
+    }
+
+    while (p < last && *p >= '0' && *p <= '9') {
+        p++;
+    }
+
+    return p;
 }
 
 
 const u_char *
 sgamp_json_plain(const u_char *p, const u_char *last)
 {
-    /* ASCII other than a backslash needs no look, and goes a block at a time */
+    sgamp_vector_t  v, odd;
 
-    while (last - p >= SGAMP_JSON_BLOCK) {
+    while (last - p >= SGAMP_VECTOR_SIZE) {
+        v = sgamp_vector_load(p);
+        odd = sgamp_json_odd(v);
 
-        if (sgamp_json_odd_block(p)) {
-            break;
+        if (sgamp_vector_marks(odd)) {
+            return p + sgamp_vector_first(sgamp_vector_marks(odd));
         }
 
-        p += SGAMP_JSON_BLOCK;
+        p += SGAMP_VECTOR_SIZE;
     }
 
-    while (last - p >= 8) {
-
-        if (sgamp_json_odd(p)) {
-            break;
-        }
-
-        p += 8;
-    }
-
-    while (p < last && *p < 0x80 && *p != '\\') {
+    while (p < last && sgamp_json_is_plain(*p)) {
         p++;
     }
 
     return p;
+}
+
+
+static size_t
+sgamp_json_odd_size(const u_char *p, const u_char *last, uint32_t *c)
+{
+    /* a character that is not plain, or an escape, of which c is any value */
+
+    if (*p != '\\') {
+        return sgamp_json_utf8(p, last, c);
+    }
+
+    if (last - p > 1 && p[1] == 'u') {
+        return sgamp_json_unicode(p, last, c);
+    }
+
+    /* an escaped backslash must not be seen twice */
+
+    *c = 0;
+
+    return (last - p > 1) ? 2 : 1;
 }
 
 
@@ -294,7 +385,7 @@ sgamp_json_escape(sgamp_sink_t *sink, const u_char *p, size_t n)
     u_char         buf[SGAMP_JSON_ESCAPE_SIZE];
     size_t         size;
     uint32_t       c;
-    const u_char  *last;
+    const u_char  *run, *last;
 
     static const u_char hex[] = "0123456789abcdef";
 
@@ -306,7 +397,19 @@ sgamp_json_escape(sgamp_sink_t *sink, const u_char *p, size_t n)
 
     last = p + n;
 
-    while (p < last) {
+    for ( ;; ) {
+        run = p;
+
+        while (p < last && *p >= 0x20 && sgamp_json_is_plain(*p) && *p != '"') {
+            p++;
+        }
+
+        sgamp_json_put(sink, run, p - run);
+
+        if (p == last) {
+            return;
+        }
+
         c = *p;
         size = 1;
 
@@ -343,55 +446,61 @@ sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
 {
     const u_char  *start;
 
-    while (p < last && (*p <= ' ' || *p == ':')) {
+    while (p < last && (*p == ':' || *p <= ' ')) {
         p++;
-    }
-
-    value->type = SGAMP_JSON_OTHER;
-    value->plain = 0;
-    value->text.data = (u_char *) p;
-    value->text.len = 0;
-
-    if (p == last) {
-        value->type = SGAMP_JSON_NONE;
-        return;
     }
 
     start = p;
 
-    if (*p == '"') {
-        start = ++p;
-        value->type = SGAMP_JSON_STRING;
+    if (p < last && *p == '"') {
+        start++;
 
         /* most strings have no escape, and end at the first quote */
 
-        p = sgamp_json_stop(p, last);
+        p = sgamp_json_stop(start, last);
 
+        value->type = SGAMP_JSON_STRING;
         value->plain = (p < last && *p == '"');
 
-        while (p < last && *p != '"') {
-            p += (*p == '\\') ? 2 : 1;
+        if (!value->plain) {
+            p = sgamp_json_quote(p, last);
         }
 
-    } else if (*p == '-' || (*p >= '0' && *p <= '9')) {
+    } else if (p < last && (*p == '-' || (*p >= '0' && *p <= '9'))) {
 
-        while (p < last && *p > ' ' && *p != ',' && *p != '}' && *p != ']') {
-            p++;
-        }
+        p = sgamp_json_digits(p, last);
 
         value->type = SGAMP_JSON_NUMBER;
         value->plain = 1;
+        value->digits = 1;
 
-    } else if (*p == 't') {
-        value->type = SGAMP_JSON_TRUE;
-        return;
+        while (p < last && *p > ' ' && *p != ',' && *p != '}' && *p != ']') {
+            value->digits = 0;
+            p++;
+        }
 
     } else {
-        return;
+        value->type = (p == last) ? SGAMP_JSON_NONE
+                                  : (*p == 't') ? SGAMP_JSON_TRUE
+                                                : SGAMP_JSON_OTHER;
+        value->plain = 0;
     }
 
     value->text.data = (u_char *) start;
-    value->text.len = ((p < last) ? p : last) - start;
+    value->text.len = p - start;
+}
+
+
+static const u_char *
+sgamp_json_quote(const u_char *p, const u_char *last)
+{
+    /* the quote at the end of a string, or last; an escape may be cut */
+
+    while (p < last && *p != '"') {
+        p += (*p == '\\') ? 2 : 1;
+    }
+
+    return (p < last) ? p : last;
 }
 
 

@@ -25,7 +25,8 @@ typedef enum {
 typedef struct {
     sgamp_str_t        text;  /* a slice of the input */
     sgamp_json_type_e  type;
-    unsigned           plain:1;  /* ASCII without an escape */
+    unsigned           plain;   /* 1: ASCII without an escape */
+    unsigned           digits;  /* of a number, 1: nothing but digits */
 } sgamp_json_value_t;
 
 
@@ -35,6 +36,9 @@ typedef struct {
 
 /* a sink of size bytes at p; SGAMP_NOMEM: the text is longer */
 void sgamp_sink_init(sgamp_sink_t *sink, u_char *p, size_t size);
+
+/* makes room for at least one byte; returns 0 if the sink has failed */
+int sgamp_sink_room(sgamp_sink_t *sink);
 
 /* writes bytes as they are; sgamp_json_put() is for short and frequent texts */
 void sgamp_json_write(sgamp_sink_t *sink, const u_char *p, size_t n);
@@ -73,7 +77,14 @@ sgamp_json_put(sgamp_sink_t *sink, const u_char *p, size_t n)
     /* there is nearly always room */
 
     if (n <= (size_t) (sink->last - sink->pos)) {
-        memcpy(sink->pos, p, n);
+
+        if (__builtin_constant_p(n)) {
+            memcpy(sink->pos, p, n);
+
+        } else {
+            sgamp_copy(sink->pos, p, n);
+        }
+
         sink->pos += n;
         return;
     }

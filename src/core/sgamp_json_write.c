@@ -55,13 +55,30 @@ sgamp_json_write(sgamp_sink_t *sink, const u_char *p, size_t n)
         p += size;
         n -= size;
 
-        sink->status = sink->next(sink);
-
-        if (sink->status != SGAMP_OK) {
-            sink->last = sink->pos;
+        if (!sgamp_sink_room(sink)) {
             return;
         }
     }
+}
+
+
+int
+sgamp_sink_room(sgamp_sink_t *sink)
+{
+    if (sink->pos != sink->last) {
+        return 1;
+    }
+
+    if (sink->status == SGAMP_OK) {
+        sink->status = sink->next(sink);
+    }
+
+    if (sink->status != SGAMP_OK) {
+        sink->last = sink->pos;
+        return 0;
+    }
+
+    return 1;
 }
 
 
