@@ -40,8 +40,8 @@ typedef struct {
     size_t                used;   /* bytes of the reserve, in this feed */
     size_t                pending;  /* at least the bytes since a token */
     void                 *free[SGAMP_ARENA_CLASSES];
-    unsigned              failed:1;
-    unsigned              touched:1;  /* set by yajl's callbacks: a token */
+    unsigned              failed;
+    unsigned              touched;  /* set by yajl's callbacks: a token */
 } sgamp_arena_t;
 
 

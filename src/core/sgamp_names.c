@@ -115,7 +115,7 @@ sgamp_names_get(sgamp_names_t *names, const sgamp_str_t *name)
         }
     }
 
-    if (names->n == names->size) {
+    if (names->n == names->size || names->n == SGAMP_NAMES_MAX) {
         return NULL;
     }
 
@@ -129,8 +129,12 @@ sgamp_names_get(sgamp_names_t *names, const sgamp_str_t *name)
 
     names->n++;
 
-    for (slot++; slot <= SGAMP_NAMES_SLOTS; slot++) {
-        names->first[slot]++;
+    for ( /* void */ ; slot < SGAMP_NAMES_SLOTS; slot++) {
+        names->first[slot + 1]++;
+
+        i = names->first[slot];
+        names->heads[slot] = (i != names->first[slot + 1]) ? (uint16_t) (i + 1)
+                                                           : 0;
     }
 
     return added;

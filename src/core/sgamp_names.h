@@ -13,6 +13,7 @@
 
 #define SGAMP_NAMES_SLOTS   256
 #define SGAMP_NAMES_NO_KEY  -1
+#define SGAMP_NAMES_MAX     UINT16_MAX
 
 /* how the members with a name are treated, bits */
 
@@ -38,6 +39,7 @@ typedef struct {
 typedef struct {
     sgamp_name_t  *names;                         /* in the order of slots */
     uint32_t       first[SGAMP_NAMES_SLOTS + 1];  /* name of a slot */
+    uint16_t       heads[SGAMP_NAMES_SLOTS];      /* the same from 1, 0: none */
     uint32_t       n;
     uint32_t       size;        /* names there is room for */
     unsigned       nkeys;
@@ -101,8 +103,16 @@ sgamp_names_slot(const u_char *text, size_t len)
 
     /* the keys that most events have are in slots of their own */
 
-    return ((unsigned) len + 4 * text[0] + 13 * text[len - 1])
-           % SGAMP_NAMES_SLOTS;
+    return ((unsigned) len + text[0] + 8 * text[len - 1]) % SGAMP_NAMES_SLOTS;
+}
+
+
+static inline unsigned
+sgamp_names_head(const sgamp_names_t *names, const u_char *text, size_t len)
+{
+    /* the number, from 1, of the first name that may have this text, or 0 */
+
+    return names->heads[sgamp_names_slot(text, len)];
 }
 
 

@@ -33,21 +33,20 @@ static int sgamp_parser_is_over(sgamp_parser_t *p, uint64_t end);
 static int sgamp_parser_keep(sgamp_parser_t *p, uint64_t end);
 static int sgamp_parser_append(sgamp_parser_t *p, const u_char *data,
     size_t n);
-static int sgamp_parser_null(void *ctx);
 static int sgamp_parser_boolean(void *ctx, int value);
 static int sgamp_parser_number(void *ctx, const char *value, size_t len);
 static int sgamp_parser_string(void *ctx, const u_char *value, size_t len);
 static int sgamp_parser_start_map(void *ctx);
 static int sgamp_parser_start_array(void *ctx);
 static int sgamp_parser_key(void *ctx, const u_char *key, size_t len);
-static inline void sgamp_parser_hit(sgamp_element_t *event,
-    const sgamp_name_t *name, uint32_t start, uint32_t end);
+static int sgamp_parser_named(sgamp_parser_t *p, const u_char *key,
+    size_t len) __attribute__((noinline));
 static int sgamp_parser_root_key(void *ctx, const u_char *key, size_t len);
 static int sgamp_parser_end(void *ctx);
 static int sgamp_parser_array(sgamp_parser_t *p);
 static int sgamp_parser_begin(sgamp_parser_t *p, unsigned object);
 static int sgamp_parser_deeper(sgamp_parser_t *p);
-static int sgamp_parser_scalar(sgamp_parser_t *p);
+static int sgamp_parser_scalar(void *ctx);
 static int sgamp_parser_element(sgamp_parser_t *p);
 static void sgamp_parser_gap_from(sgamp_parser_t *p, uint64_t from,
     u_char separates);
@@ -91,7 +90,7 @@ sgamp_parser_init(sgamp_parser_t *p, const sgamp_names_t *names,
 static void
 sgamp_parser_scalars(sgamp_parser_t *p, unsigned on)
 {
-    p->callbacks.yajl_null = on ? sgamp_parser_null : NULL;
+    p->callbacks.yajl_null = on ? sgamp_parser_scalar : NULL;
     p->callbacks.yajl_boolean = on ? sgamp_parser_boolean : NULL;
     p->callbacks.yajl_number = on ? sgamp_parser_number : NULL;
     p->callbacks.yajl_string = on ? sgamp_parser_string : NULL;
@@ -262,6 +261,9 @@ sgamp_parser_parse(sgamp_parser_t *p, const u_char *data, size_t n)
     if (bad != NULL) {
         size = bad - data;
     }
+
+    p->portion.data = (u_char *) data;
+    p->portion.len = size;
 
     if (sgamp_arena_feed(&p->arena, p->yajl, data, size, &rc) != SGAMP_OK) {
         return sgamp_parser_fail(p, SGAMP_NOMEM, p->offset);
@@ -491,10 +493,7 @@ sgamp_parser_append(sgamp_parser_t *p, const u_char *data, size_t n)
     if (n > p->carry_size - p->carry.len) {
         size = p->carry_size ? p->carry_size : SGAMP_PARSER_CARRY_SIZE;
 
-        /*
-         * a long element is most of the memory of a webhook: it grows by a
-         * quarter
-         */
+        /* a long element, most of the memory, grows by a quarter */
 
         while (size < p->carry.len + n) {
             size += (size < SGAMP_FEED_SIZE) ? size : size / 4;
@@ -518,13 +517,6 @@ sgamp_parser_append(sgamp_parser_t *p, const u_char *data, size_t n)
     p->carry.len += n;
 
     return SGAMP_OK;
-}
-
-
-static int
-sgamp_parser_null(void *ctx)
-{
-    return sgamp_parser_scalar(ctx);
 }
 
 
@@ -641,58 +633,70 @@ sgamp_parser_key(void *ctx, const u_char *key, size_t len)
 {
     sgamp_parser_t  *p = ctx;
 
-    uint32_t             end;
+    unsigned             head;
+    uintptr_t            at;
     const sgamp_name_t  *name;
 
     p->arena.touched = 1;
 
-    name = sgamp_names_lookup(p->names, key, len);
+    /* most keys have no name; most others are the first of their slot */
 
-    /* most keys have no name, and do not follow a hit */
+    if (!p->current.follow) {
+        head = sgamp_names_head(p->names, key, len);
+
+        if (head == 0) {
+            return 1;
+        }
+
+        name = &p->names->names[head - 1];
+        at = (uintptr_t) key - (uintptr_t) p->portion.data;
+
+        if (sgamp_same_brief(&name->text, key, len)
+            && name->treat == 0
+            && at < p->portion.len)
+        {
+            sgamp_element_key(&p->current, name->key,
+                              (uint32_t) (p->offset + at + len + 1
+                                          - p->element));
+            return 1;
+        }
+    }
+
+    return sgamp_parser_named(p, key, len);
+}
+
+
+static int
+sgamp_parser_named(sgamp_parser_t *p, const u_char *key, size_t len)
+{
+    uint32_t             end;
+    uintptr_t            at;
+    const sgamp_name_t  *name;
+
+    name = sgamp_names_lookup(p->names, key, len);
 
     if (name == NULL && !p->current.follow) {
         return 1;
     }
 
-    end = (uint32_t) (sgamp_parser_consumed(p) - p->element);
+    /*
+     * a key that has come in one piece and without an escape is where it was
+     * fed; of any other key yajl makes a copy
+     */
+
+    at = (uintptr_t) key - (uintptr_t) p->portion.data;
+
+    end = (uint32_t) ((at < p->portion.len ? p->offset + at + len + 1
+                                           : sgamp_parser_consumed(p))
+                      - p->element);
 
     if (name != NULL && name->key != SGAMP_NAMES_NO_KEY) {
-        p->current.seen |= (uint32_t) 1 << name->key;
-        p->current.ends[name->key] = end;
+        sgamp_element_key(&p->current, name->key, end);
     }
 
-    sgamp_parser_hit(&p->current, name, end - (uint32_t) len - 2, end);
+    sgamp_element_hit(&p->current, name, end - (uint32_t) len - 2, end);
 
     return 1;
-}
-
-
-static inline void
-sgamp_parser_hit(sgamp_element_t *event, const sgamp_name_t *name,
-    uint32_t start, uint32_t end)
-{
-    sgamp_hit_t  *hit;
-
-    if (event->follow) {
-        event->hits[event->nhits - 1].next = start;
-        event->follow = 0;
-    }
-
-    if (name == NULL || name->treat == 0) {
-        return;
-    }
-
-    if (event->nhits < SGAMP_MAX_HITS) {
-        hit = &event->hits[event->nhits];
-        hit->start = start;
-        hit->end = end;
-        hit->next = 0;
-        hit->treat = name->treat;
-
-        event->follow = 1;
-    }
-
-    event->nhits++;
 }
 
 
@@ -798,10 +802,8 @@ sgamp_parser_begin(sgamp_parser_t *p, unsigned object)
     p->open = 1;
     p->depth = 1;
 
-    p->current.seen = 0;
-    p->current.nhits = 0;
-    p->current.follow = 0;
-    p->current.object = (object && p->state != SGAMP_PARSER_OBJECT);
+    sgamp_element_begin(&p->current,
+                        object && p->state != SGAMP_PARSER_OBJECT);
 
     /* callbacks that nobody needs are off: yajl decodes no strings for them */
 
@@ -831,8 +833,10 @@ sgamp_parser_deeper(sgamp_parser_t *p)
 
 
 static int
-sgamp_parser_scalar(sgamp_parser_t *p)
+sgamp_parser_scalar(void *ctx)
 {
+    sgamp_parser_t  *p = ctx;
+
     /* an element that is neither an object nor an array has just ended */
 
     p->arena.touched = 1;
@@ -853,8 +857,7 @@ sgamp_parser_scalar(sgamp_parser_t *p)
         p->open = 1;
     }
 
-    p->current.seen = 0;
-    p->current.object = 0;
+    sgamp_element_begin(&p->current, 0);
 
     return sgamp_parser_element(p);
 }
@@ -916,7 +919,6 @@ sgamp_parser_element(sgamp_parser_t *p)
 
     p->open = 0;
     sgamp_parser_gap_from(p, end, ',');
-    p->current.seen = 0;
 
     if (p->state == SGAMP_PARSER_SINGLE) {
         p->state = SGAMP_PARSER_END;

@@ -9,33 +9,7 @@
 
 
 #include "sgamp_arena.h"
-#include "sgamp_names.h"
-
-
-#define SGAMP_MAX_HITS  48  /* of an element */
-
-
-/* a member of an element whose name says how to treat the member */
-
-typedef struct {
-    uint32_t  start;   /* offset of the key, if the key has no escape */
-    uint32_t  end;     /* past the key */
-    uint32_t  next;    /* start of the next key; 0: none follows yet */
-    unsigned  treat; /* of the name */
-} sgamp_hit_t;
-
-
-/* one element of the webhook's array, valid while its handler runs */
-
-typedef struct {
-    sgamp_str_t   raw;                   /* the element as it was sent */
-    uint32_t      ends[SGAMP_MAX_KEYS];  /* offset past the last such key */
-    uint32_t      seen;                  /* bits of the keys that occurred */
-    sgamp_hit_t   hits[SGAMP_MAX_HITS];
-    unsigned      nhits;                 /* may be above SGAMP_MAX_HITS */
-    unsigned      follow:1;              /* the last hit has no next yet */
-    unsigned      object:1;
-} sgamp_element_t;
+#include "sgamp_element.h"
 
 
 /* any return value but SGAMP_OK ends the parsing with it */
@@ -78,6 +52,7 @@ typedef struct {
 
     const u_char         *src;        /* what is being parsed */
     uint64_t              base;       /* offset of src */
+    sgamp_str_t           portion;    /* of src, what yajl parses now */
     uint64_t              offset;     /* bytes before it were parsed */
     uint64_t              from;       /* where the element or gap begins */
     uint64_t              element;    /* where the open element begins */
