@@ -559,12 +559,16 @@ sgamp_cursor_init(sgamp_cursor_t *cursor, const sgamp_batch_t *batch,
     memset(cursor, 0, sizeof(sgamp_cursor_t));
 
     cursor->batch = batch;
-    cursor->part = part;
     cursor->piece = batch->first;
     cursor->base = 0 - batch->offset;
 
-    if (part == NULL) {
+    /* a part with all elements is the whole payload */
+
+    if (part == NULL || part->n == batch->n) {
         cursor->last = batch->size;
+
+    } else {
+        cursor->part = part;
     }
 }
 

@@ -24,6 +24,8 @@
     sgamp_json_put(sink, (u_char *) text, sizeof(text) - 1)
 
 
+static sgamp_kind_e sgamp_mapper_kind(const sgamp_element_t *event,
+    sgamp_json_value_t *name);
 static void sgamp_mapper_copy(sgamp_sink_t *sink,
     const sgamp_json_value_t *value);
 static unsigned sgamp_mapper_user(const sgamp_rules_t *rules,
@@ -31,7 +33,9 @@ static unsigned sgamp_mapper_user(const sgamp_rules_t *rules,
 static void sgamp_mapper_user_id(const sgamp_rules_t *rules,
     sgamp_filter_event_t *fe, unsigned key, const sgamp_json_value_t *user,
     sgamp_sink_t *sink);
-static int sgamp_mapper_known(sgamp_filter_event_t *fe,
+static inline int sgamp_mapper_known(sgamp_filter_event_t *fe,
+    const sgamp_json_value_t *value, sgamp_sink_t *sink);
+static int sgamp_mapper_hashed(sgamp_filter_event_t *fe,
     const sgamp_json_value_t *value, sgamp_sink_t *sink);
 static void sgamp_mapper_value(const sgamp_element_t *event, unsigned key,
     sgamp_json_value_t *value);
@@ -78,16 +82,16 @@ sgamp_map(void *data, const sgamp_element_t *event, sgamp_sink_t *sink,
     rules = mapper->rules;
     start = sgamp_sink_size(sink);
 
-    kind = sgamp_event_kind(event);
+    kind = sgamp_mapper_kind(event, &type);
     item->kind = kind;
 
     if (!event->object) {
         return SGAMP_NOT_AN_OBJECT;
     }
 
-    sgamp_mapper_value(event, SGAMP_KEY_EVENT, &type);
-
-    if (type.type != SGAMP_JSON_STRING || sgamp_id_blank(&type)) {
+    if (kind == SGAMP_KIND_OTHER
+        && (type.type != SGAMP_JSON_STRING || sgamp_id_blank(&type)))
+    {
         return SGAMP_NO_EVENT_TYPE;
     }
 
@@ -113,7 +117,6 @@ sgamp_map(void *data, const sgamp_element_t *event, sgamp_sink_t *sink,
 
     sgamp_mapper_write(sink, SGAMP_MAPPED_USER);
     sgamp_mapper_user_id(rules, fe, key, &user, sink);
-    sgamp_mapper_write(sink, "\",\"event_type\":\"");
 
     if (rule->type.data != NULL) {
         sgamp_json_put(sink, rule->type.data, rule->type.len);
@@ -125,8 +128,6 @@ sgamp_map(void *data, const sgamp_element_t *event, sgamp_sink_t *sink,
             sgamp_mapper_copy(sink, &type);
         }
     }
-
-    sgamp_mapper_write(sink, "\"");
 
     sgamp_mapper_time(sink, event);
 
@@ -151,16 +152,37 @@ sgamp_map(void *data, const sgamp_element_t *event, sgamp_sink_t *sink,
 sgamp_kind_e
 sgamp_event_kind(const sgamp_element_t *event)
 {
-    sgamp_json_value_t  name, machine;
+    sgamp_json_value_t  name;
+
+    return sgamp_mapper_kind(event, &name);
+}
+
+
+static sgamp_kind_e
+sgamp_mapper_kind(const sgamp_element_t *event, sgamp_json_value_t *name)
+{
+    sgamp_kind_e        kind;
+    sgamp_json_value_t  machine;
+
+    /* sets the value of "event", too, if the event is an object */
 
     if (!event->object) {
         return SGAMP_KIND_OTHER;
     }
 
-    sgamp_mapper_value(event, SGAMP_KEY_EVENT, &name);
-    sgamp_mapper_value(event, SGAMP_KEY_MACHINE_OPEN, &machine);
+    sgamp_mapper_value(event, SGAMP_KEY_EVENT, name);
 
-    return sgamp_kind(&name, &machine);
+    kind = sgamp_kind(name);
+
+    if (kind == SGAMP_KIND_OPEN) {
+        sgamp_mapper_value(event, SGAMP_KEY_MACHINE_OPEN, &machine);
+
+        if (machine.type == SGAMP_JSON_TRUE) {
+            return SGAMP_KIND_MACHINE_OPEN;
+        }
+    }
+
+    return kind;
 }
 
 
@@ -283,17 +305,24 @@ sgamp_mapper_user_id(const sgamp_rules_t *rules, sgamp_filter_event_t *fe,
 }
 
 
-static int
+static inline int
 sgamp_mapper_known(sgamp_filter_event_t *fe, const sgamp_json_value_t *value,
+    sgamp_sink_t *sink)
+{
+    /* writes the hash of an address that is hashed elsewhere in the event */
+
+    return fe != NULL && fe->hashed.addresses
+           && sgamp_mapper_hashed(fe, value, sink);
+}
+
+
+static int
+sgamp_mapper_hashed(sgamp_filter_event_t *fe, const sgamp_json_value_t *value,
     sgamp_sink_t *sink)
 {
     sgamp_hashed_value_t  *known;
 
-    /* writes the hash of an address that is hashed elsewhere in the event */
-
-    if (fe == NULL
-        || !fe->hashed.addresses
-        || value->type != SGAMP_JSON_STRING
+    if (value->type != SGAMP_JSON_STRING
         || (value->plain
             && memchr(value->text.data, '@', value->text.len) == NULL))
     {
@@ -329,35 +358,30 @@ sgamp_mapper_value(const sgamp_element_t *event, unsigned key,
 static void
 sgamp_mapper_time(sgamp_sink_t *sink, const sgamp_element_t *event)
 {
-    size_t              i;
     uint64_t            ms;
     sgamp_json_value_t  value;
+
+    /* begins with the end of event_type */
 
     sgamp_mapper_value(event, SGAMP_KEY_TIMESTAMP, &value);
 
     /* a number of seconds, as SendGrid sends, needs no arithmetic */
 
     if (value.type == SGAMP_JSON_NUMBER
+        && value.digits
         && value.text.len <= SGAMP_MAPPER_SECONDS_LEN
         && value.text.data[0] > '0')
     {
-        for (i = 0; i < value.text.len; i++) {
-            if (value.text.data[i] < '0' || value.text.data[i] > '9') {
-                break;
-            }
-        }
+        sgamp_mapper_write(sink, "\",\"time\":");
+        sgamp_json_put(sink, value.text.data, value.text.len);
+        sgamp_mapper_write(sink, "000");
 
-        if (i == value.text.len) {
-            sgamp_mapper_write(sink, ",\"time\":");
-            sgamp_json_put(sink, value.text.data, value.text.len);
-            sgamp_mapper_write(sink, "000");
-            return;
-        }
-    }
-
-    if (sgamp_time(&value, &ms)) {
-        sgamp_mapper_write(sink, ",\"time\":");
+    } else if (sgamp_time(&value, &ms)) {
+        sgamp_mapper_write(sink, "\",\"time\":");
         sgamp_json_decimal(sink, ms);
+
+    } else {
+        sgamp_mapper_write(sink, "\"");
     }
 }
 

@@ -313,14 +313,19 @@ sgamp_rules_text(sgamp_rules_t *rules, sgamp_str_t *json,
     u_char        *p;
     sgamp_sink_t   sink;
 
-    size = SGAMP_RULES_ESCAPED * text->len;
+    static const sgamp_str_t  before = sgamp_str(SGAMP_RULES_BEFORE_TYPE);
 
-    p = rules->grow.alloc(rules->grow.data, size + 1);
+    /* one write for each event: the name of the member is in the text */
+
+    size = before.len + SGAMP_RULES_ESCAPED * text->len;
+
+    p = rules->grow.alloc(rules->grow.data, size);
     if (p == NULL) {
         return SGAMP_NOMEM;
     }
 
     sgamp_sink_init(&sink, p, size);
+    sgamp_json_write(&sink, before.data, before.len);
     sgamp_json_escape(&sink, text->data, text->len);
 
     sgamp_rules_free(rules, json->data);

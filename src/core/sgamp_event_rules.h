@@ -15,6 +15,10 @@
 #define SGAMP_MAX_USER_KEYS   16
 #define SGAMP_MAX_PROPERTIES  16
 
+/* what a type and the prefix begin with: the end of user_id, and the name */
+
+#define SGAMP_RULES_BEFORE_TYPE  "\",\"event_type\":\""
+
 
 /* numbers of the keys that all rules begin with */
 
@@ -58,7 +62,8 @@ typedef enum {
 
 typedef struct {
     sgamp_str_t  name;       /* in lower case; not set for a known kind */
-    sgamp_str_t  type;       /* event_type, JSON; NULL: prefix and name */
+    sgamp_str_t  type;       /* BEFORE_TYPE and the event_type, JSON; NULL:
+                                prefix and name */
     unsigned     ignored:1;
     unsigned     only:1;     /* as the rules say */
     unsigned     ignore:1;
@@ -70,7 +75,7 @@ typedef struct {
 typedef struct {
     sgamp_grow_t          grow;
     sgamp_names_t         names;               /* of keys, and of rules */
-    sgamp_str_t           prefix;                      /* JSON */
+    sgamp_str_t           prefix;              /* as a type */
     unsigned              users[SGAMP_MAX_USER_KEYS];  /* keys, first to last */
     unsigned              nusers;
     sgamp_rules_event_t   kinds[SGAMP_KINDS];  /* other: not in others */

@@ -11,6 +11,12 @@
 #define SGAMP_ID_RESERVED_LEN  36  /* characters of the longest id */
 #define SGAMP_ID_RESERVED_LENGTHS  0x10000002deull  /* bits of lengths */
 
+#define sgamp_id_reserved_length(n)                                           \
+    ((n) <= SGAMP_ID_RESERVED_LEN                                             \
+     && (SGAMP_ID_RESERVED_LENGTHS & ((uint64_t) 1 << (n))) != 0)
+
+
+static inline int sgamp_id_is_usual(const sgamp_json_value_t *value);
 
 static int sgamp_id_reserved(const sgamp_json_value_t *value, size_t n);
 static int sgamp_id_is_space(uint32_t c);
@@ -63,10 +69,39 @@ sgamp_id_usable(sgamp_json_value_t *value)
 {
     size_t  n;
 
+    if (sgamp_id_is_usual(value)) {
+        return 1;
+    }
+
     n = sgamp_id_cut(value);
 
     return n != 0 && n <= SGAMP_MAX_USER_ID
            && !sgamp_id_reserved(value, n);
+}
+
+
+static inline int
+sgamp_id_is_usual(const sgamp_json_value_t *value)
+{
+    size_t         n;
+    const u_char  *p;
+
+    /*
+     * most values have nothing to cut and no length of a reserved id, which
+     * would need an escape if the value is not plain
+     */
+
+    p = value->text.data;
+    n = value->text.len;
+
+    if (n == 0 || n > SGAMP_MAX_USER_ID
+        || p[0] <= ' ' || p[0] >= 0x80 || p[n - 1] <= ' ' || p[n - 1] >= 0x80)
+    {
+        return 0;
+    }
+
+    return value->plain ? !sgamp_id_reserved_length(n)
+                        : memchr(p, '\\', n) == NULL;
 }
 
 
@@ -141,8 +176,7 @@ sgamp_id_reserved(const sgamp_json_value_t *value, size_t n)
 
     /* few ids have the length of a reserved id */
 
-    if (n > SGAMP_ID_RESERVED_LEN
-        || (SGAMP_ID_RESERVED_LENGTHS & ((uint64_t) 1 << n)) == 0
+    if (!sgamp_id_reserved_length(n)
         || sgamp_text_ascii(value, id, sizeof(id), 1) < 0)
     {
         return 0;

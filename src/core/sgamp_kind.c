@@ -10,6 +10,9 @@
 
 #define SGAMP_KIND_MAX_LEN  21  /* characters of the longest name */
 
+#define sgamp_kind_has_length(len)                                            \
+    ((len) <= SGAMP_KIND_MAX_LEN && sgamp_kind_lengths[len][0] != 0)
+
 
 static const sgamp_str_t  sgamp_kinds[] = {
     sgamp_str("processed"),
@@ -30,8 +33,26 @@ static const sgamp_str_t  sgamp_kinds[] = {
 };
 
 
+/* the kinds whose names have a length, one or two */
+
+static const u_char  sgamp_kind_lengths[SGAMP_KIND_MAX_LEN + 1][2] = {
+    [4] = { SGAMP_KIND_OPEN, SGAMP_KIND_OPEN },
+    [5] = { SGAMP_KIND_CLICK, SGAMP_KIND_CLICK },
+    [6] = { SGAMP_KIND_BOUNCE, SGAMP_KIND_BOUNCE },
+    [7] = { SGAMP_KIND_DROPPED, SGAMP_KIND_DROPPED },
+    [8] = { SGAMP_KIND_DEFERRED, SGAMP_KIND_RECEIVED },
+    [9] = { SGAMP_KIND_DELIVERED, SGAMP_KIND_PROCESSED },
+    [10] = { SGAMP_KIND_SPAMREPORT, SGAMP_KIND_SPAMREPORT },
+    [11] = { SGAMP_KIND_UNSUBSCRIBE, SGAMP_KIND_UNSUBSCRIBE },
+    [12] = { SGAMP_KIND_MACHINE_OPEN, SGAMP_KIND_MACHINE_OPEN },
+    [17] = { SGAMP_KIND_GROUP_UNSUBSCRIBE, SGAMP_KIND_GROUP_RESUBSCRIBE },
+    [21] = { SGAMP_KIND_ACCOUNT_STATUS_CHANGE,
+             SGAMP_KIND_ACCOUNT_STATUS_CHANGE }
+};
+
+
 sgamp_kind_e
-sgamp_kind(const sgamp_json_value_t *name, const sgamp_json_value_t *machine)
+sgamp_kind(const sgamp_json_value_t *name)
 {
     int           n;
     u_char        lower[SGAMP_KIND_MAX_LEN];
@@ -41,16 +62,20 @@ sgamp_kind(const sgamp_json_value_t *name, const sgamp_json_value_t *machine)
         return SGAMP_KIND_OTHER;
     }
 
-    n = sgamp_text_ascii(name, lower, sizeof(lower), 1);
+    /* SendGrid sends the names as they are here */
 
-    if (n < 0) {
-        return SGAMP_KIND_OTHER;
-    }
+    kind = sgamp_kind_lookup(name->text.data, name->text.len);
 
-    kind = sgamp_kind_lookup(lower, (size_t) n);
+    if (kind == SGAMP_KIND_OTHER
+        && (!name->plain || sgamp_kind_has_length(name->text.len)))
+    {
+        n = sgamp_text_ascii(name, lower, sizeof(lower), 1);
 
-    if (kind == SGAMP_KIND_OPEN && machine->type == SGAMP_JSON_TRUE) {
-        return SGAMP_KIND_MACHINE_OPEN;
+        if (n < 0) {
+            return SGAMP_KIND_OTHER;
+        }
+
+        kind = sgamp_kind_lookup(lower, (size_t) n);
     }
 
     /* SendGrid has no event with the name "machine_open" */
@@ -62,11 +87,18 @@ sgamp_kind(const sgamp_json_value_t *name, const sgamp_json_value_t *machine)
 sgamp_kind_e
 sgamp_kind_lookup(const u_char *name, size_t len)
 {
-    unsigned  i;
+    unsigned       i;
+    const u_char  *kinds;
 
-    for (i = 0; i < SGAMP_KIND_OTHER; i++) {
-        if (sgamp_same(&sgamp_kinds[i], name, len)) {
-            return (sgamp_kind_e) i;
+    if (!sgamp_kind_has_length(len)) {
+        return SGAMP_KIND_OTHER;
+    }
+
+    kinds = sgamp_kind_lengths[len];
+
+    for (i = 0; i < 2; i++) {
+        if (memcmp(sgamp_kinds[kinds[i]].data, name, len) == 0) {
+            return (sgamp_kind_e) kinds[i];
         }
     }
 

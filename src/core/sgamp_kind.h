@@ -34,11 +34,10 @@ typedef enum {
 
 
 /*
- * The kind of an event from the values of "event" and "sg_machine_open".  The
- * letter case of "event" does not matter, nor do escapes.
+ * The kind of an event from the value of "event", whose letter case does not
+ * matter, nor do escapes.  An open by a machine is SGAMP_KIND_OPEN here.
  */
-sgamp_kind_e sgamp_kind(const sgamp_json_value_t *name,
-    const sgamp_json_value_t *machine);
+sgamp_kind_e sgamp_kind(const sgamp_json_value_t *name);
 
 /* the kind with a name in lower case, or SGAMP_KIND_OTHER */
 sgamp_kind_e sgamp_kind_lookup(const u_char *name, size_t len);

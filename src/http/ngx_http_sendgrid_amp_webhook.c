@@ -761,7 +761,8 @@ ngx_http_sendgrid_amp_taken(ngx_http_sendgrid_amp_ctx_t *ctx,
 static size_t
 ngx_http_sendgrid_amp_portion(u_char *p, u_char *last)
 {
-    u_char  *end;
+    u_char    *end;
+    uint64_t   w;
 
     if (last - p <= NGX_HTTP_SENDGRID_AMP_FEED_SIZE) {
         return last - p;
@@ -771,7 +772,15 @@ ngx_http_sendgrid_amp_portion(u_char *p, u_char *last)
 
     last = p + NGX_HTTP_SENDGRID_AMP_FEED_SIZE;
 
-    for (end = last; end > p; end--) {
+    for (end = last; end - p >= 8; end -= 8) {
+        ngx_memcpy(&w, end - 8, 8);
+
+        if (sgamp_bytes(w, '}')) {
+            break;
+        }
+    }
+
+    for ( /* void */ ; end > p; end--) {
         if (end[-1] == '}') {
             return end - p;
         }
