@@ -17,6 +17,7 @@
 #include "sgamp_digest.h"
 #include "sgamp_metrics.h"
 #include "sgamp_parser.h"
+#include "sgamp_secret.h"
 #include "sgamp_signature.h"
 #include "sgamp_store.h"
 
@@ -167,6 +168,7 @@ typedef struct {
     ngx_http_handler_pt               handler;   /* of webhooks */
     ngx_http_sendgrid_amp_lines_t    *lines;     /* to be written, or NULL */
     ngx_http_sendgrid_amp_evidence_t  evidence;  /* the newest of all */
+    sgamp_secrets_t                   secrets;   /* accepted ones */
 } ngx_http_sendgrid_amp_main_conf_t;
 
 
@@ -377,10 +379,7 @@ struct ngx_http_sendgrid_amp_flow_s {
 };
 
 
-/*
- * A transport takes the parts of batches: calls to the peer, or a dry run to
- * the client.
- */
+/* a transport takes parts of batches: calls to the peer, or a dry run */
 
 typedef struct {
     ngx_int_t      (*init)(ngx_http_sendgrid_amp_ctx_t *ctx,
@@ -532,9 +531,9 @@ typedef struct {                               /* ctx.c */
 
 
 typedef struct {                               /* webhook.c */
-    sgamp_parser_t                      parser;
     int                                 fault;        /* or SGAMP_OK */
     unsigned                            parsing:1;
+    sgamp_parser_t                      parser;       /* not zeroed at first */
 } ngx_http_sendgrid_amp_input_t;
 
 
@@ -559,6 +558,7 @@ typedef struct {                               /* delivery.c */
     sgamp_batcher_t                     batcher;
     ngx_http_sendgrid_amp_job_t        *jobs;
     ngx_uint_t                          n;            /* jobs */
+    ngx_uint_t                          active;       /* have a batch */
     ngx_msec_t                          deadline;     /* of the last attempt */
     unsigned                            drained:1;    /* deadline is set */
     unsigned                            settled:1;    /* the flow was told */
@@ -604,7 +604,6 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_http_sendgrid_amp_counts_t       counts;
     ngx_http_sendgrid_amp_route_t        route;
     ngx_http_sendgrid_amp_own_t          own;
-    ngx_http_sendgrid_amp_input_t        input;
     ngx_http_sendgrid_amp_body_t         body;
     ngx_http_sendgrid_amp_access_t       access;
     ngx_http_sendgrid_amp_delivery_t     delivery;
@@ -614,6 +613,7 @@ struct ngx_http_sendgrid_amp_ctx_s {
     ngx_buf_t                           *replacement;  /* of nginx's answer */
     unsigned                             hold:2;   /* bits: nothing is sent */
     unsigned                             gone:1;   /* the client is */
+    ngx_http_sendgrid_amp_input_t        input;    /* must be the last */
 };
 
 

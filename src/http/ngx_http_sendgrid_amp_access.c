@@ -7,6 +7,8 @@
 #include "ngx_http_sendgrid_amp.h"
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
 
 
 #define NGX_HTTP_SENDGRID_AMP_SIGNATURE_HEADER                                \
@@ -29,6 +31,8 @@ static ngx_int_t ngx_http_sendgrid_amp_body_check(
 static ngx_uint_t ngx_http_sendgrid_amp_body_is_skipped(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_sendgrid_amp_body_is_whole(ngx_http_request_t *r);
+static sgamp_secrets_t *ngx_http_sendgrid_amp_accepted_secrets(
+    ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_signature_headers(
     ngx_http_sendgrid_amp_ctx_t *ctx);
 static ngx_int_t ngx_http_sendgrid_amp_get_header(
@@ -395,7 +399,20 @@ ngx_http_sendgrid_amp_check_secret(ngx_http_sendgrid_amp_ctx_t *ctx,
 {
     u_char                           digest[SGAMP_SHA256_LEN];
     ngx_uint_t                       i, accepted;
+    sgamp_secrets_t                 *secrets;
+    sgamp_secret_entry_t             entry;
     ngx_http_sendgrid_amp_secret_t  *known;
+
+    secrets = ngx_http_sendgrid_amp_accepted_secrets(ctx);
+
+    if (secrets != NULL) {
+        sgamp_secret_hash(secrets, ctx->conf->secrets, secret->data,
+                          secret->len, &entry);
+
+        if (sgamp_secret_known(secrets, &entry)) {
+            return NGX_OK;
+        }
+    }
 
     /*
      * digests are compared, each whole and with all secrets: the time tells
@@ -414,7 +431,38 @@ ngx_http_sendgrid_amp_check_secret(ngx_http_sendgrid_amp_ctx_t *ctx,
                      == 0);
     }
 
+    if (accepted && secrets != NULL) {
+        sgamp_secret_add(secrets, &entry);
+    }
+
     return accepted ? NGX_OK : NGX_DECLINED;
+}
+
+
+static sgamp_secrets_t *
+ngx_http_sendgrid_amp_accepted_secrets(ngx_http_sendgrid_amp_ctx_t *ctx)
+{
+    sgamp_secrets_t  *secrets;
+
+    /*
+     * each worker has keys of its own; a new configuration begins anew; without
+     * random bytes all secrets go through SHA-256
+     */
+
+    secrets = &ctx->worker->secrets;
+
+    if (!secrets->ready) {
+
+        (void) ERR_set_mark();
+
+        secrets->ready = (RAND_bytes((u_char *) secrets->keys,
+                                     sizeof(secrets->keys))
+                          == 1);
+
+        (void) ERR_pop_to_mark();
+    }
+
+    return secrets->ready ? secrets : NULL;
 }
 
 
