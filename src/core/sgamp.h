@@ -75,6 +75,11 @@ typedef struct {
 
 #define sgamp_str(text)          { sizeof(text) - 1, (u_char *) text }
 
+/* zeroes the members of a struct from one on and before another one */
+#define sgamp_zero(p, type, from, to)                                         \
+    memset((u_char *) (p) + offsetof(type, from), 0,                          \
+           offsetof(type, to) - offsetof(type, from))
+
 /* copies bytes, most often between 8 and 64 of them */
 static inline void sgamp_copy(u_char *dst, const u_char *src, size_t n);
 

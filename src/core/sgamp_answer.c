@@ -71,7 +71,7 @@ void
 sgamp_answer_init(sgamp_answer_t *a, const sgamp_answer_reader_t *reader,
     uint32_t n, sgamp_grow_t *grow, sgamp_str_t *reserve)
 {
-    memset(a, 0, sizeof(sgamp_answer_t));
+    sgamp_zero(a, sgamp_answer_t, reader, failed);
 
     sgamp_arena_init(&a->arena, grow, reserve);
 
@@ -79,6 +79,7 @@ sgamp_answer_init(sgamp_answer_t *a, const sgamp_answer_reader_t *reader,
     a->grow = grow;
     a->limit = SGAMP_ANSWER_MAX_SIZE;
     a->n = n;
+    a->failed = 0;
 }
 
 
@@ -122,6 +123,14 @@ sgamp_answer_feed(sgamp_answer_t *a, const u_char *data, size_t n)
         a->size++;
         p++;
     }
+}
+
+
+void
+sgamp_answer_read(sgamp_answer_t *a, size_t n)
+{
+    a->size = n;
+    a->body = SGAMP_ANSWER_WHOLE;
 }
 
 

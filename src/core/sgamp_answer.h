@@ -86,7 +86,7 @@ typedef struct {
 
 
 struct sgamp_answer_s {
-    sgamp_arena_t                 arena;
+    sgamp_arena_t                 arena;   /* must be the first */
     const sgamp_answer_reader_t  *reader;
     yajl_handle                   yajl;
     sgamp_grow_t                 *grow;
@@ -97,7 +97,7 @@ struct sgamp_answer_s {
     unsigned                      depth;   /* open brackets that yajl saw */
     uint32_t                      n;       /* elements of the request */
     u_char                       *marks;   /* NULL: none is named */
-    unsigned                      failed;  /* no memory for what is named */
+    unsigned                      failed;  /* no memory; must be the last */
 };
 
 
@@ -116,6 +116,9 @@ void sgamp_answer_init(sgamp_answer_t *a, const sgamp_answer_reader_t *reader,
  * long ends the reading, and so the answer is never whole.
  */
 void sgamp_answer_feed(sgamp_answer_t *a, const u_char *data, size_t n);
+
+/* the answer's object has n bytes, which the reader has read without yajl */
+void sgamp_answer_read(sgamp_answer_t *a, size_t n);
 
 /*
  * The action of the first rule that fits a status line and facts; SGAMP_RETRY

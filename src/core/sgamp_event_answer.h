@@ -52,18 +52,18 @@ typedef struct {
     uint32_t                nusers;
     uint32_t                nalloc;
 
-    /* the fields that events were rejected for; the last entry takes all
-       fields that find no room */
-    sgamp_response_field_t  fields[SGAMP_RESPONSE_FIELDS];
-    unsigned                nfields;
-    unsigned                field;       /* being read */
-
     int64_t                 ingested;    /* events, -1: the answer has none */
 
     unsigned                code:1;      /* "code" is 200 */
     unsigned                counted:1;   /* there is "events_ingested" */
     unsigned                refused:1;   /* missing field, invalid key */
     unsigned                rejected:1;  /* an event was named */
+
+    /* the fields that events were rejected for; the last entry takes all
+       fields that find no room; entries that are not used are not set */
+    unsigned                nfields;
+    unsigned                field;       /* being read */
+    sgamp_response_field_t  fields[SGAMP_RESPONSE_FIELDS];
 } sgamp_response_t;
 
 

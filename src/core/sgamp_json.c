@@ -27,8 +27,9 @@ static const u_char *sgamp_json_copy_plain(sgamp_sink_t *sink,
     const u_char *p, const u_char *last);
 static inline const u_char *sgamp_json_stop(const u_char *p,
     const u_char *last);
-static inline const u_char *sgamp_json_digits(const u_char *p,
+static inline const u_char *sgamp_json_skip_digits(const u_char *p,
     const u_char *last);
+static const u_char *sgamp_json_safe(const u_char *p, const u_char *last);
 static const u_char *sgamp_json_quote(const u_char *p, const u_char *last);
 static size_t sgamp_json_odd_size(const u_char *p, const u_char *last,
     uint32_t *c);
@@ -195,12 +196,19 @@ sgamp_json_stop(const u_char *p, const u_char *last)
 }
 
 
-static inline const u_char *
+const u_char *
 sgamp_json_digits(const u_char *p, const u_char *last)
+{
+    return sgamp_json_skip_digits(p, last);
+}
+
+
+static inline const u_char *
+sgamp_json_skip_digits(const u_char *p, const u_char *last)
 {
     sgamp_vector_t  other;
 
-    /* the first byte that is no digit, or last */
+    /* inline for the value of each timestamp */
 
     while (last - p >= SGAMP_VECTOR_SIZE) {
         other = sgamp_vector_no_digit(sgamp_vector_load(p));
@@ -399,10 +407,7 @@ sgamp_json_escape(sgamp_sink_t *sink, const u_char *p, size_t n)
 
     for ( ;; ) {
         run = p;
-
-        while (p < last && *p >= 0x20 && sgamp_json_is_plain(*p) && *p != '"') {
-            p++;
-        }
+        p = sgamp_json_safe(p, last);
 
         sgamp_json_put(sink, run, p - run);
 
@@ -440,6 +445,61 @@ sgamp_json_escape(sgamp_sink_t *sink, const u_char *p, size_t n)
 }
 
 
+size_t
+sgamp_json_escaped(const u_char *p, size_t n)
+{
+    size_t         size;
+    const u_char  *last;
+
+    size = n;
+
+    if (n == 0) {
+        return size;
+    }
+
+    last = p + n;
+
+    for ( ;; ) {
+        p = sgamp_json_safe(p, last);
+
+        if (p == last) {
+            return size;
+        }
+
+        size += SGAMP_JSON_ESCAPE_SIZE - 1;
+        p++;
+    }
+}
+
+
+static const u_char *
+sgamp_json_safe(const u_char *p, const u_char *last)
+{
+    sgamp_vector_t  v, other;
+
+    /* the first byte that is escaped or not ASCII, or last */
+
+    while (last - p >= SGAMP_VECTOR_SIZE) {
+        v = sgamp_vector_load(p);
+        other = sgamp_vector_or(sgamp_json_odd(v),
+                                sgamp_vector_or(sgamp_vector_is(v, '"'),
+                                                sgamp_vector_control(v)));
+
+        if (sgamp_vector_marks(other)) {
+            return p + sgamp_vector_first(sgamp_vector_marks(other));
+        }
+
+        p += SGAMP_VECTOR_SIZE;
+    }
+
+    while (p < last && *p >= 0x20 && sgamp_json_is_plain(*p) && *p != '"') {
+        p++;
+    }
+
+    return p;
+}
+
+
 void
 sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
     const u_char *last)
@@ -468,7 +528,7 @@ sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
 
     } else if (p < last && (*p == '-' || (*p >= '0' && *p <= '9'))) {
 
-        p = sgamp_json_digits(p, last);
+        p = sgamp_json_skip_digits(p, last);
 
         value->type = SGAMP_JSON_NUMBER;
         value->plain = 1;

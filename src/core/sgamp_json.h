@@ -55,6 +55,9 @@ void sgamp_json_copy(sgamp_sink_t *sink, const u_char *p, size_t n);
 /* any bytes as the inside of a JSON string, with the same repairs */
 void sgamp_json_escape(sgamp_sink_t *sink, const u_char *p, size_t n);
 
+/* bytes that sgamp_json_escape() writes, at most */
+size_t sgamp_json_escaped(const u_char *p, size_t n);
+
 void sgamp_json_decimal(sgamp_sink_t *sink, uint64_t n);
 
 /* the value that follows a key which ended just before p */
@@ -66,6 +69,9 @@ void sgamp_json_value(sgamp_json_value_t *value, const u_char *p,
  * faults read as U+FFFD; moves *p past it.  *p must be below last.
  */
 uint32_t sgamp_json_next(const u_char **p, const u_char *last);
+
+/* the first byte that is no digit, or last */
+const u_char *sgamp_json_digits(const u_char *p, const u_char *last);
 
 /* the first byte that is not ASCII or is a backslash, or last */
 const u_char *sgamp_json_plain(const u_char *p, const u_char *last);

@@ -24,6 +24,8 @@
  *     sgamp_vector_or(a, b)
  *     sgamp_vector_is(v, ch)     marks the bytes that are ch
  *     sgamp_vector_no_digit(v)   marks the bytes that are no digits
+ *     sgamp_vector_control(v)    marks the bytes below 0x20; others that are
+ *                                not ASCII are marked, or are not
  *     sgamp_vector_marks(v)      0 if no byte is marked
  *     sgamp_vector_first(marks)  the number of the first marked byte, from 0
  *
@@ -46,6 +48,7 @@ typedef __m128i  sgamp_vector_t;
 #define sgamp_vector_store(p, v)   _mm_storeu_si128((__m128i *) (p), v)
 #define sgamp_vector_or(a, b)      _mm_or_si128(a, b)
 #define sgamp_vector_is(v, ch)     _mm_cmpeq_epi8(v, _mm_set1_epi8(ch))
+#define sgamp_vector_control(v)    _mm_cmpgt_epi8(_mm_set1_epi8(0x20), v)
 #define sgamp_vector_marks(v)      ((unsigned) _mm_movemask_epi8(v))
 #define sgamp_vector_first(marks)  ((unsigned) __builtin_ctz(marks))
 
@@ -75,6 +78,7 @@ typedef uint8x16_t  sgamp_vector_t;
 #define sgamp_vector_store(p, v)  vst1q_u8(p, v)
 #define sgamp_vector_or(a, b)     vorrq_u8(a, b)
 #define sgamp_vector_is(v, ch)    vceqq_u8(v, vdupq_n_u8(ch))
+#define sgamp_vector_control(v)   vcltq_u8(v, vdupq_n_u8(0x20))
 
 
 static inline sgamp_vector_t
@@ -114,6 +118,7 @@ typedef uint64_t  sgamp_vector_t;
 
 #define sgamp_vector_or(a, b)      ((a) | (b))
 #define sgamp_vector_is(v, ch)     sgamp_bytes(v, ch)
+#define sgamp_vector_control(v)    (((v) - SGAMP_ONES * 0x20) & ~(v))
 #define sgamp_vector_marks(v)      ((v) & SGAMP_HIGH)
 #define sgamp_vector_first(marks)  ((unsigned) __builtin_ctzll(marks) / 8)
 
