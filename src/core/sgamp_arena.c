@@ -148,7 +148,7 @@ sgamp_arena_malloc(void *data, size_t size)
         shift++;
     }
 
-    p = arena->free[shift];
+    p = (shift < SGAMP_ARENA_CLASSES) ? arena->free[shift] : NULL;
 
     if (p != NULL) {
         memcpy(&arena->free[shift], p, sizeof(void *));

@@ -24,7 +24,7 @@
  * freed with the same sgamp_grow_t.
  */
 
-#define SGAMP_ARENA_CLASSES  32
+#define SGAMP_ARENA_CLASSES  12  /* of small pieces, powers of two */
 
 
 typedef struct sgamp_arena_block_s  sgamp_arena_block_t;

@@ -8,8 +8,6 @@
 #include "sgamp_json.h"
 
 
-#define SGAMP_BATCH_ITEMS  16 /* elements that a batch has room for at first */
-
 /* a place to go back to */
 
 typedef struct {
@@ -201,8 +199,10 @@ sgamp_batcher_open(sgamp_batcher_t *b)
         return SGAMP_NOMEM;
     }
 
-    memset(batch, 0, sizeof(sgamp_batch_t));
+    memset(batch, 0, offsetof(sgamp_batch_t, few));
 
+    batch->items = batch->few;
+    batch->nalloc = SGAMP_BATCH_ITEMS;
     batch->first = b->piece;
     batch->offset = b->sink.pos - b->piece->data;
 
@@ -229,7 +229,7 @@ sgamp_batcher_end(sgamp_batcher_t *b)
     batch = b->open;
 
     if (batch->n == batch->nalloc) {
-        n = batch->nalloc ? 2 * (size_t) batch->nalloc : SGAMP_BATCH_ITEMS;
+        n = 2 * (size_t) batch->nalloc;
 
         grow = b->pieces->grow;
 
@@ -239,8 +239,9 @@ sgamp_batcher_end(sgamp_batcher_t *b)
             return SGAMP_NOMEM;
         }
 
-        if (batch->items != NULL) {
-            memcpy(items, batch->items, batch->n * sizeof(sgamp_item_t));
+        memcpy(items, batch->items, batch->n * sizeof(sgamp_item_t));
+
+        if (batch->items != batch->few) {
             grow->free(grow->data, batch->items);
         }
 
@@ -352,7 +353,7 @@ sgamp_batch_free(sgamp_pieces_t *pieces, sgamp_batch_t *batch)
 {
     sgamp_batch_release(pieces, batch, batch->size);
 
-    if (batch->items != NULL) {
+    if (batch->items != batch->few) {
         pieces->grow->free(pieces->grow->data, batch->items);
     }
 

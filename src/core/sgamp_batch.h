@@ -39,6 +39,9 @@ typedef struct {
 } sgamp_pieces_t;
 
 
+#define SGAMP_BATCH_ITEMS  16  /* elements that a batch has room for at first */
+
+
 /* what is known of an element in a payload, offsets in bytes */
 
 typedef struct {
@@ -62,6 +65,7 @@ struct sgamp_batch_s {
     sgamp_item_t   *items;   /* of the elements */
     uint32_t        n;       /* elements */
     uint32_t        nalloc;
+    sgamp_item_t    few[SGAMP_BATCH_ITEMS];  /* the first room for items */
 };
 
 

@@ -10,7 +10,6 @@
 
 
 #define SGAMP_RULES_ROOM     8 /* events that there is room for at first */
-#define SGAMP_RULES_ESCAPED  6 /* bytes of JSON for a byte, at most */
 
 
 static int sgamp_rules_user(sgamp_rules_t *rules, const sgamp_str_t *name);
@@ -317,7 +316,7 @@ sgamp_rules_text(sgamp_rules_t *rules, sgamp_str_t *json,
 
     /* one write for each event: the name of the member is in the text */
 
-    size = before.len + SGAMP_RULES_ESCAPED * text->len;
+    size = before.len + sgamp_json_escaped(text->data, text->len);
 
     p = rules->grow.alloc(rules->grow.data, size);
     if (p == NULL) {

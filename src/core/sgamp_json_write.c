@@ -94,5 +94,5 @@ sgamp_json_decimal(sgamp_sink_t *sink, uint64_t n)
         n /= 10;
     } while (n != 0);
 
-    sgamp_json_write(sink, p, buf + sizeof(buf) - p);
+    sgamp_json_put(sink, p, buf + sizeof(buf) - p);
 }

@@ -60,7 +60,8 @@ sgamp_parser_init(sgamp_parser_t *p, const sgamp_names_t *names,
     size_t max_size, sgamp_element_pt handler, void *data, sgamp_grow_t *grow,
     sgamp_str_t *reserve)
 {
-    memset(p, 0, sizeof(sgamp_parser_t));
+    sgamp_zero(p, sgamp_parser_t, callbacks, current);
+    sgamp_element_begin(&p->current, 0);
 
     p->names = names;
     p->grow = grow;

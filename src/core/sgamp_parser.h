@@ -62,9 +62,7 @@ typedef struct {
     size_t                carry_size;
     size_t                deferred;   /* the end of carry, not parsed yet */
 
-    sgamp_element_t       current;
     sgamp_parser_state_e  state;
-    u_char                text[SGAMP_MAX_MEMBER];
     sgamp_str_t           name;       /* of a root member, in text */
     uint64_t              separator;  /* offset of the one that was seen */
     u_char                separates;  /* the one that comes next, or 0 */
@@ -75,6 +73,10 @@ typedef struct {
     unsigned              open:1;     /* inside an element */
     unsigned              nested:1;   /* the array is a root member */
     unsigned              last:1;     /* no more bytes will come */
+
+    /* not zeroed at first */
+    sgamp_element_t       current;
+    u_char                text[SGAMP_MAX_MEMBER];
 } sgamp_parser_t;
 
 

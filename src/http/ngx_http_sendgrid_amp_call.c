@@ -39,6 +39,15 @@ typedef struct {
 } ngx_http_sendgrid_amp_calls_t;
 
 
+/* a header of each subrequest that has a body */
+
+typedef struct {
+    ngx_str_t                      name;
+    u_char                        *lowcase;
+    ngx_uint_t                     hash;       /* of lowcase */
+} ngx_http_sendgrid_amp_call_header_t;
+
+
 /* what a subrequest needs, made before there is a subrequest */
 
 typedef struct {
@@ -66,7 +75,7 @@ static ngx_int_t ngx_http_sendgrid_amp_create_body(
 static ngx_int_t ngx_http_sendgrid_amp_create_headers(ngx_pool_t *pool,
     ngx_http_sendgrid_amp_message_t *m);
 static ngx_table_elt_t *ngx_http_sendgrid_amp_push_header(ngx_list_t *headers,
-    char *name, char *lowcase);
+    const ngx_http_sendgrid_amp_call_header_t *header);
 static ngx_int_t ngx_http_sendgrid_amp_create_subrequest(
     ngx_http_sendgrid_amp_call_t *call);
 static void ngx_http_sendgrid_amp_prepare(ngx_http_sendgrid_amp_call_t *call,
@@ -110,6 +119,14 @@ const ngx_http_sendgrid_amp_transport_ops_t  ngx_http_sendgrid_amp_calling = {
     ngx_http_sendgrid_amp_end_delay,              /* end */
     ngx_http_sendgrid_amp_reply,                  /* reply */
     1                                             /* live */
+};
+
+
+static ngx_http_sendgrid_amp_call_header_t
+    ngx_http_sendgrid_amp_call_headers[] = {
+    { ngx_string("Content-Type"), (u_char *) "content-type", 0 },
+    { ngx_string("Content-Length"), (u_char *) "content-length", 0 },
+    { ngx_null_string, NULL, 0 }
 };
 
 
@@ -396,11 +413,9 @@ ngx_http_sendgrid_amp_create_headers(ngx_pool_t *pool,
     u_char  *p;
 
     m->content_type = ngx_http_sendgrid_amp_push_header(&m->headers,
-                                                        "Content-Type",
-                                                        "content-type");
+                                    &ngx_http_sendgrid_amp_call_headers[0]);
     m->content_length = ngx_http_sendgrid_amp_push_header(&m->headers,
-                                                          "Content-Length",
-                                                          "content-length");
+                                    &ngx_http_sendgrid_amp_call_headers[1]);
 
     if (m->content_type == NULL || m->content_length == NULL) {
         return NGX_ERROR;
@@ -421,8 +436,8 @@ ngx_http_sendgrid_amp_create_headers(ngx_pool_t *pool,
 
 
 static ngx_table_elt_t *
-ngx_http_sendgrid_amp_push_header(ngx_list_t *headers, char *name,
-    char *lowcase)
+ngx_http_sendgrid_amp_push_header(ngx_list_t *headers,
+    const ngx_http_sendgrid_amp_call_header_t *header)
 {
     ngx_table_elt_t  *h;
 
@@ -433,10 +448,9 @@ ngx_http_sendgrid_amp_push_header(ngx_list_t *headers, char *name,
 
     ngx_memzero(h, sizeof(ngx_table_elt_t));
 
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->lowcase_key = (u_char *) lowcase;
-    h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
+    h->key = header->name;
+    h->lowcase_key = header->lowcase;
+    h->hash = header->hash;
 
     return h;
 }
@@ -924,6 +938,12 @@ ngx_http_sendgrid_amp_call_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 static ngx_int_t
 ngx_http_sendgrid_amp_call_hooks(ngx_conf_t *cf)
 {
+    ngx_http_sendgrid_amp_call_header_t  *h;
+
+    for (h = ngx_http_sendgrid_amp_call_headers; h->lowcase != NULL; h++) {
+        h->hash = ngx_hash_key(h->lowcase, h->name.len);
+    }
+
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_sendgrid_amp_call_header_filter;
 

@@ -9,13 +9,8 @@
 #include "sgamp_json.h"
 
 
-#define NGX_HTTP_SENDGRID_AMP_ESCAPED     6  /* bytes for a byte, at most */
 #define NGX_HTTP_SENDGRID_AMP_MIN_PAGES   8  /* of a zone */
 #define NGX_HTTP_SENDGRID_AMP_SURROGATES  0xd800  /* and 2047 code points */
-
-
-#define ngx_http_sendgrid_amp_is_plain(ch)                                    \
-    ((ch) >= ' ' && (ch) < 0x7f && (ch) != '"' && (ch) != '\\')
 
 
 static ngx_int_t ngx_http_sendgrid_amp_find_region(
@@ -461,19 +456,11 @@ ngx_int_t
 ngx_http_sendgrid_amp_escape(ngx_pool_t *pool, sgamp_str_t *json,
     const sgamp_str_t *before, const ngx_str_t *text, const char *after)
 {
-    size_t        i, size;
+    size_t        size;
     sgamp_sink_t  sink;
 
-    size = before->len + ngx_strlen(after);
-
-    for (i = 0; i < text->len; i++) {
-        if (ngx_http_sendgrid_amp_is_plain(text->data[i])) {
-            size++;
-
-        } else {
-            size += NGX_HTTP_SENDGRID_AMP_ESCAPED;
-        }
-    }
+    size = before->len + sgamp_json_escaped(text->data, text->len)
+           + ngx_strlen(after);
 
     json->data = ngx_pnalloc(pool, size + 1);
     if (json->data == NULL) {

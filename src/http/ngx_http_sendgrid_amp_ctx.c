@@ -32,7 +32,7 @@ ngx_http_sendgrid_amp_create_ctx(ngx_http_request_t *r)
     }
 
     ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_sendgrid_amp_ctx_t));
+    ngx_memzero(ctx, offsetof(ngx_http_sendgrid_amp_ctx_t, input.parser));
 
     ctx->request = r;
     ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_sendgrid_amp_module);

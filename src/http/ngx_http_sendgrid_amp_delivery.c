@@ -199,7 +199,7 @@ ngx_http_sendgrid_amp_is_waiting(ngx_http_sendgrid_amp_ctx_t *ctx)
     ngx_uint_t                    i;
     ngx_http_sendgrid_amp_job_t  *job;
 
-    for (i = 0; i < ctx->delivery.n; i++) {
+    for (i = 0; i < ctx->delivery.n && ctx->delivery.active != 0; i++) {
         job = &ctx->delivery.jobs[i];
 
         if (job->batch != NULL
@@ -224,7 +224,7 @@ ngx_http_sendgrid_amp_collect(ngx_http_sendgrid_amp_ctx_t *ctx)
     n = 0;
     action = SGAMP_RETRY;
 
-    for (i = 0; i < ctx->delivery.n; i++) {
+    for (i = 0; i < ctx->delivery.n && ctx->delivery.active != 0; i++) {
         job = &ctx->delivery.jobs[i];
 
         if (job->part != NULL && ctx->transport.ops->take(job, &action)) {
@@ -264,6 +264,8 @@ ngx_http_sendgrid_amp_emit(ngx_http_sendgrid_amp_ctx_t *ctx)
         }
 
         job->batch = sgamp_batcher_take(&ctx->delivery.batcher);
+        ctx->delivery.active++;
+
         job->parts = sgamp_part_all(&ctx->worker->grow, job->batch);
 
         if (job->parts == NULL) {
@@ -302,7 +304,7 @@ ngx_http_sendgrid_amp_next_parts(ngx_http_sendgrid_amp_ctx_t *ctx)
     do {
         probe = ngx_http_sendgrid_amp_probe(ctx);
 
-        for (i = 0; i < ctx->delivery.n; i++) {
+        for (i = 0; i < ctx->delivery.n && ctx->delivery.active != 0; i++) {
             job = &ctx->delivery.jobs[i];
 
             if (ctx->error < NGX_HTTP_SENDGRID_AMP_REFUSED
@@ -582,6 +584,8 @@ ngx_http_sendgrid_amp_free_job(ngx_http_sendgrid_amp_job_t *job)
     job->parts = NULL;
     job->part = NULL;
     job->batch = NULL;
+
+    job->ctx->delivery.active--;
 }
 
 
