@@ -271,7 +271,8 @@ targets:
             told at the end
   unit      unit tests of src/core only
   mutants   makes small changes in src, and shows which no test notices
-  bench     measures the module beside proxy_pass, Lua and njs
+  bench     measures the module beside proxy_pass, Lua, njs and workerd,
+            without and with TLS
   sanitize  the same tests with an nginx built with sanitizers
   matrix    builds and tests with each nginx, and prints a table
   style     checks the C sources, and that calls between files run downward

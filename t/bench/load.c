@@ -7,7 +7,9 @@
 /*
  * Posts bodies in turn, again and again, over connections that stay open.
  *
- * usage: load port path file[,file...] requests connections [headers]
+ * usage: load port path file[,file...] requests connections tls [headers]
+ *
+ * tls is 1 or 0.  The server's certificate is not verified.
  *
  * Prints microseconds: the time of all, the median and the 99th percentile of
  * one, the greatest.  Any answer but 200, or with another body than the first
@@ -18,6 +20,7 @@
 #define _GNU_SOURCE
 
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +35,9 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 
 
 #define LOAD_MAX_CONNECTIONS  256
@@ -49,6 +55,7 @@ typedef struct {
 
 typedef struct {
     int        fd;
+    SSL       *ssl;       /* NULL without TLS */
     unsigned   request;
     size_t     sent;
     size_t     received;
@@ -60,6 +67,7 @@ typedef struct {
 typedef struct {
     int                 ep;
     in_port_t           port;
+    SSL_CTX            *ctx;       /* NULL without TLS */
     load_request_t      request[LOAD_MAX_REQUESTS];
     unsigned            nrequests;
     long                requests;
@@ -78,10 +86,16 @@ static int load_file(load_request_t *request, const char *path,
     const char *name, const char *headers);
 static int load_init(load_t *load);
 static int load_connect(load_t *load, load_connection_t *c);
+static int load_handshake(load_t *load, load_connection_t *c);
 static int load_run(load_t *load);
 static void load_next(load_t *load, load_connection_t *c);
 static int load_send(load_t *load, load_connection_t *c);
 static int load_receive(load_t *load, load_connection_t *c);
+
+/* bytes that were sent or received, 0: closed, -1: an error, or EAGAIN */
+static ssize_t load_write(load_connection_t *c, const char *data, size_t len);
+static ssize_t load_read(load_connection_t *c, char *buf, size_t size);
+static ssize_t load_tls_result(SSL *ssl, int n);
 
 /* 1: the answer is whole, 0: more has to come, -1: an error */
 static int load_answer(load_t *load, load_connection_t *c);
@@ -111,8 +125,8 @@ main(int argc, char *argv[])
     load_t    load;
     uint64_t  start, end;
 
-    if (argc != 6 && argc != 7) {
-        fprintf(stderr, "usage: load port path file requests connections"
+    if (argc != 7 && argc != 8) {
+        fprintf(stderr, "usage: load port path file requests connections tls"
                         " [headers]\n");
         return 2;
     }
@@ -130,7 +144,19 @@ main(int argc, char *argv[])
         return 2;
     }
 
-    if (load_request(&load, argv[2], argv[3], argv[6]) != 0
+    if (atoi(argv[6]) != 0) {
+        load.ctx = SSL_CTX_new(TLS_client_method());
+
+        if (load.ctx == NULL) {
+            ERR_print_errors_fp(stderr);
+            return 1;
+        }
+    }
+
+    /* SSL_write() has no flag MSG_NOSIGNAL */
+
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR
+        || load_request(&load, argv[2], argv[3], argv[7]) != 0
         || load_init(&load) != 0)
     {
         perror("load");
@@ -276,6 +302,10 @@ load_connect(load_t *load, load_connection_t *c)
         return -1;
     }
 
+    if (load->ctx != NULL && load_handshake(load, c) != 0) {
+        return -1;
+    }
+
     if (fcntl(c->fd, F_SETFL, O_NONBLOCK) == -1) {
         return -1;
     }
@@ -286,6 +316,25 @@ load_connect(load_t *load, load_connection_t *c)
     ee.data.ptr = c;
 
     return epoll_ctl(load->ep, EPOLL_CTL_ADD, c->fd, &ee);
+}
+
+
+static int
+load_handshake(load_t *load, load_connection_t *c)
+{
+    c->ssl = SSL_new(load->ctx);
+
+    if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1
+        || SSL_connect(c->ssl) != 1)
+    {
+        ERR_print_errors_fp(stderr);
+        return -1;
+    }
+
+    SSL_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE
+                         |SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+
+    return 0;
 }
 
 
@@ -353,16 +402,14 @@ load_send(load_t *load, load_connection_t *c)
 
     while (c->sent < request->len) {
 
-        n = send(c->fd, request->data + c->sent, request->len - c->sent,
-                 MSG_NOSIGNAL);
+        n = load_write(c, request->data + c->sent, request->len - c->sent);
 
-        if (n == -1) {
+        if (n == -1 && errno == EAGAIN) {
+            return 0;
+        }
 
-            if (errno == EAGAIN) {
-                return 0;
-            }
-
-            perror("load: send()");
+        if (n <= 0) {
+            perror("load: sending");
             return -1;
         }
 
@@ -381,8 +428,8 @@ load_receive(load_t *load, load_connection_t *c)
 
     for ( ;; ) {
 
-        n = recv(c->fd, c->answer + c->received,
-                 LOAD_MAX_ANSWER - c->received, 0);
+        n = load_read(c, c->answer + c->received,
+                      LOAD_MAX_ANSWER - c->received);
 
         if (n == -1 && errno == EAGAIN) {
             return 0;
@@ -421,6 +468,57 @@ load_receive(load_t *load, load_connection_t *c)
         if (load_send(load, c) != 0) {
             return -1;
         }
+    }
+}
+
+
+static ssize_t
+load_write(load_connection_t *c, const char *data, size_t len)
+{
+    if (c->ssl == NULL) {
+        return send(c->fd, data, len, 0);
+    }
+
+    ERR_clear_error();
+
+    return load_tls_result(c->ssl, SSL_write(c->ssl, data, (int) len));
+}
+
+
+static ssize_t
+load_read(load_connection_t *c, char *buf, size_t size)
+{
+    if (c->ssl == NULL) {
+        return recv(c->fd, buf, size, 0);
+    }
+
+    ERR_clear_error();
+
+    return load_tls_result(c->ssl, SSL_read(c->ssl, buf, (int) size));
+}
+
+
+static ssize_t
+load_tls_result(SSL *ssl, int n)
+{
+    if (n > 0) {
+        return n;
+    }
+
+    switch (SSL_get_error(ssl, n)) {
+
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        errno = EAGAIN;
+        return -1;
+
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+
+    default:
+        ERR_print_errors_fp(stderr);
+        errno = EPROTO;
+        return -1;
     }
 }
 
