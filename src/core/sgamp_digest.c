@@ -176,9 +176,11 @@ sgamp_hash_entry(const sgamp_hash_t *hash, const sgamp_hash_text_t text)
 
     sum = (sum ^ (sum >> 32)) * SGAMP_HASH_PRIME;
 
-    /* of the two entries, the second is the older */
+    /* of the entries of a set, the last is the oldest */
 
-    entry = &hash->entries[2 * ((sum >> 48) % (SGAMP_HASH_ENTRIES / 2))];
+    entry = &hash->entries[SGAMP_HASH_SET
+                           * ((sum >> 48)
+                              % (SGAMP_HASH_ENTRIES / SGAMP_HASH_SET))];
 
     __builtin_prefetch(entry[0].text);
     __builtin_prefetch(entry[0].hex);
@@ -193,10 +195,17 @@ sgamp_hash_text(sgamp_hash_t *hash, sgamp_hash_entry_t *entry,
     const sgamp_hash_text_t text, u_char hex[SGAMP_SHA256_HEX_LEN])
 {
     unsigned  i;
+    uint64_t  head[2];
 
-    for (i = 0; entry != NULL && i < 2; i++) {
+    memcpy(&head[0], text, 8);
 
-        if (memcmp(entry[i].text, text, SGAMP_HASH_TEXT) == 0) {
+    for (i = 0; entry != NULL && i < SGAMP_HASH_SET; i++) {
+
+        memcpy(&head[1], entry[i].text, 8);
+
+        if (head[0] == head[1]
+            && memcmp(entry[i].text, text, SGAMP_HASH_TEXT) == 0)
+        {
             memcpy(hex, entry[i].hex, SGAMP_SHA256_HEX_LEN);
             return SGAMP_OK;
         }
@@ -211,7 +220,8 @@ sgamp_hash_text(sgamp_hash_t *hash, sgamp_hash_entry_t *entry,
     }
 
     if (entry != NULL) {
-        entry[1] = entry[0];
+        memmove(&entry[1], &entry[0],
+                (SGAMP_HASH_SET - 1) * sizeof(sgamp_hash_entry_t));
         memcpy(entry[0].text, text, SGAMP_HASH_TEXT);
         memcpy(entry[0].hex, hex, SGAMP_SHA256_HEX_LEN);
     }

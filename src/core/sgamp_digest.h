@@ -16,6 +16,7 @@
 
 #define SGAMP_HASH_TEXT       64  /* a longer text is not remembered */
 #define SGAMP_HASH_ENTRIES    4096
+#define SGAMP_HASH_SET        4     /* entries that a text may be in */
 
 
 /* a text followed by zeroes, its length in the last byte */
@@ -61,8 +62,8 @@ int sgamp_hash_init(sgamp_hash_t *hash, const sgamp_str_t *key);
 /*
  * The same addresses come again and again, with each event of a message: if the
  * caller sets entries, which remain the caller's, hashes are remembered.
- * sgamp_hash_entry() returns the first of two entries that may have a text, or
- * NULL, and starts to load them into the processor's cache: other work should
+ * sgamp_hash_entry() returns the first of SGAMP_HASH_SET entries that may have
+ * a text, or NULL, and loads them into the processor's cache: other work should
  * come before sgamp_hash_text(), which writes the hash of the text in
  * lower-case hex, not terminated.
  */

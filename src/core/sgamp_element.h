@@ -14,13 +14,16 @@
 #define SGAMP_MAX_HITS  48  /* of an element */
 
 
-/* a member of an element whose name says how to treat the member */
+/*
+ * Members from a key on, up to the next hit, that are treated alike.  A member
+ * that is hashed is a hit of its own.  Before the first hit are members whose
+ * names say nothing.
+ */
 
 typedef struct {
-    uint32_t  start;   /* offset of the key, if the key has no escape */
+    uint32_t  start;   /* offset of the key */
     uint32_t  end;     /* past the key */
-    uint32_t  next;    /* start of the next key; 0: none follows yet */
-    unsigned  treat; /* of the name */
+    unsigned  treat;   /* as the name of the key says, 0: has no name */
 } sgamp_hit_t;
 
 
@@ -28,11 +31,14 @@ typedef struct {
 
 typedef struct {
     sgamp_str_t   raw;                   /* the element as it was sent */
-    uint32_t      ends[SGAMP_MAX_KEYS];  /* offset past the last such key */
+    uint32_t      ends[SGAMP_MAX_KEYS + 1];  /* offset past the last such
+                                                key; the last: of no key */
     uint32_t      seen;                  /* bits of the keys that occurred */
     sgamp_hit_t   hits[SGAMP_MAX_HITS];
     unsigned      nhits;                 /* may be above SGAMP_MAX_HITS */
-    unsigned      follow;                /* the last hit has no next yet */
+    unsigned      treat;                 /* of the members that come now */
+    unsigned      unsure;                /* a key may have an escape: hits
+                                            may be wrong */
     unsigned      object;
 } sgamp_element_t;
 
@@ -41,12 +47,13 @@ typedef struct {
 
 static inline void sgamp_element_begin(sgamp_element_t *element,
     unsigned object);
-static inline void sgamp_element_key(sgamp_element_t *element, int key,
-    uint32_t end);
 
-/* a key with this name, or with none if name is NULL */
-static inline void sgamp_element_hit(sgamp_element_t *element,
-    const sgamp_name_t *name, uint32_t start, uint32_t end);
+/*
+ * A key of len bytes with this name, or with none if name is NULL; end is the
+ * offset past the key.
+ */
+static inline void sgamp_element_key(sgamp_element_t *element,
+    const sgamp_name_t *name, size_t len, uint64_t end);
 
 
 static inline void
@@ -54,42 +61,39 @@ sgamp_element_begin(sgamp_element_t *element, unsigned object)
 {
     element->seen = 0;
     element->nhits = 0;
-    element->follow = 0;
+    element->treat = 0;
+    element->unsure = 0;
     element->object = object;
 }
 
 
 static inline void
-sgamp_element_key(sgamp_element_t *element, int key, uint32_t end)
+sgamp_element_key(sgamp_element_t *element, const sgamp_name_t *name,
+    size_t len, uint64_t end)
 {
-    element->seen |= (uint32_t) 1 << key;
-    element->ends[key] = end;
-}
-
-
-static inline void
-sgamp_element_hit(sgamp_element_t *element, const sgamp_name_t *name,
-    uint32_t start, uint32_t end)
-{
+    unsigned      treat;
     sgamp_hit_t  *hit;
 
-    if (element->follow) {
-        element->hits[element->nhits - 1].next = start;
-        element->follow = 0;
+    treat = 0;
+
+    if (name != NULL) {
+        treat = name->treat;
+
+        element->seen |= name->bit;
+        element->ends[name->place] = (uint32_t) end;
     }
 
-    if (name == NULL || name->treat == 0) {
+    if (treat == element->treat && (treat & SGAMP_NAMES_HASH) == 0) {
         return;
     }
 
+    element->treat = treat;
+
     if (element->nhits < SGAMP_MAX_HITS) {
         hit = &element->hits[element->nhits];
-        hit->start = start;
-        hit->end = end;
-        hit->next = 0;
-        hit->treat = name->treat;
-
-        element->follow = 1;
+        hit->start = (uint32_t) (end - len - 2);
+        hit->end = (uint32_t) end;
+        hit->treat = treat;
     }
 
     element->nhits++;

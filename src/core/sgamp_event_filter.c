@@ -12,10 +12,6 @@
 
 #define sgamp_filter_lower(treat)  (((treat) & SGAMP_NAMES_LOWER) != 0)
 
-/* whether a key begins at p: a quote inside of a key follows a backslash */
-
-#define sgamp_filter_is_key(p)       (*(p) == '"' && (p)[-1] != '\\')
-
 
 /* a walk over the members of an event; members that are skipped have no name */
 
@@ -35,21 +31,35 @@ typedef struct {
 } sgamp_filter_member_t;
 
 
-static unsigned sgamp_filter_has_hits(const sgamp_filter_event_t *fe);
-static void sgamp_filter_note(sgamp_filter_event_t *fe);
+static void sgamp_filter_note(sgamp_filter_event_t *fe)
+    __attribute__((noinline));
 static void sgamp_filter_walk(sgamp_filter_walk_t *walk,
     const sgamp_filter_event_t *fe);
 static inline int sgamp_filter_next(sgamp_filter_walk_t *walk,
     sgamp_filter_member_t *m);
+static inline void sgamp_filter_hit(sgamp_filter_member_t *m,
+    const sgamp_element_t *event, const sgamp_hit_t *hit, const u_char *last);
 static int sgamp_filter_search(sgamp_filter_walk_t *walk,
     sgamp_filter_member_t *m);
 static void sgamp_filter_value(sgamp_filter_member_t *m);
 static void sgamp_filter_decode(sgamp_json_value_t *value,
     const sgamp_filter_member_t *m);
+static int sgamp_filter_write_hits(sgamp_filter_event_t *fe,
+    sgamp_sink_t *sink);
+static inline int sgamp_filter_copy(const sgamp_filter_event_t *fe,
+    sgamp_sink_t *sink, const u_char *p, const u_char *last, int written);
+static int sgamp_filter_write_hit(sgamp_filter_event_t *fe,
+    sgamp_sink_t *sink, const sgamp_hit_t *hit, const u_char *last,
+    const u_char *from, int written);
+static int sgamp_filter_write_members(sgamp_filter_event_t *fe,
+    sgamp_sink_t *sink);
 static void sgamp_filter_hash(sgamp_filter_event_t *fe,
     sgamp_filter_member_t *m, sgamp_span_t *span);
-static sgamp_hashed_value_t *sgamp_filter_known(sgamp_filter_event_t *fe,
-    const sgamp_filter_member_t *m);
+static int sgamp_filter_is_hashed(sgamp_filter_event_t *fe,
+    sgamp_filter_member_t *m, sgamp_hashed_value_t **known);
+static void sgamp_filter_write_hash(sgamp_filter_event_t *fe,
+    sgamp_sink_t *sink, const sgamp_filter_member_t *m,
+    sgamp_hashed_value_t *known);
 
 
 void
@@ -63,52 +73,20 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
     fe->all = 0;
     fe->ascii = 0;
 
-    fe->all_hits = sgamp_filter_has_hits(fe);
+    /*
+     * hits do not know a key with broken UTF-8 that is sent with U+FFFD, nor
+     * what yajl takes for U+FFFD in a key with an escape
+     */
+
+    fe->all_hits = (!names->replaced
+                    && !event->unsure
+                    && event->nhits <= SGAMP_MAX_HITS);
 
     sgamp_hashed_init(&fe->hashed, hash);
 
-    if ((names->treat & SGAMP_NAMES_HASH) == 0) {
-        return;
+    if (names->treat & SGAMP_NAMES_HASH) {
+        sgamp_filter_note(fe);
     }
-
-    sgamp_filter_note(fe);
-
-    if (sgamp_hashed_elsewhere(&fe->hashed, &event->raw, &fe->ascii)) {
-        fe->all_hits = 0;
-        fe->all = 1;
-    }
-}
-
-
-static unsigned
-sgamp_filter_has_hits(const sgamp_filter_event_t *fe)
-{
-    unsigned            i;
-    const u_char       *raw;
-    const sgamp_hit_t  *hit;
-
-    /*
-     * hits do not tell where a key with an escape begins, nor do they know a
-     * key with broken UTF-8 that is sent with U+FFFD
-     */
-
-    if (fe->names->replaced || fe->event->nhits > SGAMP_MAX_HITS) {
-        return 0;
-    }
-
-    raw = fe->event->raw.data;
-
-    for (i = 0; i < fe->event->nhits; i++) {
-        hit = &fe->event->hits[i];
-
-        if (!sgamp_filter_is_key(raw + hit->start)
-            || (hit->next != 0 && !sgamp_filter_is_key(raw + hit->next)))
-        {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 
@@ -150,6 +128,11 @@ sgamp_filter_note(sgamp_filter_event_t *fe)
 
         sgamp_hashed_add(&fe->hashed, m.value, &value, lower);
     }
+
+    if (sgamp_hashed_elsewhere(&fe->hashed, &fe->event->raw, &fe->ascii)) {
+        fe->all_hits = 0;
+        fe->all = 1;
+    }
 }
 
 
@@ -165,7 +148,7 @@ sgamp_filter_walk(sgamp_filter_walk_t *walk, const sgamp_filter_event_t *fe)
 static inline int
 sgamp_filter_next(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
 {
-    const u_char           *raw;
+    uint32_t                last;
     const sgamp_hit_t      *hit;
     const sgamp_element_t  *event;
 
@@ -179,15 +162,25 @@ sgamp_filter_next(sgamp_filter_walk_t *walk, sgamp_filter_member_t *m)
         return 0;
     }
 
-    raw = event->raw.data;
     hit = &event->hits[walk->hit++];
 
-    m->start = raw + hit->start;
-    m->key = raw + hit->end;
-    m->end = raw + (hit->next ? hit->next : event->raw.len - 1);
-    m->treat = hit->treat;
+    last = (walk->hit < event->nhits) ? hit[1].start
+                                      : (uint32_t) event->raw.len - 1;
+
+    sgamp_filter_hit(m, event, hit, event->raw.data + last);
 
     return 1;
+}
+
+
+static inline void
+sgamp_filter_hit(sgamp_filter_member_t *m, const sgamp_element_t *event,
+    const sgamp_hit_t *hit, const u_char *last)
+{
+    m->start = event->raw.data + hit->start;
+    m->key = event->raw.data + hit->end;
+    m->end = last;
+    m->treat = hit->treat;
 }
 
 
@@ -259,13 +252,137 @@ sgamp_filter_decode(sgamp_json_value_t *value, const sgamp_filter_member_t *m)
 int
 sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
 {
+    sgamp_json_put(sink, (u_char *) "{", 1);
+
+    return fe->all_hits ? sgamp_filter_write_hits(fe, sink)
+                        : sgamp_filter_write_members(fe, sink);
+}
+
+
+static int
+sgamp_filter_write_hits(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
+{
+    int                 written;
+    unsigned            treat, sent;
+    const u_char       *raw, *p, *next, *from;
+    const sgamp_hit_t  *hit, *end;
+
+    hit = fe->event->hits;
+    end = hit + fe->event->nhits;
+    raw = fe->event->raw.data;
+
+    /* members without a name are sent, unless members are kept */
+
+    sent = fe->names->treat & SGAMP_NAMES_KEEP;
+    treat = 0;
+    next = raw + 1;
+    written = 0;
+
+    /* where the members begin that are to be written together */
+
+    from = NULL;
+
+    for ( /* void */ ; /* void */ ; hit++) {
+        p = next;
+        next = raw + ((hit != end) ? hit->start : fe->event->raw.len - 1);
+
+        if ((treat & (SGAMP_NAMES_DROP|SGAMP_NAMES_KEEP)) != sent) {
+
+            if (from != NULL) {
+                written = sgamp_filter_copy(fe, sink, from, p, written);
+                from = NULL;
+            }
+
+        } else {
+
+            if (from == NULL) {
+                from = p;
+            }
+
+            if ((treat & SGAMP_NAMES_HASH)
+                && sgamp_filter_write_hit(fe, sink, hit - 1, next, from,
+                                          written))
+            {
+                written = 1;
+                from = NULL;
+            }
+        }
+
+        if (hit == end) {
+            break;
+        }
+
+        treat = hit->treat;
+    }
+
+    if (from != NULL) {
+        written = sgamp_filter_copy(fe, sink, from, next, written);
+    }
+
+    return written;
+}
+
+
+static inline int
+sgamp_filter_copy(const sgamp_filter_event_t *fe, sgamp_sink_t *sink,
+    const u_char *p, const u_char *last, int written)
+{
+    while (p < last && sgamp_span_is_gap(*p)) {
+        p++;
+    }
+
+    while (p < last && sgamp_span_is_gap(last[-1])) {
+        last--;
+    }
+
+    if (p == last) {
+        return written;
+    }
+
+    if (written) {
+        sgamp_json_put(sink, (u_char *) ",", 1);
+    }
+
+    if (fe->ascii) {
+        sgamp_json_write(sink, p, last - p);
+
+    } else {
+        sgamp_json_copy(sink, p, last - p);
+    }
+
+    return 1;
+}
+
+
+static int
+sgamp_filter_write_hit(sgamp_filter_event_t *fe, sgamp_sink_t *sink,
+    const sgamp_hit_t *hit, const u_char *last, const u_char *from,
+    int written)
+{
+    sgamp_hashed_value_t  *known;
+    sgamp_filter_member_t  m;
+
+    sgamp_filter_hit(&m, fe->event, hit, last);
+
+    if (!sgamp_filter_is_hashed(fe, &m, &known)) {
+        return 0;
+    }
+
+    (void) sgamp_filter_copy(fe, sink, from, m.key, written);
+    sgamp_filter_write_hash(fe, sink, &m, known);
+
+    return 1;
+}
+
+
+static int
+sgamp_filter_write_members(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
+{
     unsigned               keep;
     sgamp_span_t           span;
     const u_char          *p;
     sgamp_filter_walk_t    walk;
     sgamp_filter_member_t  m;
-
-    sgamp_json_put(sink, (u_char *) "{", 1);
 
     sgamp_span_init(&span, sink, fe->ascii);
     sgamp_filter_walk(&walk, fe);
@@ -311,18 +428,9 @@ static void
 sgamp_filter_hash(sgamp_filter_event_t *fe, sgamp_filter_member_t *m,
     sgamp_span_t *span)
 {
-    sgamp_json_value_t     value;
     sgamp_hashed_value_t  *known;
 
-    sgamp_filter_value(m);
-
-    known = (*m->value == '"') ? sgamp_filter_known(fe, m) : NULL;
-
-    /* null has nothing to hash */
-
-    if (known == NULL
-        && ((m->treat & SGAMP_NAMES_HASH) == 0 || *m->value == 'n'))
-    {
+    if (!sgamp_filter_is_hashed(fe, m, &known)) {
         sgamp_span_add(span, m->start, m->end);
         return;
     }
@@ -330,32 +438,56 @@ sgamp_filter_hash(sgamp_filter_event_t *fe, sgamp_filter_member_t *m,
     sgamp_span_add(span, m->start, m->key);
     sgamp_span_flush(span);
 
-    sgamp_json_put(span->sink, (u_char *) ":\"", 2);
-
-    if (known != NULL) {
-        sgamp_hashed_put(&fe->hashed, span->sink, known);
-
-    } else {
-        sgamp_filter_decode(&value, m);
-        sgamp_hashed_write(&fe->hashed, span->sink, &value,
-                           sgamp_filter_lower(m->treat));
-    }
-
-    sgamp_json_put(span->sink, (u_char *) "\"", 1);
+    sgamp_filter_write_hash(fe, span->sink, m, known);
 }
 
 
-static sgamp_hashed_value_t *
-sgamp_filter_known(sgamp_filter_event_t *fe, const sgamp_filter_member_t *m)
+static int
+sgamp_filter_is_hashed(sgamp_filter_event_t *fe, sgamp_filter_member_t *m,
+    sgamp_hashed_value_t **known)
 {
     sgamp_str_t  string;
 
+    sgamp_filter_value(m);
+
+    *known = NULL;
+
+    /* null has nothing to hash */
+
+    if (*m->value != '"') {
+        return (m->treat & SGAMP_NAMES_HASH) && *m->value != 'n';
+    }
+
     if (m->treat & SGAMP_NAMES_HASH) {
-        return sgamp_hashed_at(&fe->hashed, m->value);
+        *known = sgamp_hashed_at(&fe->hashed, m->value);
+        return 1;
     }
 
     string.data = (u_char *) m->value + 1;
     string.len = m->end - m->value - 2;
 
-    return sgamp_hashed_find(&fe->hashed, &string);
+    *known = sgamp_hashed_find(&fe->hashed, &string);
+
+    return *known != NULL;
+}
+
+
+static void
+sgamp_filter_write_hash(sgamp_filter_event_t *fe, sgamp_sink_t *sink,
+    const sgamp_filter_member_t *m, sgamp_hashed_value_t *known)
+{
+    sgamp_json_value_t  value;
+
+    sgamp_json_put(sink, (u_char *) ":\"", 2);
+
+    if (known != NULL) {
+        sgamp_hashed_put(&fe->hashed, sink, known);
+
+    } else {
+        sgamp_filter_decode(&value, m);
+        sgamp_hashed_write(&fe->hashed, sink, &value,
+                           sgamp_filter_lower(m->treat));
+    }
+
+    sgamp_json_put(sink, (u_char *) "\"", 1);
 }

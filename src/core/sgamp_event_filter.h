@@ -18,8 +18,8 @@ typedef struct {
     const sgamp_names_t       *names;
     const sgamp_element_t     *event;
     const sgamp_json_value_t  *user;
-    unsigned                   all_hits:1;  /* hits tell all named members */
-    unsigned                   all:1;       /* any string may be hashed */
+    unsigned                   all_hits;    /* hits tell all named members */
+    unsigned                   all;         /* any string may be hashed */
     unsigned                   ascii;       /* the event has no escape, too */
     sgamp_hashed_t             hashed;
 } sgamp_filter_event_t;

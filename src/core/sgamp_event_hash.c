@@ -31,16 +31,6 @@ static inline uint64_t sgamp_hashed_lower_word(uint64_t w);
 
 
 void
-sgamp_hashed_init(sgamp_hashed_t *hashed, sgamp_hash_t *hash)
-{
-    hashed->hash = hash;
-    hashed->n = 0;
-    hashed->addresses = 0;
-    hashed->more = 0;
-}
-
-
-void
 sgamp_hashed_add(sgamp_hashed_t *hashed, const u_char *quote,
     const sgamp_json_value_t *value, unsigned lower)
 {

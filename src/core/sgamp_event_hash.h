@@ -39,12 +39,13 @@ typedef struct {
     sgamp_hashed_value_t   values[SGAMP_HASHED_MAX];
     unsigned               n;
     sgamp_hashed_value_t   other;        /* an address beyond the values */
-    unsigned               addresses:1;  /* a string is an address */
-    unsigned               more:1;       /* an address found no room */
+    unsigned               addresses;    /* 1: a string is an address */
+    unsigned               more;         /* 1: an address found no room */
 } sgamp_hashed_t;
 
 
-void sgamp_hashed_init(sgamp_hashed_t *hashed, sgamp_hash_t *hash);
+static inline void sgamp_hashed_init(sgamp_hashed_t *hashed,
+    sgamp_hash_t *hash);
 
 /*
  * Makes the string known that begins with a quote in the event.  If lower is
@@ -86,6 +87,16 @@ int sgamp_hashed_elsewhere(const sgamp_hashed_t *hashed,
 /* writes the hash of a known string */
 void sgamp_hashed_put(sgamp_hashed_t *hashed, sgamp_sink_t *sink,
     sgamp_hashed_value_t *value);
+
+
+static inline void
+sgamp_hashed_init(sgamp_hashed_t *hashed, sgamp_hash_t *hash)
+{
+    hashed->hash = hash;
+    hashed->n = 0;
+    hashed->addresses = 0;
+    hashed->more = 0;
+}
 
 
 #endif /* _SGAMP_EVENT_HASH_H_INCLUDED_ */

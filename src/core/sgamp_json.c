@@ -27,6 +27,7 @@ static const u_char *sgamp_json_copy_plain(sgamp_sink_t *sink,
     const u_char *p, const u_char *last);
 static inline const u_char *sgamp_json_stop(const u_char *p,
     const u_char *last);
+static inline sgamp_vector_t sgamp_json_odd_block(const sgamp_vector_t v[4]);
 static inline const u_char *sgamp_json_skip_digits(const u_char *p,
     const u_char *last);
 static const u_char *sgamp_json_safe(const u_char *p, const u_char *last);
@@ -107,10 +108,7 @@ sgamp_json_copy_plain(sgamp_sink_t *sink, const u_char *p, const u_char *last)
             sgamp_vector_store(pos + 2 * SGAMP_VECTOR_SIZE, v[2]);
             sgamp_vector_store(pos + 3 * SGAMP_VECTOR_SIZE, v[3]);
 
-            odd = sgamp_vector_or(sgamp_vector_or(sgamp_json_odd(v[0]),
-                                                  sgamp_json_odd(v[1])),
-                                  sgamp_vector_or(sgamp_json_odd(v[2]),
-                                                  sgamp_json_odd(v[3])));
+            odd = sgamp_json_odd_block(v);
 
             if (sgamp_vector_marks(odd)) {
                 break;
@@ -231,11 +229,26 @@ sgamp_json_skip_digits(const u_char *p, const u_char *last)
 const u_char *
 sgamp_json_plain(const u_char *p, const u_char *last)
 {
-    sgamp_vector_t  v, odd;
+    sgamp_vector_t  v[4], odd;
+
+    while (last - p >= SGAMP_JSON_BLOCK) {
+        v[0] = sgamp_vector_load(p);
+        v[1] = sgamp_vector_load(p + SGAMP_VECTOR_SIZE);
+        v[2] = sgamp_vector_load(p + 2 * SGAMP_VECTOR_SIZE);
+        v[3] = sgamp_vector_load(p + 3 * SGAMP_VECTOR_SIZE);
+
+        odd = sgamp_json_odd_block(v);
+
+        if (sgamp_vector_marks(odd)) {
+            break;
+        }
+
+        p += SGAMP_JSON_BLOCK;
+    }
 
     while (last - p >= SGAMP_VECTOR_SIZE) {
-        v = sgamp_vector_load(p);
-        odd = sgamp_json_odd(v);
+        v[0] = sgamp_vector_load(p);
+        odd = sgamp_json_odd(v[0]);
 
         if (sgamp_vector_marks(odd)) {
             return p + sgamp_vector_first(sgamp_vector_marks(odd));
@@ -249,6 +262,16 @@ sgamp_json_plain(const u_char *p, const u_char *last)
     }
 
     return p;
+}
+
+
+static inline sgamp_vector_t
+sgamp_json_odd_block(const sgamp_vector_t v[4])
+{
+    return sgamp_vector_or(sgamp_vector_or(sgamp_json_odd(v[0]),
+                                           sgamp_json_odd(v[1])),
+                           sgamp_vector_or(sgamp_json_odd(v[2]),
+                                           sgamp_json_odd(v[3])));
 }
 
 

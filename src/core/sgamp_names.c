@@ -63,6 +63,8 @@ sgamp_names_key(sgamp_names_t *names, const sgamp_str_t *name)
         return -1;
     }
 
+    added->bit = (uint32_t) 1 << names->nkeys;
+    added->place = names->nkeys;
     added->key = (int) names->nkeys++;
     names->doubtful |= sgamp_names_doubtful(name);
 
@@ -101,7 +103,7 @@ sgamp_names_add(sgamp_names_t *names, const sgamp_str_t *name, unsigned action)
 static sgamp_name_t *
 sgamp_names_get(sgamp_names_t *names, const sgamp_str_t *name)
 {
-    unsigned       slot;
+    unsigned       k, slot;
     uint32_t       i;
     sgamp_name_t  *added;
 
@@ -126,15 +128,22 @@ sgamp_names_get(sgamp_names_t *names, const sgamp_str_t *name)
     added->text = *name;
     added->key = SGAMP_NAMES_NO_KEY;
     added->treat = 0;
+    added->bit = 0;
+    added->place = SGAMP_MAX_KEYS;
 
     names->n++;
 
-    for ( /* void */ ; slot < SGAMP_NAMES_SLOTS; slot++) {
-        names->first[slot + 1]++;
+    for (k = slot; k < SGAMP_NAMES_SLOTS; k++) {
+        names->first[k + 1]++;
 
-        i = names->first[slot];
-        names->heads[slot] = (i != names->first[slot + 1]) ? (uint16_t) (i + 1)
-                                                           : 0;
+        i = names->first[k];
+        names->heads[k] = (i != names->first[k + 1]) ? (uint16_t) (i + 1) : 0;
+    }
+
+    for (i = names->first[slot]; i < names->first[slot + 1]; i++) {
+        names->names[i].alone = (names->first[slot + 1] - names->first[slot]
+                                 == 1)
+                                && names->names[i].text.len <= 16;
     }
 
     return added;

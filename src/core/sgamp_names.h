@@ -27,6 +27,9 @@ typedef struct {
     sgamp_str_t  text;
     int          key;      /* number of the key, or SGAMP_NAMES_NO_KEY */
     unsigned     treat;
+    uint32_t     bit;      /* of the key, or 0 */
+    uint32_t     place;    /* key, or SGAMP_MAX_KEYS */
+    unsigned     alone;    /* 1: of its slot, and at most 16 bytes long */
 } sgamp_name_t;
 
 

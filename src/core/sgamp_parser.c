@@ -39,7 +39,7 @@ static int sgamp_parser_string(void *ctx, const u_char *value, size_t len);
 static int sgamp_parser_start_map(void *ctx);
 static int sgamp_parser_start_array(void *ctx);
 static int sgamp_parser_key(void *ctx, const u_char *key, size_t len);
-static int sgamp_parser_named(sgamp_parser_t *p, const u_char *key,
+static int sgamp_parser_other_key(sgamp_parser_t *p, const u_char *key,
     size_t len) __attribute__((noinline));
 static int sgamp_parser_root_key(void *ctx, const u_char *key, size_t len);
 static int sgamp_parser_end(void *ctx);
@@ -642,60 +642,58 @@ sgamp_parser_key(void *ctx, const u_char *key, size_t len)
 
     /* most keys have no name; most others are the first of their slot */
 
-    if (!p->current.follow) {
-        head = sgamp_names_head(p->names, key, len);
+    head = sgamp_names_head(p->names, key, len);
 
-        if (head == 0) {
-            return 1;
-        }
-
-        name = &p->names->names[head - 1];
-        at = (uintptr_t) key - (uintptr_t) p->portion.data;
-
-        if (sgamp_same_brief(&name->text, key, len)
-            && name->treat == 0
-            && at < p->portion.len)
-        {
-            sgamp_element_key(&p->current, name->key,
-                              (uint32_t) (p->offset + at + len + 1
-                                          - p->element));
-            return 1;
-        }
+    if (head == 0 && p->current.treat == 0) {
+        return 1;
     }
 
-    return sgamp_parser_named(p, key, len);
+    name = (head != 0) ? &p->names->names[head - 1] : NULL;
+    at = (uintptr_t) key - (uintptr_t) p->portion.data;
+
+    if (name != NULL && !sgamp_same_brief(&name->text, key, len)) {
+
+        if (!name->alone) {
+            return sgamp_parser_other_key(p, key, len);
+        }
+
+        if (p->current.treat == 0) {
+            return 1;
+        }
+
+        name = NULL;
+    }
+
+    if (at >= p->portion.len) {
+        return sgamp_parser_other_key(p, key, len);
+    }
+
+    sgamp_element_key(&p->current, name, len,
+                      p->offset + at + len + 1 - p->element);
+
+    return 1;
 }
 
 
 static int
-sgamp_parser_named(sgamp_parser_t *p, const u_char *key, size_t len)
+sgamp_parser_other_key(sgamp_parser_t *p, const u_char *key, size_t len)
 {
-    uint32_t             end;
-    uintptr_t            at;
     const sgamp_name_t  *name;
 
     name = sgamp_names_lookup(p->names, key, len);
 
-    if (name == NULL && !p->current.follow) {
+    if (name == NULL && p->current.treat == 0) {
         return 1;
     }
 
-    /*
-     * a key that has come in one piece and without an escape is where it was
-     * fed; of any other key yajl makes a copy
-     */
+    /* a key that is not where it was fed, yajl has copied or decoded */
 
-    at = (uintptr_t) key - (uintptr_t) p->portion.data;
-
-    end = (uint32_t) ((at < p->portion.len ? p->offset + at + len + 1
-                                           : sgamp_parser_consumed(p))
-                      - p->element);
-
-    if (name != NULL && name->key != SGAMP_NAMES_NO_KEY) {
-        sgamp_element_key(&p->current, name->key, end);
+    if ((uintptr_t) key - (uintptr_t) p->portion.data >= p->portion.len) {
+        p->current.unsure = 1;
     }
 
-    sgamp_element_hit(&p->current, name, end - (uint32_t) len - 2, end);
+    sgamp_element_key(&p->current, name, len,
+                      sgamp_parser_consumed(p) - p->element);
 
     return 1;
 }

@@ -47,6 +47,14 @@ sgamp_text_decode(u_char *buf, size_t size, const u_char **p,
     n = 0;
 
     while (*p < last && n + SGAMP_TEXT_CHAR <= size) {
+        c = **p;
+
+        if (c < 0x80 && c != '\\') {
+            buf[n++] = (u_char) (lower ? sgamp_text_lower(c) : c);
+            (*p)++;
+            continue;
+        }
+
         c = sgamp_json_next(p, last);
         n += sgamp_text_encode(buf + n, lower ? sgamp_text_lower(c) : c);
     }
