@@ -50,6 +50,17 @@ UNITS =		$(TESTS:t/unit/%.c=build/unit/%)
 UNIT_OBJS =	$(CORE:src/core/%.c=build/unit/core/%.o) \
 		$(HELPERS:t/unit/%.c=build/unit/%.o)
 
+# tests of what has a path for each processor run with the portable one, too
+
+PORTABLE =	$(patsubst %,build/unit-portable/test_%,filter fuzz golden \
+		hashed json malformed mapper oracle parser vector)
+VECTORS :=	$(shell grep -l sgamp_vector.h src/core/*.c t/unit/*.c)
+VECTOR_OBJS =	$(patsubst src/core/%.c,build/unit/core/%.o,$(patsubst \
+		t/unit/%.c,build/unit/%.o,$(VECTORS)))
+
+portable =	$(filter-out $(VECTOR_OBJS),$(1)) $(patsubst \
+		build/unit/%,build/unit-portable/%,$(filter $(VECTOR_OBJS),$(1)))
+
 # what -std=c99 hides, and times after 2038 on 32 bits
 
 UNIT_CC =	$(CC) $(UNIT_CFLAGS) $(UNIT_SANITIZE) \
@@ -101,7 +112,8 @@ unexport CFLAGS LDFLAGS
 .DEFAULT_GOAL =	all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY:		all module units packages run test unit mutants bench sanitize \
+.SECONDEXPANSION:
+.PHONY:		all module units programs packages run test unit mutants bench sanitize \
 		matrix style install uninstall deb deb-test container \
 		manifests dist clean help force
 
@@ -130,21 +142,50 @@ build/module.flags: force | packages
 		|| echo $(call quote,$(MODULE_FLAGS)) > $@
 
 
-units: $(UNITS) $(FAIL) $(FLOW)
+units: $(UNITS) $(PORTABLE) $(FAIL) $(FLOW)
+
+
+# what t/000-unit.t runs
+
+programs:
+	@echo $(UNITS) $(PORTABLE)
+
+
+define unit_link
+$(CC) $(UNIT_CFLAGS) $(UNIT_SANITIZE) -o $@ $^ -lyajl -lcrypto
+endef
+
+define unit_compile
+@mkdir -p $(@D)
+$(UNIT_CC) $(unit_path) -c -o $@ $<
+endef
 
 
 $(UNITS): build/unit/%: build/unit/%.o $(UNIT_OBJS)
-	$(CC) $(UNIT_CFLAGS) $(UNIT_SANITIZE) -o $@ $^ -lyajl -lcrypto
+	$(unit_link)
+
+
+$(PORTABLE): build/unit-portable/%: $$(call portable,build/unit/$$*.o \
+		$(UNIT_OBJS))
+	$(unit_link)
 
 
 build/unit/%.o: t/unit/%.c build/unit.flags
-	@mkdir -p $(@D)
-	$(UNIT_CC) -c -o $@ $<
+	$(unit_compile)
 
 
 build/unit/core/%.o: src/core/%.c build/unit.flags
-	@mkdir -p $(@D)
-	$(UNIT_CC) -c -o $@ $<
+	$(unit_compile)
+
+
+build/unit-portable/%.o: unit_path = -DSGAMP_VECTOR_PORTABLE=1
+
+build/unit-portable/%.o: t/unit/%.c build/unit.flags
+	$(unit_compile)
+
+
+build/unit-portable/core/%.o: src/core/%.c build/unit.flags
+	$(unit_compile)
 
 
 $(FAIL): t/faults/fail.c build/unit.flags
@@ -165,7 +206,8 @@ build/unit.flags: force | packages
 		|| echo $(call quote,$(UNIT_FLAGS)) > $@
 
 
--include $(wildcard build/unit/*.d build/unit/core/*.d)
+-include $(wildcard build/unit/*.d build/unit/core/*.d \
+		build/unit-portable/*.d build/unit-portable/core/*.d)
 
 
 packages:

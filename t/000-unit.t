@@ -12,36 +12,44 @@ use TAP::Parser;
 
 chdir "$FindBin::Bin/.." or die "chdir: $!\n";
 
-my @names = map { m!([^/]+)\.c$! } sort glob 't/unit/test_*.c';
-
 # also right when prove is called by hand; make's own options are not for this
 
 delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL GNUMAKEFLAGS)};
 
 my $log = `make -s units 2>&1`;
+my @programs = $? == 0 ? sort split ' ', `make -s programs` : ();
 
-if ($? != 0 || !@names) {
+if (!@programs) {
 	diag($log);
 	BAIL_OUT('the unit tests do not compile');
 }
 
-plan(tests => 1 + @names);
+plan(tests => 1 + @programs);
 
 # what the programs compare with is made by a mapping that is not src/core
 
 is(`"$^X" t/unit/gold.pl --check 2>&1`, '', 't/data/*.gold');
 
-for my $name (@names) {
-	subtest($name => sub { run($name) });
+# the second run of test_fuzz makes other changes, and fewer of them
+
+for my $program (@programs) {
+	my ($portable, $name) = $program =~ m!/unit(?:-(portable))?/(.*)!;
+
+	$name .= ", $portable" if $portable;
+
+	local $ENV{FUZZ_ROUNDS} = $ENV{FUZZ_ROUNDS} // 200 if $portable;
+	local $ENV{FUZZ_SEED} = $ENV{FUZZ_SEED} // 8 if $portable;
+
+	subtest($name => sub { run($name, $program) });
 }
 
 ###############################################################################
 
 sub run {
-	my ($name) = @_;
+	my ($name, $program) = @_;
 
 	my $parser = TAP::Parser->new({
-		exec => [ "build/unit/$name" ], merge => 1
+		exec => [ $program ], merge => 1
 	});
 
 	while (my $r = $parser->next()) {

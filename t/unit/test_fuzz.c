@@ -4,6 +4,7 @@
  */
 
 
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -17,9 +18,9 @@
 #define SGAMP_TEST_SEED      7
 
 
-static unsigned sgamp_test_seed(void);
-static unsigned sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned seed,
-    clock_t until);
+static unsigned sgamp_test_number(const char *name, unsigned otherwise);
+static unsigned sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned rounds,
+    unsigned seed, clock_t until);
 static void sgamp_test_mutate(sgamp_test_buf_t *buf,
     const sgamp_test_buf_t *json, sgamp_test_random_t *random);
 static unsigned sgamp_test_compare(sgamp_test_gold_t *gold,
@@ -32,14 +33,15 @@ main(void)
     size_t             i;
     glob_t             names;
     clock_t            until;
-    unsigned           n, rounds, least, seed;
+    unsigned           n, max, rounds, least, seed;
     sgamp_test_gold_t  gold;
 
     /* the same on each machine, unless it is a slow one */
 
-    seed = sgamp_test_seed();
+    seed = sgamp_test_number("FUZZ_SEED", SGAMP_TEST_SEED);
+    max = sgamp_test_number("FUZZ_ROUNDS", SGAMP_TEST_ROUNDS);
     rounds = 0;
-    least = SGAMP_TEST_ROUNDS;
+    least = UINT_MAX;
 
     until = clock() + SGAMP_TEST_SECONDS * CLOCKS_PER_SEC;
 
@@ -47,7 +49,7 @@ main(void)
 
     for (i = 0; i < names.gl_pathc; i++) {
         sgamp_test_gold_init(&gold, names.gl_pathv[i]);
-        n = sgamp_test_fuzz(&gold, seed, until);
+        n = sgamp_test_fuzz(&gold, max, seed, until);
         sgamp_test_gold_done(&gold);
 
         rounds += n;
@@ -67,19 +69,19 @@ main(void)
 
 
 static unsigned
-sgamp_test_seed(void)
+sgamp_test_number(const char *name, unsigned otherwise)
 {
     const char  *text;
 
-    text = getenv("FUZZ_SEED");
+    text = getenv(name);
 
-    return (text != NULL) ? (unsigned) strtoul(text, NULL, 10)
-                          : SGAMP_TEST_SEED;
+    return (text != NULL) ? (unsigned) strtoul(text, NULL, 10) : otherwise;
 }
 
 
 static unsigned
-sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned seed, clock_t until)
+sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned rounds, unsigned seed,
+    clock_t until)
 {
     unsigned             i, bad;
     sgamp_test_buf_t     buf;
@@ -91,7 +93,7 @@ sgamp_test_fuzz(sgamp_test_gold_t *gold, unsigned seed, clock_t until)
     bad = 0;
 
     for (i = 0;
-         i < SGAMP_TEST_LEAST || (i < SGAMP_TEST_ROUNDS && clock() < until);
+         i < SGAMP_TEST_LEAST || (i < rounds && clock() < until);
          i++)
     {
         sgamp_test_mutate(&buf, &gold->json, &random);
