@@ -52,8 +52,8 @@ UNIT_OBJS =	$(CORE:src/core/%.c=build/unit/core/%.o) \
 
 # tests of what has a path for each processor run with the portable one, too
 
-PORTABLE =	$(patsubst %,build/unit-portable/test_%,filter fuzz golden \
-		hashed json malformed mapper oracle parser vector)
+PORTABLE =	$(patsubst %,build/unit-portable/test_%,blocks filter fuzz \
+		golden hashed json malformed mapper oracle parser vector)
 VECTORS :=	$(shell grep -l sgamp_vector.h src/core/*.c t/unit/*.c)
 VECTOR_OBJS =	$(patsubst src/core/%.c,build/unit/core/%.o,$(patsubst \
 		t/unit/%.c,build/unit/%.o,$(VECTORS)))
@@ -113,8 +113,8 @@ unexport CFLAGS LDFLAGS
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SECONDEXPANSION:
-.PHONY:		all module units programs packages run test unit mutants bench sanitize \
-		matrix style install uninstall deb deb-test container \
+.PHONY:		all module units programs packages run test unit mutants bench \
+		sanitize matrix style install uninstall deb deb-test container \
 		manifests dist clean help force
 
 
