@@ -93,9 +93,12 @@ sgamp_vector_marks(sgamp_vector_t v)
 {
     uint16x8_t  pairs;
 
-    /* four bits for each byte, of which the highest is the mark */
+    /*
+     * four bits for each byte, of which the highest is the mark; these are the
+     * lower bits of each second byte, so the mark is put in all bits before
+     */
 
-    pairs = vreinterpretq_u16_u8(v);
+    pairs = vreinterpretq_u16_u8(vcltzq_s8(vreinterpretq_s8_u8(v)));
 
     return vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(pairs, 4)), 0)
            & SGAMP_ONES * 0x88;
