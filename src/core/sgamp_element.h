@@ -16,8 +16,8 @@
 
 /*
  * Members from a key on, up to the next hit, that are treated alike.  A member
- * that is hashed is a hit of its own.  Before the first hit are members whose
- * names say nothing.
+ * that is hashed is a hit of its own, and so is a member whose key may have an
+ * escape.  Before the first hit are members whose names say nothing.
  */
 
 typedef struct {
@@ -37,8 +37,7 @@ typedef struct {
     sgamp_hit_t   hits[SGAMP_MAX_HITS];
     unsigned      nhits;                 /* may be above SGAMP_MAX_HITS */
     unsigned      treat;                 /* of the members that come now */
-    unsigned      unsure;                /* a key may have an escape: hits
-                                            may be wrong */
+    unsigned      unsure;                /* keys of hits may have escapes */
     unsigned      object;
 } sgamp_element_t;
 

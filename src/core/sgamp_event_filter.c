@@ -31,6 +31,7 @@ typedef struct {
 } sgamp_filter_member_t;
 
 
+static unsigned sgamp_filter_are_plain(const sgamp_element_t *event);
 static void sgamp_filter_note(sgamp_filter_event_t *fe)
     __attribute__((noinline));
 static void sgamp_filter_walk(sgamp_filter_walk_t *walk,
@@ -75,18 +76,40 @@ sgamp_filter_read(sgamp_filter_event_t *fe, const sgamp_names_t *names,
 
     /*
      * hits do not know a key with broken UTF-8 that is sent with U+FFFD, nor
-     * what yajl takes for U+FFFD in a key with an escape
+     * where a key with an escape begins and what yajl took for U+FFFD there
      */
 
     fe->all_hits = (!names->replaced
-                    && !event->unsure
-                    && event->nhits <= SGAMP_MAX_HITS);
+                    && event->nhits <= SGAMP_MAX_HITS
+                    && (!event->unsure || sgamp_filter_are_plain(event)));
 
     sgamp_hashed_init(&fe->hashed, hash);
 
     if (names->treat & SGAMP_NAMES_HASH) {
         sgamp_filter_note(fe);
     }
+}
+
+
+static unsigned
+sgamp_filter_are_plain(const sgamp_element_t *event)
+{
+    unsigned            i;
+    const u_char       *p;
+    const sgamp_hit_t  *hit;
+
+    /* whether no key of a hit has an escape, which hides where it begins */
+
+    for (i = 0; i < event->nhits; i++) {
+        hit = &event->hits[i];
+        p = event->raw.data + hit->start;
+
+        if (*p != '"' || memchr(p - 1, '\\', hit->end - hit->start) != NULL) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

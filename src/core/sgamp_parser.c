@@ -686,10 +686,11 @@ sgamp_parser_other_key(sgamp_parser_t *p, const u_char *key, size_t len)
         return 1;
     }
 
-    /* a key that is not where it was fed, yajl has copied or decoded */
+    /* a key that yajl has copied, or decoded, is a hit: it has to be checked */
 
     if ((uintptr_t) key - (uintptr_t) p->portion.data >= p->portion.len) {
         p->current.unsure = 1;
+        p->current.treat = ~p->current.treat;
     }
 
     sgamp_element_key(&p->current, name, len,

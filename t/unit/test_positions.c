@@ -489,7 +489,8 @@ sgamp_test_see(void *data, const sgamp_element_t *event)
 {
     sgamp_test_positions_t  *t = data;
 
-    unsigned               i, bad;
+    unsigned               i, n, bad, treat;
+    sgamp_hit_t            hits[SGAMP_MAX_HITS];
     sgamp_test_element_t  *want;
 
     if (t->n == t->nelements) {
@@ -504,7 +505,22 @@ sgamp_test_see(void *data, const sgamp_element_t *event)
              != 0;
 
     bad += event->seen != want->seen;
-    bad += event->nhits != want->nhits;
+
+    /* a key that was cut may be a hit without a change */
+
+    n = 0;
+    treat = 0;
+
+    for (i = 0; i < event->nhits && i < SGAMP_MAX_HITS; i++) {
+        if (event->hits[i].treat != treat
+            || (event->hits[i].treat & SGAMP_NAMES_HASH))
+        {
+            treat = event->hits[i].treat;
+            hits[n++] = event->hits[i];
+        }
+    }
+
+    bad += n != want->nhits;
 
     for (i = 0; i < SGAMP_MAX_KEYS; i++) {
         bad += (want->seen & ((uint32_t) 1 << i)) != 0
@@ -512,9 +528,9 @@ sgamp_test_see(void *data, const sgamp_element_t *event)
     }
 
     for (i = 0; bad == 0 && i < want->nhits; i++) {
-        bad += event->hits[i].start != want->hits[i].start
-               || event->hits[i].end != want->hits[i].end
-               || event->hits[i].treat != want->hits[i].treat;
+        bad += hits[i].start != want->hits[i].start
+               || hits[i].end != want->hits[i].end
+               || hits[i].treat != want->hits[i].treat;
     }
 
     t->bad += bad;
