@@ -124,7 +124,10 @@ sgamp_response_init(sgamp_response_t *rs, uint32_t n, sgamp_grow_t *grow,
 void
 sgamp_response_feed(sgamp_response_t *rs, const u_char *data, size_t n)
 {
-    if (rs->answer.size == 0 && sgamp_response_is_usual(rs, data, n)) {
+    if (rs->answer.body == SGAMP_ANSWER_EMPTY
+        && rs->answer.size == 0
+        && sgamp_response_is_usual(rs, data, n))
+    {
         sgamp_answer_read(&rs->answer, n);
         return;
     }
@@ -180,6 +183,7 @@ sgamp_response_is_usual(sgamp_response_t *rs, const u_char *p, size_t n)
         counts[i].len = p - counts[i].data;
 
         if (counts[i].len == 0
+            || counts[i].len > SGAMP_RESPONSE_DIGITS
             || (counts[i].len > 1 && counts[i].data[0] == '0'))
         {
             return 0;

@@ -26,9 +26,12 @@ typedef struct {
 
 static void sgamp_test_memory(sgamp_test_env_t *env);
 static void sgamp_test_random_answers(sgamp_test_env_t *env);
+static int sgamp_test_differ(const sgamp_test_said_t *a,
+    const sgamp_test_said_t *b);
+static void sgamp_test_long(sgamp_test_env_t *env);
 static size_t sgamp_test_compose(sgamp_test_random_t *random, char *text);
 static void sgamp_test_say(sgamp_test_env_t *env, const char *text, size_t len,
-    size_t portion, sgamp_test_said_t *said);
+    size_t first, size_t portion, sgamp_test_said_t *said);
 
 
 /*
@@ -45,6 +48,7 @@ main(void)
 
     sgamp_test_memory(&env);
     sgamp_test_random_answers(&env);
+    sgamp_test_long(&env);
 
     sgamp_test_env_done(&env);
 
@@ -63,7 +67,7 @@ sgamp_test_memory(sgamp_test_env_t *env)
         "\"server_upload_time\":1700417763000}";
 
     calls = env->heap.calls;
-    sgamp_test_say(env, usual, sizeof(usual) - 1, sizeof(usual), &said);
+    sgamp_test_say(env, usual, sizeof(usual) - 1, sizeof(usual), 1, &said);
 
     tap_is(env->heap.calls - calls, 0, "the usual answer needs no memory");
     tap_is(said.action[0], SGAMP_FORWARD, "and is understood");
@@ -77,7 +81,7 @@ sgamp_test_random_answers(sgamp_test_env_t *env)
     char                *exact, text[SGAMP_TEST_LEN];
     size_t               len;
     unsigned             i, bad, whole;
-    sgamp_test_said_t    once, parts;
+    sgamp_test_said_t    once, parts, cut;
     sgamp_test_random_t  random;
 
     random.state = 17;
@@ -96,16 +100,16 @@ sgamp_test_random_answers(sgamp_test_env_t *env)
 
         memcpy(exact, text, len);
 
-        sgamp_test_say(env, exact, len, len + 1, &once);
-        sgamp_test_say(env, exact, len, 1 + i % 3, &parts);
+        sgamp_test_say(env, exact, len, len + 1, len + 1, &once);
+        sgamp_test_say(env, exact, len, 1 + i % 3, 1 + i % 5, &parts);
+        sgamp_test_say(env, exact, len, sgamp_test_random(&random, 7), len + 1,
+                       &cut);
 
         free(exact);
 
         whole += once.body == SGAMP_ANSWER_WHOLE;
 
-        if (memcmp(once.action, parts.action, sizeof(once.action)) != 0
-            || once.body != parts.body
-            || once.ingested != parts.ingested)
+        if (sgamp_test_differ(&once, &parts) || sgamp_test_differ(&cut, &parts))
         {
             if (bad == 0) {
                 tap_diag("first difference: %.*s", (int) len, text);
@@ -121,13 +125,65 @@ sgamp_test_random_answers(sgamp_test_env_t *env)
 }
 
 
+static int
+sgamp_test_differ(const sgamp_test_said_t *a, const sgamp_test_said_t *b)
+{
+    return memcmp(a->action, b->action, sizeof(a->action)) != 0
+           || a->body != b->body
+           || a->ingested != b->ingested;
+}
+
+
+static void
+sgamp_test_long(sgamp_test_env_t *env)
+{
+    char               *text;
+    size_t              n, len;
+    unsigned            i, bad;
+    sgamp_test_said_t   once, parts;
+
+    static const size_t  digits[] = {
+        17, 18, 19, 400, 500, 600, 16383, 16384, 16385, 20000, 1048500, 1048600
+    };
+
+    bad = 0;
+
+    for (i = 0; i < sizeof(digits) / sizeof(digits[0]); i++) {
+        n = digits[i];
+
+        text = malloc(n + SGAMP_TEST_LEN);
+        if (text == NULL) {
+            tap_bail("no memory");
+        }
+
+        len = (size_t) sprintf(text, "{\"code\":200,\"server_upload_time\":");
+        memset(text + len, '1', n);
+        len += n;
+        len += (size_t) sprintf(text + len, "}");
+
+        sgamp_test_say(env, text, len, len, len, &once);
+        sgamp_test_say(env, text, len, 1, len, &parts);
+
+        bad += sgamp_test_differ(&once, &parts);
+
+        free(text);
+    }
+
+    tap_is(bad, 0, "numbers of any length");
+}
+
+
 static size_t
 sgamp_test_compose(sgamp_test_random_t *random, char *text)
 {
     int          n;
     char         ch;
-    size_t       i, len;
+    size_t       i, len, start;
     const char  *name, *value;
+
+    static const char *fronts[] = {
+        " ", "\n\n", "x", "[", "{", "<!-- -->", "\xef\xbb\xbf", "\v"
+    };
 
     static const char *names[] = {
         "code", "events_ingested", "payload_size_bytes", "server_upload_time",
@@ -143,7 +199,16 @@ sgamp_test_compose(sgamp_test_random_t *random, char *text)
 
     static const char noise[] = "{}[]\",: \n\v09ce\\";
 
-    len = (size_t) snprintf(text, SGAMP_TEST_LEN, "{");
+    /* some have something in front, which may come alone */
+
+    name = "";
+
+    if (sgamp_test_random(random, 4) == 0) {
+        name = fronts[sgamp_test_random(random, 8)];
+    }
+
+    len = (size_t) snprintf(text, SGAMP_TEST_LEN, "%s{", name);
+    start = len;
 
     for (i = 1 + sgamp_test_random(random, 5); i > 0; i--) {
 
@@ -154,7 +219,7 @@ sgamp_test_compose(sgamp_test_random_t *random, char *text)
         value = values[sgamp_test_random(random, (uint32_t) n)];
 
         len += (size_t) snprintf(text + len, SGAMP_TEST_LEN - len,
-                                 "%s\"%s\":%s", (len > 1) ? "," : "", name,
+                                 "%s\"%s\":%s", (len > start) ? "," : "", name,
                                  value);
     }
 
@@ -197,7 +262,7 @@ sgamp_test_compose(sgamp_test_random_t *random, char *text)
 
 static void
 sgamp_test_say(sgamp_test_env_t *env, const char *text, size_t len,
-    size_t portion, sgamp_test_said_t *said)
+    size_t first, size_t portion, sgamp_test_said_t *said)
 {
     unsigned  i;
 
@@ -205,7 +270,7 @@ sgamp_test_say(sgamp_test_env_t *env, const char *text, size_t len,
 
     memset(said, 0, sizeof(sgamp_test_said_t));
 
-    sgamp_test_answer(env, text, len, portion, portion);
+    sgamp_test_answer(env, text, len, first, portion);
 
     for (i = 0; i < 3; i++) {
         said->action[i] = sgamp_response_action(&env->answer, statuses[i], 1,
