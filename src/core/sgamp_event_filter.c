@@ -45,17 +45,15 @@ static int sgamp_filter_search(sgamp_filter_walk_t *walk,
 static void sgamp_filter_value(sgamp_filter_member_t *m);
 static void sgamp_filter_decode(sgamp_json_value_t *value,
     const sgamp_filter_member_t *m);
-static int sgamp_filter_write_hits(sgamp_filter_event_t *fe,
-    sgamp_sink_t *sink);
-static inline int sgamp_filter_copy(const sgamp_filter_event_t *fe,
-    sgamp_sink_t *sink, const u_char *p, const u_char *last, int written);
-static int sgamp_filter_write_hit(sgamp_filter_event_t *fe,
-    sgamp_sink_t *sink, const sgamp_hit_t *hit, const u_char *last,
-    const u_char *from, int written);
-static int sgamp_filter_write_members(sgamp_filter_event_t *fe,
-    sgamp_sink_t *sink);
-static void sgamp_filter_hash(sgamp_filter_event_t *fe,
-    sgamp_filter_member_t *m, sgamp_span_t *span);
+static void sgamp_filter_write_hits(sgamp_filter_event_t *fe,
+    sgamp_span_t *span);
+static int sgamp_filter_hash_hit(sgamp_filter_event_t *fe,
+    sgamp_span_t *span, const sgamp_hit_t *hit, const u_char *from,
+    const u_char *next);
+static void sgamp_filter_write_members(sgamp_filter_event_t *fe,
+    sgamp_span_t *span);
+static int sgamp_filter_hash(sgamp_filter_event_t *fe, sgamp_span_t *span,
+    sgamp_filter_member_t *m);
 static int sgamp_filter_is_hashed(sgamp_filter_event_t *fe,
     sgamp_filter_member_t *m, sgamp_hashed_value_t **known);
 static void sgamp_filter_write_hash(sgamp_filter_event_t *fe,
@@ -275,17 +273,26 @@ sgamp_filter_decode(sgamp_json_value_t *value, const sgamp_filter_member_t *m)
 int
 sgamp_filter_write(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
 {
+    sgamp_span_t  span;
+
     sgamp_json_put(sink, (u_char *) "{", 1);
 
-    return fe->all_hits ? sgamp_filter_write_hits(fe, sink)
-                        : sgamp_filter_write_members(fe, sink);
+    sgamp_span_init(&span, sink, fe->ascii);
+
+    if (fe->all_hits) {
+        sgamp_filter_write_hits(fe, &span);
+
+    } else {
+        sgamp_filter_write_members(fe, &span);
+    }
+
+    return span.written;
 }
 
 
-static int
-sgamp_filter_write_hits(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
+static void
+sgamp_filter_write_hits(sgamp_filter_event_t *fe, sgamp_span_t *span)
 {
-    int                 written;
     unsigned            treat, sent;
     const u_char       *raw, *p, *next, *from;
     const sgamp_hit_t  *hit, *end;
@@ -299,7 +306,6 @@ sgamp_filter_write_hits(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
     sent = fe->names->treat & SGAMP_NAMES_KEEP;
     treat = 0;
     next = raw + 1;
-    written = 0;
 
     /* where the members begin that are to be written together */
 
@@ -312,7 +318,7 @@ sgamp_filter_write_hits(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
         if ((treat & (SGAMP_NAMES_DROP|SGAMP_NAMES_KEEP)) != sent) {
 
             if (from != NULL) {
-                written = sgamp_filter_copy(fe, sink, from, p, written);
+                sgamp_span_write(span, from, p);
                 from = NULL;
             }
 
@@ -323,10 +329,8 @@ sgamp_filter_write_hits(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
             }
 
             if ((treat & SGAMP_NAMES_HASH)
-                && sgamp_filter_write_hit(fe, sink, hit - 1, next, from,
-                                          written))
+                && sgamp_filter_hash_hit(fe, span, hit - 1, from, next))
             {
-                written = 1;
                 from = NULL;
             }
         }
@@ -339,129 +343,85 @@ sgamp_filter_write_hits(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
     }
 
     if (from != NULL) {
-        written = sgamp_filter_copy(fe, sink, from, next, written);
+        sgamp_span_write(span, from, next);
     }
-
-    return written;
-}
-
-
-static inline int
-sgamp_filter_copy(const sgamp_filter_event_t *fe, sgamp_sink_t *sink,
-    const u_char *p, const u_char *last, int written)
-{
-    while (p < last && sgamp_span_is_gap(*p)) {
-        p++;
-    }
-
-    while (p < last && sgamp_span_is_gap(last[-1])) {
-        last--;
-    }
-
-    if (p == last) {
-        return written;
-    }
-
-    if (written) {
-        sgamp_json_put(sink, (u_char *) ",", 1);
-    }
-
-    if (fe->ascii) {
-        sgamp_json_write(sink, p, last - p);
-
-    } else {
-        sgamp_json_copy(sink, p, last - p);
-    }
-
-    return 1;
 }
 
 
 static int
-sgamp_filter_write_hit(sgamp_filter_event_t *fe, sgamp_sink_t *sink,
-    const sgamp_hit_t *hit, const u_char *last, const u_char *from,
-    int written)
+sgamp_filter_hash_hit(sgamp_filter_event_t *fe, sgamp_span_t *span,
+    const sgamp_hit_t *hit, const u_char *from, const u_char *next)
 {
-    sgamp_hashed_value_t  *known;
     sgamp_filter_member_t  m;
 
-    sgamp_filter_hit(&m, fe->event, hit, last);
+    sgamp_filter_hit(&m, fe->event, hit, next);
 
-    if (!sgamp_filter_is_hashed(fe, &m, &known)) {
-        return 0;
-    }
+    /* what is to be written together ends with the key */
 
-    (void) sgamp_filter_copy(fe, sink, from, m.key, written);
-    sgamp_filter_write_hash(fe, sink, &m, known);
+    m.start = from;
 
-    return 1;
+    return sgamp_filter_hash(fe, span, &m);
 }
 
 
-static int
-sgamp_filter_write_members(sgamp_filter_event_t *fe, sgamp_sink_t *sink)
+static void
+sgamp_filter_write_members(sgamp_filter_event_t *fe, sgamp_span_t *span)
 {
     unsigned               keep;
-    sgamp_span_t           span;
     const u_char          *p;
     sgamp_filter_walk_t    walk;
     sgamp_filter_member_t  m;
 
-    sgamp_span_init(&span, sink, fe->ascii);
     sgamp_filter_walk(&walk, fe);
 
     p = walk.next;
     keep = fe->names->treat & SGAMP_NAMES_KEEP;
 
-    while (sgamp_filter_next(&walk, &m)) {
+    while (sgamp_filter_search(&walk, &m)) {
 
         /* members without a name are sent, unless members are kept */
 
         if (!keep && p != m.start) {
-            sgamp_span_add(&span, p, m.start);
+            sgamp_span_add(span, p, m.start);
         }
 
         p = m.end;
 
-        if ((m.treat & SGAMP_NAMES_DROP)
-            || (m.treat & SGAMP_NAMES_KEEP) != keep)
+        if ((m.treat & (SGAMP_NAMES_DROP|SGAMP_NAMES_KEEP)) != keep) {
+            continue;
+        }
+
+        if ((!fe->all && (m.treat & SGAMP_NAMES_HASH) == 0)
+            || !sgamp_filter_hash(fe, span, &m))
         {
-            continue;
+            sgamp_span_add(span, m.start, m.end);
         }
-
-        if (fe->all || (m.treat & SGAMP_NAMES_HASH)) {
-            sgamp_filter_hash(fe, &m, &span);
-            continue;
-        }
-
-        sgamp_span_add(&span, m.start, m.end);
     }
 
     if (!keep) {
-        sgamp_span_add(&span, p, fe->event->raw.data + fe->event->raw.len - 1);
+        sgamp_span_add(span, p, fe->event->raw.data + fe->event->raw.len - 1);
     }
 
-    sgamp_span_flush(&span);
-
-    return span.written;
+    sgamp_span_flush(span);
 }
 
 
-static void
-sgamp_filter_hash(sgamp_filter_event_t *fe, sgamp_filter_member_t *m,
-    sgamp_span_t *span)
+static int
+sgamp_filter_hash(sgamp_filter_event_t *fe, sgamp_span_t *span,
+    sgamp_filter_member_t *m)
 {
     sgamp_hashed_value_t  *known;
 
     if (!sgamp_filter_is_hashed(fe, m, &known)) {
-        sgamp_span_add(span, m->start, m->end);
-        return;
+        return 0;
     }
 
     sgamp_span_add(span, m->start, m->key);
     sgamp_span_flush(span);
 
     sgamp_filter_write_hash(fe, span->sink, m, known);
+
+    return 1;
 }
 
 

@@ -8,7 +8,7 @@
 #define _SGAMP_SPAN_H_INCLUDED_
 
 
-#include "sgamp.h"
+#include "sgamp_json.h"
 
 
 /* commas and white space stand between two members */
@@ -27,10 +27,56 @@ typedef struct {
 } sgamp_span_t;
 
 
-void sgamp_span_init(sgamp_span_t *span, sgamp_sink_t *sink, unsigned plain);
+static inline void sgamp_span_init(sgamp_span_t *span, sgamp_sink_t *sink,
+    unsigned plain);
 
-/* writes the members of the span, after a comma if one is needed */
+/* writes the members of the span */
 void sgamp_span_flush(sgamp_span_t *span);
+
+/* writes members, less a gap around them, after a comma if one is needed */
+static inline void sgamp_span_write(sgamp_span_t *span, const u_char *p,
+    const u_char *last);
+
+
+static inline void
+sgamp_span_init(sgamp_span_t *span, sgamp_sink_t *sink, unsigned plain)
+{
+    span->sink = sink;
+    span->start = NULL;
+    span->end = NULL;
+    span->written = 0;
+    span->plain = plain;
+}
+
+
+static inline void
+sgamp_span_write(sgamp_span_t *span, const u_char *p, const u_char *last)
+{
+    while (p < last && sgamp_span_is_gap(*p)) {
+        p++;
+    }
+
+    while (p < last && sgamp_span_is_gap(last[-1])) {
+        last--;
+    }
+
+    if (p == last) {
+        return;
+    }
+
+    if (span->written) {
+        sgamp_json_put(span->sink, (u_char *) ",", 1);
+    }
+
+    if (span->plain) {
+        sgamp_json_write(span->sink, p, last - p);
+
+    } else {
+        sgamp_json_copy(span->sink, p, last - p);
+    }
+
+    span->written = 1;
+}
 
 
 static inline void
