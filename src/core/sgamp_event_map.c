@@ -149,15 +149,6 @@ sgamp_map(void *data, const sgamp_element_t *event, sgamp_sink_t *sink,
 }
 
 
-sgamp_kind_e
-sgamp_event_kind(const sgamp_element_t *event)
-{
-    sgamp_json_value_t  name;
-
-    return sgamp_mapper_kind(event, &name);
-}
-
-
 static sgamp_kind_e
 sgamp_mapper_kind(const sgamp_element_t *event, sgamp_json_value_t *name)
 {

@@ -55,8 +55,6 @@ typedef struct {
 int sgamp_map(void *data, const sgamp_element_t *event, sgamp_sink_t *sink,
     sgamp_item_t *item);
 
-sgamp_kind_e sgamp_event_kind(const sgamp_element_t *event);
-
 /* the event's sg_event_id between its quotes, empty if there is none */
 void sgamp_event_id(const sgamp_element_t *event, sgamp_str_t *id);
 

@@ -126,6 +126,27 @@ sgamp_test_poison_stack(void)
 }
 
 
+u_char *
+sgamp_test_heap_copy(const void *data, size_t n)
+{
+    u_char  *p;
+
+    /* any byte before or behind is seen by the sanitizer */
+
+    p = malloc(n);
+
+    if (p == NULL) {
+        tap_bail("no memory");
+    }
+
+    if (n != 0) {
+        memcpy(p, data, n);
+    }
+
+    return p;
+}
+
+
 void
 sgamp_test_put(sgamp_test_buf_t *buf, const void *data, size_t n)
 {

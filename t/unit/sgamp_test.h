@@ -74,6 +74,9 @@ void sgamp_test_poison(void *p, size_t size);
 /* the same for the structs of the functions that are called next */
 void sgamp_test_poison_stack(void);
 
+/* a copy on the heap of just this size, which is freed by free() */
+u_char *sgamp_test_heap_copy(const void *data, size_t n);
+
 void sgamp_test_put(sgamp_test_buf_t *buf, const void *data, size_t n);
 void sgamp_test_puts(sgamp_test_buf_t *buf, const char *text);
 void sgamp_test_free(sgamp_test_buf_t *buf);

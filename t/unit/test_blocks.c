@@ -74,7 +74,6 @@ static unsigned sgamp_test_takes(sgamp_test_rooms_t *rooms,
     const sgamp_test_buf_t *want);
 static int sgamp_test_next(sgamp_sink_t *sink);
 static void sgamp_test_flush(sgamp_test_rooms_t *rooms);
-static u_char *sgamp_test_exact(const void *data, size_t n);
 
 
 static const sgamp_test_odd_t  sgamp_test_odds[] = {
@@ -274,7 +273,7 @@ sgamp_test_rooms_text(sgamp_test_buf_t *text, sgamp_test_text_t *t,
     }
 
     t->len = text->len;
-    t->text = sgamp_test_exact(text->data, text->len);
+    t->text = sgamp_test_heap_copy(text->data, text->len);
 }
 
 
@@ -329,7 +328,7 @@ sgamp_test_string(const sgamp_test_text_t *t, const sgamp_test_odd_t *odd)
     sgamp_test_puts(&buf, behind);
 
     len = buf.len;
-    text = sgamp_test_exact(buf.data, len);
+    text = sgamp_test_heap_copy(buf.data, len);
 
     plain = (odd->text[0] != '\\' && (u_char) odd->text[0] < 0x80);
     want = t->len;
@@ -389,7 +388,7 @@ sgamp_test_open_strings(void)
 
             sgamp_test_puts(&buf, ends[i]);
 
-            text = sgamp_test_exact(buf.data, buf.len);
+            text = sgamp_test_heap_copy(buf.data, buf.len);
             sgamp_json_value(&value, text, text + buf.len);
 
             bad += value.type != SGAMP_JSON_STRING || value.plain
@@ -443,7 +442,7 @@ sgamp_test_numbers(void)
                 len = buf.len;
                 sgamp_test_puts(&buf, behinds[k]);
 
-                text = sgamp_test_exact(buf.data, buf.len);
+                text = sgamp_test_heap_copy(buf.data, buf.len);
 
                 sgamp_test_poison(&value, sizeof(sgamp_json_value_t));
                 sgamp_json_value(&value, text, text + buf.len);
@@ -497,7 +496,7 @@ sgamp_test_others(void)
 
     for (i = 0; others[i].text != NULL; i++) {
         n = strlen(others[i].text);
-        text = sgamp_test_exact(others[i].text, n);
+        text = sgamp_test_heap_copy(others[i].text, n);
 
         sgamp_test_poison(&value, sizeof(sgamp_json_value_t));
         sgamp_json_value(&value, text, text + n);
@@ -525,8 +524,8 @@ sgamp_test_copies(void)
     bad = 0;
 
     for (n = 0; n <= SGAMP_TEST_BRIEF; n++) {
-        src = sgamp_test_exact(bytes, n);
-        dst = sgamp_test_exact(bytes, n);
+        src = sgamp_test_heap_copy(bytes, n);
+        dst = sgamp_test_heap_copy(bytes, n);
 
         memset(dst, 0, n);
         sgamp_copy(dst, src, n);
@@ -557,8 +556,8 @@ sgamp_test_same(void)
     brief = 0;
 
     for (n = 0; n <= SGAMP_TEST_BRIEF; n++) {
-        p = sgamp_test_exact(bytes, n);
-        q = sgamp_test_exact(bytes, n);
+        p = sgamp_test_heap_copy(bytes, n);
+        q = sgamp_test_heap_copy(bytes, n);
 
         str.data = p;
         str.len = n;
@@ -622,7 +621,7 @@ sgamp_test_text(sgamp_test_text_t *t, size_t n, size_t at,
 
     t->at = at;
     t->len = buf.len;
-    t->text = sgamp_test_exact(buf.data, buf.len);
+    t->text = sgamp_test_heap_copy(buf.data, buf.len);
 
     sgamp_test_free(&buf);
 }
@@ -763,25 +762,4 @@ sgamp_test_flush(sgamp_test_rooms_t *rooms)
         free(rooms->room);
         rooms->room = NULL;
     }
-}
-
-
-static u_char *
-sgamp_test_exact(const void *data, size_t n)
-{
-    u_char  *p;
-
-    /* any byte before or behind is seen by the sanitizer */
-
-    p = malloc(n);
-
-    if (p == NULL) {
-        tap_bail("no memory");
-    }
-
-    if (n != 0) {
-        memcpy(p, data, n);
-    }
-
-    return p;
 }

@@ -65,7 +65,6 @@ static unsigned sgamp_test_id_differs(sgamp_test_id_t *id,
     unsigned *usable);
 static int sgamp_test_is_reserved(const uint32_t *chars, size_t n);
 static int sgamp_test_is_space(uint32_t c);
-static u_char *sgamp_test_exact(const void *data, size_t n);
 
 
 static const struct {
@@ -453,7 +452,7 @@ sgamp_test_kind(const u_char *text, size_t n)
     sgamp_kind_e         kind;
     sgamp_json_value_t   value;
 
-    p = sgamp_test_exact(text, n);
+    p = sgamp_test_heap_copy(text, n);
 
     bad = sgamp_kind_lookup(p, n) != sgamp_test_kind_of(p, n, 0);
 
@@ -565,7 +564,7 @@ sgamp_test_kind_escapes(void)
                 sgamp_test_puts(&json, (n % 16 == 7) ? "\\u0000" : "\\u00e9");
             }
 
-            p = sgamp_test_exact(json.data, json.len);
+            p = sgamp_test_heap_copy(json.data, json.len);
 
             value.type = SGAMP_JSON_STRING;
             value.plain = memchr(p, '\\', json.len) == NULL;
@@ -768,7 +767,7 @@ sgamp_test_id_differs(sgamp_test_id_t *id, unsigned *usable)
     unsigned             bad;
     sgamp_json_value_t   value;
 
-    p = sgamp_test_exact(id->json.data, id->json.len);
+    p = sgamp_test_heap_copy(id->json.data, id->json.len);
 
     value.type = SGAMP_JSON_STRING;
     value.plain = 1;
@@ -857,25 +856,4 @@ sgamp_test_is_space(uint32_t c)
     }
 
     return 0;
-}
-
-
-static u_char *
-sgamp_test_exact(const void *data, size_t n)
-{
-    u_char  *p;
-
-    /* any byte before or behind is seen by the sanitizer */
-
-    p = malloc(n);
-
-    if (p == NULL) {
-        tap_bail("no memory");
-    }
-
-    if (n != 0) {
-        memcpy(p, data, n);
-    }
-
-    return p;
 }

@@ -264,9 +264,17 @@ static int
 sgamp_test_store(sgamp_store_t *store, const sgamp_element_t *event,
     sgamp_reason_e reason)
 {
-    sgamp_stored_t  element;
+    sgamp_stored_t      element;
+    sgamp_json_value_t  name;
 
-    element.kind = sgamp_event_kind(event);
+    name.type = SGAMP_JSON_NONE;
+
+    if (event->seen & ((uint32_t) 1 << SGAMP_KEY_EVENT)) {
+        sgamp_json_value(&name, event->raw.data + event->ends[SGAMP_KEY_EVENT],
+                         event->raw.data + event->raw.len);
+    }
+
+    element.kind = sgamp_kind(&name);
     element.reason = reason;
     element.raw = event->raw;
 

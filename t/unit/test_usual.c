@@ -93,12 +93,7 @@ sgamp_test_random_answers(sgamp_test_env_t *env)
 
         /* nothing behind the answer is read */
 
-        exact = malloc(len ? len : 1);
-        if (exact == NULL) {
-            tap_bail("no memory");
-        }
-
-        memcpy(exact, text, len);
+        exact = (char *) sgamp_test_heap_copy(text, len);
 
         sgamp_test_say(env, exact, len, len + 1, len + 1, &once);
         sgamp_test_say(env, exact, len, 1 + i % 3, 1 + i % 5, &parts);
